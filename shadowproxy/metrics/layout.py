@@ -1,0 +1,172 @@
+"""Where each counter stands in a worker's block of shared memory.
+
+A block is an array of signed 64-bit words with one writer (its worker): a header, one row per service and one row
+per route. Rows are given out by `model.policy.Registry` and never change their meaning. Durations are kept in
+microseconds, in bins finer than the exported buckets so that quantiles of a report are within a few percent.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from shadowproxy.model.errors import REJECT_REASONS
+from shadowproxy.model.terms import (
+    ARMS,
+    CODES,
+    DROP_REASONS,
+    FALLBACK_REASONS,
+    KINDS,
+    LOSS_REASONS,
+    MIRRORED_ARMS,
+    VERDICTS,
+)
+
+MAX_SERVICES: Final = 64
+MAX_ROUTES: Final = 1024
+WORD: Final = 8
+
+
+def _decades(steps: tuple[float, ...], first: float, last: float) -> list[float]:
+    edges: list[float] = []
+    unit = first
+    while unit <= last:
+        edges += [round(unit * step, 9) for step in steps if unit * step <= last * 1.0001]
+        unit *= 10
+    return edges
+
+
+DURATION_EDGES: Final = tuple(_decades((1, 1.25, 1.5, 2, 2.5, 3, 4, 5, 6, 8), 0.0001, 60.0))
+"""Upper edges of the internal bins, seconds; one more bin takes what is longer."""
+DURATION_BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""The exported upper edges, a subset of `DURATION_EDGES`."""
+
+_POSITIVE: Final = tuple(_decades((1, 1.5, 2, 2.5, 3, 5, 7), 0.0001, 10.0))
+DELTA_EDGES: Final = (*(-e for e in reversed(_POSITIVE)), 0.0, *_POSITIVE)
+_DELTA: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+DELTA_BUCKETS: Final = (*(-e for e in reversed(_DELTA)), 0.0, *_DELTA)
+
+# Header words.
+HEARTBEAT: Final = 0
+"""CLOCK_MONOTONIC, milliseconds, written by the worker at least twice a second; 0: not listening yet."""
+SEQUENCE: Final = 1
+"""Sequence number of the policy in force."""
+LOOP_LAG: Final = 2
+"""Microseconds that the last tick of the loop came late."""
+CLIENT_CONNECTIONS: Final = 3
+ACCEPTED: Final = 4
+TUNNELS: Final = 5
+"""Upgraded connections so far."""
+TUNNELS_OPEN: Final = 6
+HELD_BYTES: Final = 7
+"""Bytes held for copies and captured responses."""
+DRAINING: Final = 8
+LOG_DROPPED: Final = 9
+OVERLOADED: Final = 10
+"""1 while mirroring is shed."""
+COPIES_RECEIVED: Final = 11
+"""Requests that were copies of another shadowproxy: served, never mirrored again."""
+EXAMPLES_SKIPPED: Final = 12
+"""Failed shadow exchanges, counted, whose example was not offered to the comparer."""
+REJECTED: Final = 16
+_HEADER_WORDS: Final = REJECTED + 64
+assert len(REJECT_REASONS) <= 64  # noqa: S101 - a law of the layout, checked at import
+
+# Words of a service row.
+CONNECTIONS_ACTIVE: Final = 0
+CONNECTIONS_IDLE: Final = 3
+CONNECTIONS_CONNECTING: Final = 6
+HEALTHY: Final = 9
+BREAKER_OPEN: Final = 12
+ENDPOINTS: Final = 15
+SERVICE_WORDS: Final = 24
+
+# Words of a route row. `X + arm` addresses an arm where a series has one.
+REQUESTS: Final = 0
+DURATION: Final = REQUESTS + len(ARMS) * len(CODES)
+DURATION_WORDS: Final = len(DURATION_EDGES) + 1 + 1
+"""Bins, the overflow bin, and the sum in microseconds."""
+ELIGIBLE: Final = DURATION + len(ARMS) * DURATION_WORDS
+SAMPLED_OUT: Final = ELIGIBLE + len(MIRRORED_ARMS)
+SENT: Final = SAMPLED_OUT + len(MIRRORED_ARMS)
+IN_FLIGHT: Final = SENT + len(MIRRORED_ARMS)
+DROPPED: Final = IN_FLIGHT + len(MIRRORED_ARMS)
+_DROP_ROOM: Final = 12
+LOST: Final = DROPPED + len(MIRRORED_ARMS) * _DROP_ROOM
+_LOST_ROOM: Final = 12
+COMPARED: Final = LOST + len(MIRRORED_ARMS) * _LOST_ROOM
+_VERDICT_ROOM: Final = 8
+MISMATCHES: Final = COMPARED + len(MIRRORED_ARMS) * _VERDICT_ROOM
+_KIND_ROOM: Final = 24
+FALLBACKS: Final = MISMATCHES + len(MIRRORED_ARMS) * _KIND_ROOM
+_FALLBACK_ROOM: Final = 8
+DELTA: Final = FALLBACKS + _FALLBACK_ROOM
+DELTA_WORDS: Final = len(DELTA_EDGES) + 1 + 1
+ROUTE_WORDS: Final = DELTA + len(MIRRORED_ARMS) * DELTA_WORDS
+
+SERVICES_AT: Final = _HEADER_WORDS
+ROUTES_AT: Final = SERVICES_AT + MAX_SERVICES * SERVICE_WORDS
+BLOCK_WORDS: Final = ROUTES_AT + MAX_ROUTES * ROUTE_WORDS
+BLOCK_BYTES: Final = (BLOCK_WORDS * WORD + 4095) // 4096 * 4096
+
+REJECT_INDEX: Final = {reason: REJECTED + i for i, reason in enumerate(REJECT_REASONS)}
+DROP_INDEX: Final = {reason: i for i, reason in enumerate(DROP_REASONS)}
+LOSS_INDEX: Final = {reason: i for i, reason in enumerate(LOSS_REASONS)}
+VERDICT_INDEX: Final = {verdict: i for i, verdict in enumerate(VERDICTS)}
+KIND_INDEX: Final = {kind: i for i, kind in enumerate(KINDS)}
+FALLBACK_INDEX: Final = {reason: i for i, reason in enumerate(FALLBACK_REASONS)}
+ARM_INDEX: Final = {arm: i for i, arm in enumerate(ARMS)}
+MIRRORED_INDEX: Final = {arm: i for i, arm in enumerate(MIRRORED_ARMS)}
+
+
+# Words of the supervisor's own page.
+RESTARTS: Final = {"worker": 0, "comparer": 1, "control": 2}
+RELOADS_OK: Final = 3
+RELOADS_FAILED: Final = 4
+LAST_RELOAD_OK: Final = 5
+STARTED_AT: Final = 6
+"""Unix time in milliseconds."""
+LAST_RELOAD_AT: Final = 7
+SUPERVISOR_BYTES: Final = 4096
+
+
+def service_row(index: int) -> int:
+    """First word of a service's row in a block."""
+    return SERVICES_AT + index * SERVICE_WORDS
+
+
+def route_row(index: int) -> int:
+    """First word of a route's row in a block."""
+    return ROUTES_AT + index * ROUTE_WORDS
+
+
+def requests_word(row: int, arm: int, code: int) -> int:
+    return row + REQUESTS + arm * len(CODES) + code
+
+
+def duration_word(row: int, arm: int) -> int:
+    """First bin of an arm's duration histogram; its sum is the last of `DURATION_WORDS`."""
+    return row + DURATION + arm * DURATION_WORDS
+
+
+def dropped_word(row: int, mirrored: int, reason: str) -> int:
+    return row + DROPPED + mirrored * _DROP_ROOM + DROP_INDEX[reason]
+
+
+def lost_word(row: int, mirrored: int, reason: str) -> int:
+    return row + LOST + mirrored * _LOST_ROOM + LOSS_INDEX[reason]
+
+
+def compared_word(row: int, mirrored: int, verdict: str) -> int:
+    return row + COMPARED + mirrored * _VERDICT_ROOM + VERDICT_INDEX[verdict]
+
+
+def mismatch_word(row: int, mirrored: int, kind: str) -> int:
+    return row + MISMATCHES + mirrored * _KIND_ROOM + KIND_INDEX[kind]
+
+
+def fallback_word(row: int, reason: str) -> int:
+    return row + FALLBACKS + FALLBACK_INDEX[reason]
+
+
+def delta_word(row: int, mirrored: int) -> int:
+    return row + DELTA + mirrored * DELTA_WORDS

@@ -1,0 +1,72 @@
+"""What the supervisor and its roles say to each other, over one socket pair per child, framed msgpack.
+
+Supervisor to any role: Apply. To workers: Names, Adopt, Yield, Drain, StopAccepting, Quit. To control and comparer:
+Quit. Worker to supervisor: Ready, Applied. Control to supervisor: Names.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from shadowproxy.model.policy import Policy, Registry
+
+
+class Apply(Struct, frozen=True, tag=True):
+    """Compile this policy and swap it in. `problems` are those of the last reload that failed, empty if it did not."""
+
+    policy: Policy
+    registry: Registry
+    problems: tuple[str, ...] = ()
+
+
+class Names(Struct, frozen=True, tag=True):
+    """The last good addresses of host names: every name that an upstream or a health check uses."""
+
+    addresses: dict[str, tuple[str, ...]]
+
+
+class Adopt(Struct, frozen=True, tag=True):
+    """Accept from this slot's listening sockets as well: its worker died."""
+
+    slot: int
+
+
+class Yield(Struct, frozen=True, tag=True):
+    """Stop accepting from this slot's sockets: it has a worker again."""
+
+    slot: int
+
+
+class Drain(Struct, frozen=True, tag=True):
+    """Say `Connection: close` from now on; go on accepting."""
+
+
+class StopAccepting(Struct, frozen=True, tag=True):
+    """Empty the accept queues, close the listeners, end within `timeout` seconds, then exit 0.
+
+    `handover`: a successor accepts from the same sockets, so the queues are left to it.
+    """
+
+    timeout: float
+    handover: bool = False
+
+
+class Quit(Struct, frozen=True, tag=True):
+    """End now."""
+
+
+class Ready(Struct, frozen=True, tag=True):
+    """The role listens (or is connected) with the policy of this sequence number."""
+
+    sequence: int
+
+
+class Applied(Struct, frozen=True, tag=True):
+    """The policy of this sequence number is in force; `why` says what kept it from being so."""
+
+    sequence: int
+    why: str = ""
+
+
+ToRole = Apply | Names | Adopt | Yield | Drain | StopAccepting | Quit
+ToSupervisor = Ready | Applied | Names

@@ -1,0 +1,132 @@
+"""What the data plane hands to the comparer and what comes back. These cross processes as msgpack arrays.
+
+Header fields are `(name, value)` as they came, in order, hop-by-hop fields included. Times are seconds; `at` is Unix
+time of the request's first byte at the proxy.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+Fields = list[tuple[bytes, bytes]]
+
+
+class CapturedRequest(Struct, frozen=True, array_like=True):
+    """The client's request as it was forwarded to the primary. `body` is whole: partial bodies are never mirrored."""
+
+    method: bytes
+    target: bytes
+    fields: Fields
+    body: bytes = b""
+
+
+class CapturedResponse(Struct, frozen=True, array_like=True):
+    """One arm's final response, body as on the wire without chunk framing. `seconds` from sending to the last byte.
+
+    `truncated` says that the body went past `max_response` and `body` is only its beginning.
+    """
+
+    status: int
+    fields: Fields
+    body: bytes
+    seconds: float
+    truncated: bool = False
+
+
+class Pair(Struct, frozen=True, array_like=True):
+    """The primary's exchange and a shadow exchange of the same request.
+
+    `failure` is a `candidate_*` kind when the arm gave no whole response; then `shadow` may be None or partial.
+    `answer` False: a copy for the examples only, already counted by the worker; no Answer is sent.
+    """
+
+    id: int
+    service: str
+    route: str
+    arm: str
+    request_id: str
+    at: float
+    request: CapturedRequest
+    primary: CapturedResponse
+    shadow: CapturedResponse | None
+    failure: str | None = None
+    answer: bool = True
+
+
+class Answer(Struct, frozen=True, array_like=True):
+    """The comparer's word on one pair. `kinds` are distinct mismatch kinds, empty unless verdict is `mismatch`."""
+
+    id: int
+    verdict: str
+    kinds: tuple[str, ...] = ()
+
+
+class Difference(Struct, frozen=True, array_like=True):
+    """One differing field. `field` is written as in the contract (`$.item.price`, `header:name`, `status`).
+
+    `primary` and `shadow` are short JSON renderings of the two values, redacted, at most 200 characters; None: absent.
+    `by_rule` says that a rule of the user ignores this one.
+    """
+
+    field: str
+    kind: str
+    primary: str | None
+    shadow: str | None
+    by_rule: bool = False
+
+
+class Example(Struct, frozen=True):
+    """One stored mismatch, redacted. Bodies are text for people: decoded, at most 64 KiB each.
+
+    `explanation` are sentences made from DeepDiff on the pruned subtrees. `curl` sends the request again.
+    """
+
+    id: str
+    service: str
+    route: str
+    arm: str
+    request_id: str
+    at: float
+    method: str
+    target: str
+    request_fields: list[tuple[str, str]]
+    request_body: str
+    primary_status: int
+    primary_fields: list[tuple[str, str]]
+    primary_body: str
+    primary_seconds: float
+    shadow_status: int | None
+    shadow_fields: list[tuple[str, str]]
+    shadow_body: str
+    shadow_seconds: float | None
+    failure: str | None
+    differences: list[Difference]
+    explanation: list[str]
+    curl: str
+    signature: str
+    """What the mismatch has in common with others: route, and the sorted set of (field, kind)."""
+
+
+class FieldCount(Struct, frozen=True, array_like=True):
+    """How many pairs since the last aggregate differed in this field in this way. At most once per pair and field."""
+
+    service: str
+    route: str
+    field: str
+    kind: str
+    pairs: int
+
+
+class Aggregate(Struct, frozen=True, tag="aggregate"):
+    """What a comparer tells control about once a second: increments since the last one it sent.
+
+    `incomparable` counts pairs by `(service, route, reason)`; `suppressed` counts examples given up by reason.
+    """
+
+    fields: list[FieldCount]
+    incomparable: list[tuple[str, str, str, int]] = []
+    suppressed: dict[str, int] = {}
+
+
+class Examples(Struct, frozen=True, tag="examples"):
+    items: list[Example]

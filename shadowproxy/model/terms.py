@@ -1,0 +1,63 @@
+"""The closed lists of words: arms, verdicts, kinds and reasons.
+
+Every label that reaches a metric, the API or a report comes from one of these tuples. Their order is part of the
+shared-memory layout (`metrics.layout`), so entries are only ever appended.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+PRIMARY: Final = "primary"
+CANDIDATE: Final = "candidate"
+SECONDARY: Final = "secondary"
+ARMS: Final = (PRIMARY, CANDIDATE, SECONDARY)
+MIRRORED_ARMS: Final = (CANDIDATE, SECONDARY)
+
+VERDICTS: Final = ("match", "mismatch", "noise", "ignored", "incomparable")
+
+KINDS: Final = (
+    "status",
+    "header",
+    "body_value",
+    "body_type",
+    "body_missing",
+    "body_extra",
+    "body_order",
+    "body_size",
+    "body_bytes",
+    "body_shape",
+    "candidate_error",
+    "candidate_timeout",
+    "candidate_refused",
+    "candidate_truncated",
+    "candidate_malformed",
+    "candidate_tls",
+)
+
+DROP_REASONS: Final = (
+    "max_body",
+    "in_flight",
+    "bytes",
+    "age",
+    "breaker",
+    "overload",
+    "request_incomplete",
+    "shutdown",
+)
+
+LOSS_REASONS: Final = (
+    "channel_full",
+    "comparer_gone",
+    "worker_gone",
+    "primary_incomplete",
+    "stale_connection",
+    "shutdown",
+)
+
+CODES: Final = ("1xx", "2xx", "3xx", "4xx", "5xx", "error")
+
+FALLBACK_REASONS: Final = ("refused", "timeout", "breaker", "lease_expired", "error")
+
+OTHER: Final = "other"
+"""The route of every request that no configured route matches."""

@@ -1,0 +1,81 @@
+# `make demo` and `make test` set up everything they need and run from a fresh clone. `make help` lists the rest.
+
+SHELL := /bin/sh
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+# Stamps live in the virtual environment, so removing it removes them.
+READY := $(VENV)/.ready
+READY_BENCH := $(VENV)/.ready-bench
+
+# command:package, Debian's names. What the tests start besides Python.
+NEEDED := nginx:nginx-light node:nodejs curl:curl
+
+.PHONY: help demo test lint format bench docs system clean
+
+help:
+	@echo 'make demo     the proxy in front of two demo backends, live traffic, the report'
+	@echo 'make test     all tests, with branch coverage'
+	@echo 'make lint     style, types, import contracts, the Dockerfile'
+	@echo 'make format   rewrite the sources in the project style'
+	@echo 'make bench    the benchmark against the peers (long)'
+	@echo 'make docs     regenerate the reference pages that are made from the code'
+	@echo 'make clean    remove the environment and everything generated'
+
+demo: $(READY)
+	$(BIN)/shadowproxy demo
+
+test: $(READY) system
+	$(BIN)/pytest --cov --cov-report=term-missing:skip-covered $(ARGS)
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
+
+format: $(READY)
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+bench: $(READY_BENCH)
+	$(BIN)/python -m benchmarks $(ARGS)
+
+docs: $(READY)
+	$(BIN)/shadowproxy schema --format markdown > docs/configuration.md
+	$(BIN)/python -m shadowproxy.metrics > docs/metrics.md
+
+# nginx's package starts a server on port 80 when installed: RUNLEVEL=1 keeps it from doing so.
+system:
+	@PATH="$$PATH:/usr/sbin"; missing=; \
+	for need in $(NEEDED); do command -v "$${need%%:*}" >/dev/null || missing="$$missing $${need##*:}"; done; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -q && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing; \
+	else \
+		echo "make: the tests also need:$$missing. As root: apt-get install$$missing" >&2; exit 1; \
+	fi
+
+# A Python counts when it is new enough and can make virtual environments (Debian splits that off).
+$(BIN)/python:
+	@for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+		if $$python -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+			echo "$$python -m venv $(VENV)"; exec $$python -m venv $(VENV); \
+		fi; \
+	done; \
+	echo 'make: no Python 3.11 or newer with venv and ensurepip was found; on Debian: apt-get install python3-venv' >&2; exit 1
+
+$(READY): pyproject.toml $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+$(READY_BENCH): $(READY)
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,92 @@
+"""One version of the shop as a server of its own: `python -m shadowproxy.demo.backend VERSION`.
+
+Listens on a free port of 127.0.0.1, prints it on a line, and ends when its standard input does: a demo that dies
+leaves no backend behind. Every answer has a Content-Length.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from collections import deque
+from http import HTTPStatus
+from random import Random
+from typing import Final, cast
+
+import httptools
+import uvloop
+
+from shadowproxy.demo.shop import answer
+
+HOST: Final = "127.0.0.1"
+
+
+class ShopConnection(asyncio.Protocol):
+    """Answers the requests of one connection in order, each after its own delay."""
+
+    def __init__(self, version: int, random: Random) -> None:
+        self._version = version
+        self._random = random
+        self._loop = asyncio.get_running_loop()
+        self._parser = httptools.HttpRequestParser(self)
+        self._waiting: deque[tuple[str, str]] = deque()
+        self._url = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            self._transport.close()
+
+    # What the parser calls.
+
+    def on_message_begin(self) -> None:
+        self._url = b""
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_message_complete(self) -> None:
+        path = self._url.partition(b"?")[0].decode("ascii", "replace")
+        self._waiting.append((self._parser.get_method().decode("ascii"), path))
+        if len(self._waiting) == 1:
+            self._begin()
+
+    def _begin(self) -> None:
+        method, path = self._waiting[0]
+        reply = answer(self._version, method, path, time.time(), self._random)
+        body = json.dumps(reply.body, separators=(",", ":")).encode()
+        head = (
+            f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}\r\n"
+            f"Content-Type: application/json\r\nServer: shop/{self._version}\r\nContent-Length: {len(body)}\r\n\r\n"
+        ).encode("ascii")
+        self._loop.call_later(reply.delay, self._send, head if method == "HEAD" else head + body)
+
+    def _send(self, data: bytes) -> None:
+        self._transport.write(data)
+        self._waiting.popleft()
+        if self._waiting:
+            self._begin()
+
+
+async def serve(version: int) -> None:
+    """Serve until standard input ends."""
+    loop = asyncio.get_running_loop()
+    random = Random()
+    server = await loop.create_server(lambda: ShopConnection(version, random), HOST, 0)
+    print(server.sockets[0].getsockname()[1], flush=True)  # noqa: T201 - its parent reads the port here
+    ended = asyncio.Event()
+    loop.add_reader(sys.stdin, ended.set)
+    await ended.wait()
+    loop.remove_reader(sys.stdin)
+    server.close()
+
+
+if __name__ == "__main__":
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(int(sys.argv[1])))

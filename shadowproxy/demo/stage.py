@@ -1,0 +1,172 @@
+"""Everything the demo starts: two backends and the real proxy, in a directory that goes away with them.
+
+Children get process groups of their own, so that a Ctrl-C reaches the demo alone, which then stops them in order.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+from typing import Final
+
+from shadowproxy.demo.backend import HOST
+from shadowproxy.demo.shop import ROUTES
+
+START_SECONDS: Final = 20.0
+STOP_SECONDS: Final = 10.0
+_ATTEMPTS: Final = 3
+"""Another process may take a port between choosing it and listening on it; then others are chosen."""
+
+_CONFIGURATION: Final = Template("""\
+listen: $traffic
+data_dir: ./data
+admin: {listen: $admin}
+probe: {listen: $probe}
+drain: {timeout: 2s}
+service: shop
+upstreams:
+  primary: {urls: [http://$one]}
+  candidate: {urls: [http://$two]}
+compare:
+  # What differs between any two answers of this service: without these rules each would count as a difference.
+  ignore: ["header:server", "$$.generated_at", "$$..trace_id"]
+routes:
+$routes
+""")
+
+
+class DemoError(Exception):
+    """The demo cannot go on; the message is one line, `tail` the end of the log that says more."""
+
+    def __init__(self, message: str, tail: str = "") -> None:
+        super().__init__(message)
+        self.tail = tail
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Where everything listens (`host:port`), and the files behind it."""
+
+    traffic: str
+    admin: str
+    probe: str
+    configuration: Path
+    log: Path
+
+
+@contextmanager
+def stage() -> Generator[Stage, None, None]:
+    """Start both backends and the proxy, wait until it is ready, and stop everything at the end. Raises DemoError."""
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shadowproxy-demo-")))
+        one, two = (stack.enter_context(_backend(version)) for version in (1, 2))
+        yield stack.enter_context(_proxy(directory, one, two))
+
+
+def configuration(traffic: str, admin: str, probe: str, one: str, two: str) -> str:
+    """The demo's configuration as YAML: two upstreams, a route for each kind of page, rules for what is noise."""
+    routes = "\n".join(
+        f'  - {{name: {name}, match: {{path: "{path}"{_METHODS.get(name, "")}}}}}' for name, path in ROUTES
+    )
+    return _CONFIGURATION.substitute(traffic=traffic, admin=admin, probe=probe, one=one, two=two, routes=routes)
+
+
+_METHODS: Final = {"checkout": ", methods: [POST]", "cart": ", methods: [POST]"}
+
+
+@contextmanager
+def _backend(version: int) -> Generator[str, None, None]:
+    """One version of the shop; yields its address."""
+    command = [sys.executable, "-m", "shadowproxy.demo.backend", str(version)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
+    ) as child:
+        try:
+            yield f"{HOST}:{_port(child, version)}"
+        finally:
+            _stop(child)
+
+
+def _port(child: subprocess.Popen[str], version: int) -> int:
+    """The port that a backend prints when it listens."""
+    line = ""
+    if child.stdout and select.select([child.stdout], [], [], START_SECONDS)[0]:
+        line = child.stdout.readline()
+    if not line:
+        child.kill()
+        raise DemoError(f"version {version} of the shop did not start", child.communicate()[1])
+    return int(line)
+
+
+@contextmanager
+def _proxy(directory: Path, one: str, two: str) -> Generator[Stage, None, None]:
+    """The proxy, as a user would start it."""
+    log = directory / "proxy.log"
+    path = directory / "shadowproxy.yaml"
+    for attempt in range(_ATTEMPTS):
+        traffic, admin, probe = _free_addresses(3)
+        path.write_text(configuration(traffic, admin, probe, one, two), encoding="utf-8")
+        command = [sys.executable, "-m", "shadowproxy.cli.main", "run", str(path)]
+        with (
+            log.open("wb") as output,
+            subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, process_group=0) as child,
+        ):
+            try:
+                if _ready(child, probe):
+                    yield Stage(traffic, admin, probe, path, log)
+                    return
+            finally:
+                _stop(child)
+        if attempt == _ATTEMPTS - 1:
+            raise DemoError("the proxy did not come up; the end of its log:", _tail(log))
+
+
+def _ready(child: subprocess.Popen[bytes], probe: str) -> bool:
+    """Wait until the proxy says that it is ready; False when it ended or took too long."""
+    deadline = time.monotonic() + START_SECONDS
+    while child.poll() is None and time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(f"http://{probe}/readyz", timeout=1) as answer:  # noqa: S310 - our own address
+                if answer.status == 200:
+                    return True
+        except (OSError, urllib.error.URLError):
+            pass
+        time.sleep(0.05)
+    return False
+
+
+def _free_addresses(count: int) -> list[str]:
+    """Addresses that nobody listens on at this moment."""
+    sockets = [socket.create_server((HOST, 0)) for _ in range(count)]
+    addresses = [f"{HOST}:{taken.getsockname()[1]}" for taken in sockets]
+    for taken in sockets:
+        taken.close()
+    return addresses
+
+
+def _stop(child: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
+    """End a child and wait for it; its whole process group where it does not end by itself."""
+    if child.stdin:
+        child.stdin.close()
+    child.terminate()
+    try:
+        child.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(child.pid, 9)
+        child.wait()
+
+
+def _tail(log: Path, lines: int = 12) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])

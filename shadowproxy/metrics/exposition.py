@@ -1,0 +1,200 @@
+"""Turn counters, policy and what control holds into Prometheus metric families.
+
+One `Scrape` is the state at one moment; collecting it touches no lock and no data plane.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from math import inf
+
+from msgspec import Struct
+from prometheus_client.exposition import generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector, CollectorRegistry
+
+from shadowproxy.metrics import layout as at
+from shadowproxy.metrics import series
+from shadowproxy.metrics.counters import Counters
+from shadowproxy.metrics.fields import FieldTable
+from shadowproxy.metrics.reading import routes, upstreams, workers
+from shadowproxy.metrics.series import Series
+from shadowproxy.model.policy import Policy, Registry
+from shadowproxy.model.terms import CANDIDATE
+from shadowproxy.model.totals import Distribution, MirrorTotals, RouteTotals, UpstreamTotals, WorkerTotals
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+Sample = tuple[tuple[str, ...], float]
+"""Label values in the order of the series, and the value."""
+
+
+class StoreFigures(Struct, frozen=True):
+    """What the store says of itself. `dropped` by reason."""
+
+    examples: int = 0
+    bytes: int = 0
+    available: bool = False
+    dropped: dict[str, int] = {}
+    evicted: int = 0
+    why: str = ""
+    """Why it is not available."""
+
+
+class Scrape(Struct, frozen=True):
+    """Everything that a scrape reads. `now` is CLOCK_MONOTONIC, seconds; `incomparable` by (service, route, reason)."""
+
+    counters: Counters
+    registry: Registry
+    policy: Policy
+    fields: FieldTable
+    incomparable: Mapping[tuple[str, str, str], int]
+    suppressed: Mapping[str, int]
+    store: StoreFigures
+    version: str
+    now: float
+
+
+class _Collector(Collector):
+    def __init__(self, scrape: Scrape) -> None:
+        self._scrape = scrape
+
+    def collect(self) -> Iterator[Metric]:
+        scrape = self._scrape
+        yield from _per_route(list(routes(scrape.counters, scrape.registry, scrape.policy)))
+        yield _family(series.FIELD_MISMATCHES, ((tuple(_words(key)), n) for key, n in scrape.fields.exported()))
+        yield _family(series.INCOMPARABLE, scrape.incomparable.items())
+        yield from _per_upstream(list(upstreams(scrape.counters, scrape.policy)))
+        yield from _per_process(workers(scrape.counters, scrape.now))
+        yield _family(series.EXAMPLES_SUPPRESSED, (((reason,), n) for reason, n in scrape.suppressed.items()))
+        yield from _store(scrape.store)
+        yield from _instance(scrape.counters.supervisor, scrape.version)
+
+
+def expose(scrape: Scrape) -> bytes:
+    """The text format, version 0.0.4."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Collector(scrape))
+    return generate_latest(registry)
+
+
+def _words(key: Struct) -> Iterator[str]:
+    return (getattr(key, name) for name in key.__struct_fields__)
+
+
+def _family(of: Series, samples: Iterable[Sample]) -> Metric:
+    metric = Metric(of.name.removesuffix("_total"), of.help, of.kind)
+    for values, number in samples:
+        metric.add_sample(of.name, dict(zip(of.labels, values, strict=True)), number)
+    return metric
+
+
+def _go(edge: float) -> str:
+    """A bucket's edge as Prometheus writes it: `0.5`, `1.0`, `+Inf`."""
+    return "+Inf" if edge == inf else repr(float(edge))
+
+
+def _one(of: Series, value: float) -> Metric:
+    return _family(of, [((), value)])
+
+
+def _histogram(of: Series, buckets: tuple[float, ...], rows: Iterable[tuple[tuple[str, ...], Distribution]]) -> Metric:
+    """prometheus_client's own family leaves out count and sum where a bucket is negative; the text format has both."""
+    metric = Metric(of.name, of.help, of.kind)
+    for values, distribution in rows:
+        labels = dict(zip(of.labels, values, strict=True))
+        below = 0
+        for edge, below in distribution.cumulative(buckets):
+            metric.add_sample(f"{of.name}_bucket", {**labels, "le": _go(edge)}, below)
+        metric.add_sample(f"{of.name}_count", labels, below)
+        metric.add_sample(f"{of.name}_sum", labels, distribution.sum)
+    return metric
+
+
+def _per_route(rows: list[RouteTotals]) -> Iterator[Metric]:
+    yield _family(
+        series.REQUESTS,
+        (
+            ((row.service, row.route, arm, code), n)
+            for row in rows
+            for arm, codes in row.codes.items()
+            for code, n in codes.items()
+        ),
+    )
+    yield _histogram(
+        series.REQUEST_DURATION,
+        at.DURATION_BUCKETS,
+        (((row.service, row.route, arm), values) for row in rows for arm, values in row.durations.items()),
+    )
+    yield _family(
+        series.FALLBACKS,
+        (((row.service, row.route, reason), n) for row in rows for reason, n in row.fallbacks.items() if n),
+    )
+    books = [((row.service, row.route, arm), mirror) for row in rows for arm, mirror in row.mirrors.items()]
+    yield from _books(books)
+    candidates = [(place[:2], mirror) for place, mirror in books if place[2] == CANDIDATE]
+    yield _family(
+        series.MISMATCHES,
+        (((*place, kind), n) for place, mirror in candidates for kind, n in mirror.mismatches.items()),
+    )
+    yield _histogram(series.LATENCY_DELTA, at.DELTA_BUCKETS, ((place, mirror.delta) for place, mirror in candidates))
+
+
+def _books(books: list[tuple[tuple[str, str, str], MirrorTotals]]) -> Iterator[Metric]:
+    yield _family(series.ELIGIBLE, ((place, mirror.eligible) for place, mirror in books))
+    yield _family(series.SAMPLED_OUT, ((place, mirror.sampled_out) for place, mirror in books))
+    yield _family(series.SENT, ((place, mirror.sent) for place, mirror in books))
+    yield _family(series.IN_FLIGHT, ((place, mirror.in_flight) for place, mirror in books))
+    columns: tuple[tuple[Series, Callable[[MirrorTotals], dict[str, int]]], ...] = (
+        (series.DROPPED, lambda mirror: mirror.dropped),
+        (series.LOST, lambda mirror: mirror.lost),
+        (series.COMPARISONS, lambda mirror: mirror.verdicts),
+    )
+    for of, column in columns:
+        yield _family(of, (((*place, word), n) for place, mirror in books for word, n in column(mirror).items()))
+
+
+def _per_upstream(rows: list[UpstreamTotals]) -> Iterator[Metric]:
+    yield _family(
+        series.UPSTREAM_CONNECTIONS,
+        (((row.service, row.arm, state), n) for row in rows for state, n in row.connections.items()),
+    )
+    yield _family(series.UPSTREAM_HEALTHY, (((row.service, row.arm), row.healthy) for row in rows))
+    yield _family(series.UPSTREAM_URLS, (((row.service, row.arm), row.endpoints) for row in rows))
+    yield _family(
+        series.BREAKER_OPEN, (((row.service, row.arm), row.breaker_open) for row in rows if row.arm != "primary")
+    )
+
+
+def _per_process(rows: tuple[WorkerTotals, ...]) -> Iterator[Metric]:
+    reasons = at.REJECT_INDEX
+    yield _family(series.REJECTED, (((reason,), sum(row.rejected[reason] for row in rows)) for reason in reasons))
+    yield _one(series.CLIENT_CONNECTIONS, sum(row.connections for row in rows))
+    yield _one(series.ACCEPTED, sum(row.accepted for row in rows))
+    yield _one(series.TUNNELS, sum(row.tunnels for row in rows))
+    yield _one(series.TUNNELS_OPEN, sum(row.tunnels_open for row in rows))
+    yield _one(series.COPIES_RECEIVED, sum(row.copies_received for row in rows))
+    yield _one(series.HELD, sum(row.held_bytes for row in rows))
+    yield _one(series.LOOP_LAG, max((row.loop_lag for row in rows), default=0))
+    yield _one(series.OVERLOADED, sum(row.overloaded for row in rows))
+    yield _one(series.WORKERS_READY, sum(row.is_fresh() for row in rows))
+    yield _one(series.LOG_DROPPED, sum(row.log_dropped for row in rows))
+    yield _one(series.EXAMPLES_SKIPPED, sum(row.examples_skipped for row in rows))
+
+
+def _store(store: StoreFigures) -> Iterator[Metric]:
+    yield _one(series.STORE_EXAMPLES, store.examples)
+    yield _one(series.STORE_BYTES, store.bytes)
+    yield _one(series.STORE_AVAILABLE, store.available)
+    yield _family(series.STORE_DROPPED, (((reason,), n) for reason, n in store.dropped.items()))
+    yield _one(series.STORE_EVICTED, store.evicted)
+
+
+def _instance(page: memoryview, version: str) -> Iterator[Metric]:
+    yield _family(series.RELOADS, [(("success",), page[at.RELOADS_OK]), (("failure",), page[at.RELOADS_FAILED])])
+    yield _one(series.LAST_RELOAD_OK, page[at.LAST_RELOAD_OK])
+    last = page[at.LAST_RELOAD_AT]
+    yield _family(series.LAST_RELOAD_AT, [((), last / 1000)] if last else [])
+    yield _family(series.BUILD_INFO, [((version,), 1)])
+    yield _one(series.START_TIME, page[at.STARTED_AT] / 1000)
+    yield _family(series.RESTARTS, (((role,), page[word]) for role, word in at.RESTARTS.items()))

@@ -1,0 +1,126 @@
+"""Read the shared-memory counters into the values of `model.totals`. Only reads; the clock is passed in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from shadowproxy.metrics import layout as at
+from shadowproxy.metrics.counters import Counters
+from shadowproxy.model.policy import Policy, Registry
+from shadowproxy.model.terms import (
+    ARMS,
+    CODES,
+    DROP_REASONS,
+    FALLBACK_REASONS,
+    KINDS,
+    LOSS_REASONS,
+    MIRRORED_ARMS,
+    VERDICTS,
+)
+from shadowproxy.model.totals import Distribution, MirrorTotals, RouteTotals, UpstreamTotals, WorkerTotals
+
+_MICROSECOND = 1e-6
+
+
+def routes(counters: Counters, registry: Registry, policy: Policy) -> Iterator[RouteTotals]:
+    """Every route of the policy, and every former one that has counts, in the order of their rows."""
+    arms = {service.name: tuple(arm for arm in ARMS if arm in service.upstreams) for service in policy.services}
+    current = {(service.name, route.name) for service in policy.services for route in (*service.routes, service.other)}
+    for key, index in registry.routes.items():
+        service, _, name = key.partition("\n")
+        words = counters.totals(at.route_row(index), at.ROUTE_WORDS)
+        if (service, name) in current:
+            yield _route(service, name, words, arms[service])
+        elif any(words):
+            yield _route(service, name, words, ())
+
+
+def _route(service: str, name: str, words: Sequence[int], arms: tuple[str, ...]) -> RouteTotals:
+    codes = {
+        arm: {code: words[at.requests_word(0, a, c)] for c, code in enumerate(CODES)} for a, arm in enumerate(ARMS)
+    }
+    durations = {
+        arm: _distribution(at.DURATION_EDGES, words, at.duration_word(0, a), at.DURATION_WORDS)
+        for a, arm in enumerate(ARMS)
+    }
+    mirrors = {arm: _mirror(words, m) for m, arm in enumerate(MIRRORED_ARMS)}
+    return RouteTotals(
+        service=service,
+        route=name,
+        codes={arm: counts for arm, counts in codes.items() if arm in arms or any(counts.values())},
+        durations={arm: values for arm, values in durations.items() if arm in arms or values.count},
+        mirrors={arm: mirror for arm, mirror in mirrors.items() if arm in arms or mirror.eligible},
+        fallbacks={reason: words[at.fallback_word(0, reason)] for reason in FALLBACK_REASONS},
+    )
+
+
+def _mirror(words: Sequence[int], m: int) -> MirrorTotals:
+    return MirrorTotals(
+        eligible=words[at.ELIGIBLE + m],
+        sampled_out=words[at.SAMPLED_OUT + m],
+        sent=words[at.SENT + m],
+        in_flight=words[at.IN_FLIGHT + m],
+        dropped={reason: words[at.dropped_word(0, m, reason)] for reason in DROP_REASONS},
+        lost={reason: words[at.lost_word(0, m, reason)] for reason in LOSS_REASONS},
+        verdicts={verdict: words[at.compared_word(0, m, verdict)] for verdict in VERDICTS},
+        mismatches={kind: words[at.mismatch_word(0, m, kind)] for kind in KINDS},
+        delta=_distribution(at.DELTA_EDGES, words, at.delta_word(0, m), at.DELTA_WORDS),
+    )
+
+
+def _distribution(edges: tuple[float, ...], words: Sequence[int], first: int, size: int) -> Distribution:
+    """The bins of a histogram and, in its last word, the sum in microseconds."""
+    return Distribution(edges, tuple(words[first : first + size - 1]), words[first + size - 1] * _MICROSECOND)
+
+
+def upstreams(counters: Counters, policy: Policy) -> Iterator[UpstreamTotals]:
+    """Every arm of every service of the policy."""
+    for service in policy.services:
+        words = counters.totals(at.service_row(service.index), at.SERVICE_WORDS)
+        for a, arm in enumerate(ARMS):
+            if arm in service.upstreams:
+                yield _upstream(counters, service.name, service.index, words, a)
+
+
+def _upstream(counters: Counters, service: str, index: int, words: Sequence[int], a: int) -> UpstreamTotals:
+    """Connections add up over the workers; health and breaker are each worker's own view of the same URLs."""
+    row = at.service_row(index)
+    blocks = [block for block in map(counters.block, range(counters.slots)) if block[at.HEARTBEAT]]
+    return UpstreamTotals(
+        service=service,
+        arm=ARMS[a],
+        connections={
+            "active": words[at.CONNECTIONS_ACTIVE + a],
+            "idle": words[at.CONNECTIONS_IDLE + a],
+            "connecting": words[at.CONNECTIONS_CONNECTING + a],
+        },
+        healthy=min((block[row + at.HEALTHY + a] for block in blocks), default=0),
+        endpoints=max((block[row + at.ENDPOINTS + a] for block in blocks), default=0),
+        breaker_open=any(block[row + at.BREAKER_OPEN + a] for block in blocks),
+    )
+
+
+def workers(counters: Counters, now: float) -> tuple[WorkerTotals, ...]:
+    """Every slot. `now` is CLOCK_MONOTONIC in seconds."""
+    return tuple(_worker(slot, counters.block(slot), now) for slot in range(counters.slots))
+
+
+def _worker(slot: int, block: Sequence[int], now: float) -> WorkerTotals:
+    beat = block[at.HEARTBEAT]
+    return WorkerTotals(
+        slot=slot,
+        age=max(0.0, now - beat / 1000) if beat else None,
+        sequence=block[at.SEQUENCE],
+        loop_lag=block[at.LOOP_LAG] * _MICROSECOND,
+        connections=block[at.CLIENT_CONNECTIONS],
+        accepted=block[at.ACCEPTED],
+        tunnels=block[at.TUNNELS],
+        tunnels_open=block[at.TUNNELS_OPEN],
+        held_bytes=block[at.HELD_BYTES],
+        draining=bool(block[at.DRAINING]),
+        overloaded=bool(block[at.OVERLOADED]),
+        log_dropped=block[at.LOG_DROPPED],
+        copies_received=block[at.COPIES_RECEIVED],
+        examples_skipped=block[at.EXAMPLES_SKIPPED],
+        rejected={reason: block[word] for reason, word in at.REJECT_INDEX.items()},
+    )

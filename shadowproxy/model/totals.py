@@ -1,0 +1,145 @@
+"""What the counters say about routes and upstreams at one moment, summed over all workers: plain numbers.
+
+`metrics.reading` makes them from shared memory; the exposition and the report read them.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from typing import Final
+
+from msgspec import Struct
+
+ENOUGH_PAIRS: Final = 50
+"""Fewer compared pairs than this are not enough to say anything (contract, exit code 3)."""
+
+
+class Distribution(Struct, frozen=True):
+    """How many values fell into each bin, seconds.
+
+    `bins[i]` counts values in `(edges[i - 1], edges[i]]`; there is one bin more than edges, for what is larger.
+    """
+
+    edges: tuple[float, ...]
+    bins: tuple[int, ...]
+    sum: float = 0.0
+
+    @property
+    def count(self) -> int:
+        return sum(self.bins)
+
+    def quantile(self, q: float) -> float | None:
+        """The value below which a share `q` (0..1) of the values lie, interpolated inside its bin.
+
+        None without values. What lies beyond the first or last edge is taken to lie on it.
+        """
+        count = self.count
+        if not count:
+            return None
+        rank = q * count
+        below = 0
+        for index, here in enumerate(self.bins):
+            if here and below + here >= rank:
+                return self._inside(index, max(0.0, rank - below) / here)
+            below += here
+        return self.edges[-1]
+
+    def _inside(self, index: int, share: float) -> float:
+        edges = self.edges
+        if index == len(edges):
+            return edges[-1]
+        # A duration is never negative, so its first bin starts at 0; a difference's first bin is open below.
+        low = edges[index - 1] if index else min(0.0, edges[0])
+        return low + (edges[index] - low) * share
+
+    def cumulative(self, buckets: tuple[float, ...]) -> Iterator[tuple[float, int]]:
+        """`(upper edge, values up to it)` for each of `buckets`, a subset of the edges, and for infinity."""
+        edges = self.edges
+        below = 0
+        taken = 0
+        for bucket in buckets:
+            upto = bisect_right(edges, bucket)
+            below += sum(self.bins[taken:upto])
+            taken = upto
+            yield bucket, below
+        yield float("inf"), below + sum(self.bins[taken:])
+
+
+class MirrorTotals(Struct, frozen=True):
+    """The books of one mirrored arm of a route. Counts by reason and verdict hold every word of their list."""
+
+    eligible: int
+    sampled_out: int
+    sent: int
+    in_flight: int
+    dropped: dict[str, int]
+    lost: dict[str, int]
+    verdicts: dict[str, int]
+    mismatches: dict[str, int]
+    """By kind. One pair may count under several."""
+    delta: Distribution
+    """Of the arm's duration minus the primary's, for pairs where both answered."""
+
+    @property
+    def compared(self) -> int:
+        return sum(self.verdicts.values())
+
+    @property
+    def unaccounted(self) -> tuple[int, int]:
+        """How far the two lines of the books are from balancing; both 0 at rest (design, law 2)."""
+        given = self.eligible - self.sampled_out - sum(self.dropped.values()) - self.sent
+        taken = self.sent - self.compared - sum(self.lost.values()) - self.in_flight
+        return given, taken
+
+
+class RouteTotals(Struct, frozen=True):
+    """One route of one service. The dictionaries are by arm; `codes` by arm and code class."""
+
+    service: str
+    route: str
+    codes: dict[str, dict[str, int]]
+    durations: dict[str, Distribution]
+    mirrors: dict[str, MirrorTotals]
+    fallbacks: dict[str, int]
+
+    @property
+    def any(self) -> bool:
+        """Whether anything was ever counted here."""
+        return any(any(codes.values()) for codes in self.codes.values()) or any(
+            mirror.eligible for mirror in self.mirrors.values()
+        )
+
+
+class UpstreamTotals(Struct, frozen=True):
+    """One arm of one service. `connections` by state; `healthy` of `endpoints` URLs are in rotation."""
+
+    service: str
+    arm: str
+    connections: dict[str, int]
+    healthy: int
+    endpoints: int
+    breaker_open: bool
+
+
+class WorkerTotals(Struct, frozen=True):
+    """One worker slot. `age` is how many seconds ago its heart beat, None if it never did."""
+
+    slot: int
+    age: float | None
+    sequence: int
+    loop_lag: float
+    connections: int
+    accepted: int
+    tunnels: int
+    tunnels_open: int
+    held_bytes: int
+    draining: bool
+    overloaded: bool
+    log_dropped: int
+    copies_received: int
+    examples_skipped: int
+    rejected: dict[str, int]
+
+    def is_fresh(self, limit: float = 5.0) -> bool:
+        return self.age is not None and self.age <= limit

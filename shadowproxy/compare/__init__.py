@@ -1,0 +1,1 @@
+"""The comparing room: decodes, compares and explains the pairs whose bytes differ. Pure: the clock is passed in."""

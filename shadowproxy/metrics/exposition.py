@@ -21,24 +21,12 @@ from shadowproxy.metrics.reading import routes, upstreams, workers
 from shadowproxy.metrics.series import Series
 from shadowproxy.model.policy import Policy, Registry
 from shadowproxy.model.terms import CANDIDATE
-from shadowproxy.model.totals import Distribution, MirrorTotals, RouteTotals, UpstreamTotals, WorkerTotals
+from shadowproxy.model.totals import Distribution, MirrorTotals, RouteTotals, StoreFigures, UpstreamTotals, WorkerTotals
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 Sample = tuple[tuple[str, ...], float]
 """Label values in the order of the series, and the value."""
-
-
-class StoreFigures(Struct, frozen=True):
-    """What the store says of itself. `dropped` by reason."""
-
-    examples: int = 0
-    bytes: int = 0
-    available: bool = False
-    dropped: dict[str, int] = {}
-    evicted: int = 0
-    why: str = ""
-    """Why it is not available."""
 
 
 class Scrape(Struct, frozen=True):

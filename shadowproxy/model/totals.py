@@ -143,3 +143,15 @@ class WorkerTotals(Struct, frozen=True):
 
     def is_fresh(self, limit: float = 5.0) -> bool:
         return self.age is not None and self.age <= limit
+
+
+class StoreFigures(Struct, frozen=True):
+    """What the store says of itself. `dropped` by reason."""
+
+    examples: int = 0
+    bytes: int = 0
+    available: bool = False
+    dropped: dict[str, int] = {}
+    evicted: int = 0
+    why: str = ""
+    """Why it is not available."""

@@ -1,0 +1,111 @@
+"""Where examples and what is known of fields are kept: the interface, and SQLite behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from shadowproxy.metrics.fields import FieldKey, FieldRow
+from shadowproxy.model.pair import Example
+from shadowproxy.model.totals import StoreFigures
+
+
+class StoreError(Exception):
+    """The store cannot be read now. The text says why, for people."""
+
+
+class DiffQuery(Struct, frozen=True):
+    """Which examples to list, newest first. None does not filter."""
+
+    service: str | None = None
+    route: str | None = None
+    arm: str | None = None
+    field: str | None = None
+    kind: str | None = None
+    limit: int = 50
+    offset: int = 0
+
+
+class DiffSummary(Struct, frozen=True):
+    """One line of a list of examples. `differences` counts all of them; `field` and `kind` are the first one's."""
+
+    id: str
+    at: float
+    service: str
+    route: str
+    arm: str
+    method: str
+    target: str
+    primary_status: int
+    shadow_status: int | None
+    failure: str | None
+    field: str | None
+    kind: str | None
+    differences: int
+
+
+class DiffPage(Struct, frozen=True):
+    items: list[DiffSummary]
+    total: int
+    limit: int
+    offset: int
+
+
+class FieldExample(Struct, frozen=True):
+    """The newest example of one field and kind on one route."""
+
+    service: str
+    route: str
+    field: str
+    kind: str
+    id: str
+    primary: str | None
+    shadow: str | None
+    curl: str
+
+
+class Kept(Struct, frozen=True):
+    """What one instance (`epoch`) has to find again after its control process died."""
+
+    fields: Sequence[tuple[FieldKey, FieldRow]] = ()
+    incomparable: Sequence[tuple[tuple[str, str, str], int]] = ()
+    suppressed: Sequence[tuple[str, int]] = ()
+
+
+class Store(Protocol):
+    """`offer` and `keep` never block and never raise; the rest may wait for a disk and raises StoreError."""
+
+    def offer(self, examples: Iterable[Example]) -> None:
+        """Keep these examples, or count them as dropped."""
+
+    def keep(self, changed: Kept) -> None:
+        """Replace the kept values of these keys. What cannot be written now is tried again with the next call."""
+
+    def kept(self) -> Kept:
+        """Everything kept for this instance."""
+
+    def find(self, query: DiffQuery) -> DiffPage: ...
+
+    def example(self, prefix: str) -> Example | None:
+        """The example whose id is `prefix`, or the only one whose id begins with it."""
+
+    def field_examples(self) -> list[FieldExample]:
+        """One example of this instance for each field that differs."""
+
+    def figures(self) -> StoreFigures: ...
+
+    def close(self, timeout: float) -> None:
+        """Write what is waiting, for at most `timeout` seconds."""
+
+
+__all__ = [
+    "DiffPage",
+    "DiffQuery",
+    "DiffSummary",
+    "FieldExample",
+    "Kept",
+    "Store",
+    "StoreError",
+]

@@ -1,0 +1,206 @@
+"""Values to rows and back. Every function that takes a connection may raise sqlite3.Error."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from shadowproxy.metrics.fields import FieldKey, FieldRow
+from shadowproxy.model.pair import Example
+from shadowproxy.model.terms import CANDIDATE
+from shadowproxy.store import DiffPage, DiffQuery, DiffSummary, FieldExample, Kept
+from shadowproxy.store.shelf import Slot
+
+_MAX_DIFFERENCES: Final = 64
+"""Differences of one example that can be searched for; the example itself holds all."""
+
+_MATCHING: Final = """
+FROM examples AS e
+WHERE (:service IS NULL OR e.service = :service)
+  AND (:route IS NULL OR e.route = :route)
+  AND (:arm IS NULL OR e.arm = :arm)
+  AND (:field IS NULL AND :kind IS NULL OR EXISTS (
+    SELECT 1 FROM differences AS d
+    WHERE d.number = e.number AND (:field IS NULL OR d.field = :field) AND (:kind IS NULL OR d.kind = :kind)))
+"""
+_COUNT: Final = f"SELECT count(*) {_MATCHING}"
+_PAGE: Final = f"SELECT summary {_MATCHING} ORDER BY at DESC, number DESC LIMIT :limit OFFSET :offset"
+_FORGET: Final = (
+    "DELETE FROM fields WHERE saved < ?",
+    "DELETE FROM incomparable WHERE saved < ?",
+    "DELETE FROM suppressed WHERE saved < ?",
+)
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode_example: Final = msgspec.msgpack.Decoder(Example).decode
+_decode_summary: Final = msgspec.msgpack.Decoder(DiffSummary).decode
+
+
+class Item(Struct, frozen=True):
+    """An example ready to be written: encoded once, so that its size is known. `size` in bytes."""
+
+    example: Example
+    whole: bytes
+    size: int
+
+
+class Changed(Struct):
+    """The newest values that are not on disk yet."""
+
+    fields: dict[FieldKey, FieldRow] = {}
+    incomparable: dict[tuple[str, str, str], int] = {}
+    suppressed: dict[str, int] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self.fields or self.incomparable or self.suppressed)
+
+    def update(self, newer: Kept | Changed) -> None:
+        self.fields.update(newer.fields)
+        self.incomparable.update(newer.incomparable)
+        self.suppressed.update(newer.suppressed)
+
+    def write(self, database: sqlite3.Connection, epoch: str, now: float) -> None:
+        database.executemany(
+            "INSERT OR REPLACE INTO fields VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                (epoch, k.service, k.route, k.field, k.kind, row.pairs, row.hidden, row.named, now)
+                for k, row in self.fields.items()
+            ),
+        )
+        database.executemany(
+            "INSERT OR REPLACE INTO incomparable VALUES (?, ?, ?, ?, ?, ?)",
+            ((epoch, *key, pairs, now) for key, pairs in self.incomparable.items()),
+        )
+        database.executemany(
+            "INSERT OR REPLACE INTO suppressed VALUES (?, ?, ?, ?)",
+            ((epoch, reason, examples, now) for reason, examples in self.suppressed.items()),
+        )
+
+
+def item(example: Example) -> Item:
+    whole = _encode(example)
+    return Item(example, whole, len(whole))
+
+
+def insert(database: sqlite3.Connection, item: Item, epoch: str) -> int | None:
+    """Write one example; returns its row, or None when one of that id is there already."""
+    example = item.example
+    found = database.execute(
+        "INSERT OR IGNORE INTO examples VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            example.id,
+            epoch,
+            example.service,
+            example.route,
+            example.arm,
+            example.at,
+            example.signature,
+            item.size,
+            example.curl,
+            _encode(_summary(example)),
+            item.whole,
+        ),
+    )
+    number = found.lastrowid
+    if found.rowcount != 1 or number is None:
+        return None
+    database.executemany(
+        "INSERT INTO differences VALUES (?, ?, ?, ?, ?)", ((number, *row) for row in _searchable(example))
+    )
+    return number
+
+
+def _searchable(example: Example) -> Iterator[tuple[str, str, str | None, str | None]]:
+    """What an example can be found by: its fields, and the kind of a failure, which has no field."""
+    if example.failure:
+        shadow = None if example.shadow_status is None else str(example.shadow_status)
+        yield "", example.failure, str(example.primary_status), shadow
+    for difference in [each for each in example.differences if not each.by_rule][:_MAX_DIFFERENCES]:
+        yield difference.field, difference.kind, difference.primary, difference.shadow
+
+
+def _summary(example: Example) -> DiffSummary:
+    field, kind, *_ = next(_searchable(example), ("", None))
+    return DiffSummary(
+        id=example.id,
+        at=example.at,
+        service=example.service,
+        route=example.route,
+        arm=example.arm,
+        method=example.method,
+        target=example.target,
+        primary_status=example.primary_status,
+        shadow_status=example.shadow_status,
+        failure=example.failure,
+        field=field or None,
+        kind=kind,
+        differences=len(example.differences),
+    )
+
+
+def slots(database: sqlite3.Connection) -> Iterator[tuple[str, Slot]]:
+    """Every kept example, oldest first, with its signature."""
+    for signature, *slot in database.execute("SELECT signature, number, at, size FROM examples ORDER BY at, number"):
+        yield signature, Slot(*slot)
+
+
+def delete(database: sqlite3.Connection, numbers: Iterable[int]) -> None:
+    database.executemany("DELETE FROM examples WHERE number = ?", ((number,) for number in numbers))
+
+
+def forget_instances(database: sqlite3.Connection, before: float) -> None:
+    """Delete the counts that no instance has written since `before`, Unix time."""
+    for statement in _FORGET:
+        database.execute(statement, (before,))
+
+
+def kept(database: sqlite3.Connection, epoch: str) -> Kept:
+    return Kept(
+        fields=[
+            (FieldKey(*row[:4]), FieldRow(row[4], row[5], bool(row[6])))
+            for row in database.execute(
+                "SELECT service, route, field, kind, pairs, hidden, named FROM fields WHERE epoch = ?", (epoch,)
+            )
+        ],
+        incomparable=[
+            ((service, route, reason), pairs)
+            for service, route, reason, pairs in database.execute(
+                "SELECT service, route, reason, pairs FROM incomparable WHERE epoch = ?", (epoch,)
+            )
+        ],
+        suppressed=database.execute("SELECT reason, examples FROM suppressed WHERE epoch = ?", (epoch,)).fetchall(),
+    )
+
+
+def find(database: sqlite3.Connection, query: DiffQuery) -> DiffPage:
+    values = msgspec.structs.asdict(query)
+    (total,) = database.execute(_COUNT, values).fetchone()
+    found = database.execute(_PAGE, values)
+    return DiffPage([_decode_summary(summary) for (summary,) in found], total, query.limit, query.offset)
+
+
+def example(database: sqlite3.Connection, prefix: str) -> Example | None:
+    """The example of this id, else the only one whose id begins so."""
+    found = database.execute(
+        "SELECT whole FROM examples WHERE id = ?1 OR substr(id, 1, length(?1)) = ?1 ORDER BY id != ?1 LIMIT 2",
+        (prefix,),
+    ).fetchall()
+    examples = [_decode_example(whole) for (whole,) in found]
+    if len(examples) == 1 or (examples and examples[0].id == prefix):
+        return examples[0]
+    return None
+
+
+def field_examples(database: sqlite3.Connection, epoch: str) -> list[FieldExample]:
+    """The newest of each; with max() SQLite takes the other columns from the same row (sqlite.org/lang_select.html)."""
+    found = database.execute(
+        "SELECT e.service, e.route, d.field, d.kind, e.id, d.primary_value, d.shadow_value, e.curl, max(e.number)"
+        " FROM differences AS d JOIN examples AS e USING (number) WHERE e.epoch = ? AND e.arm = ?"
+        " GROUP BY e.service, e.route, d.field, d.kind",
+        (epoch, CANDIDATE),
+    )
+    return [FieldExample(*row[:8]) for row in found]

@@ -1,0 +1,237 @@
+"""An upstream that keeps every byte it received and misbehaves on demand."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+import struct
+import threading
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from tests.e2e.harness import HOST
+
+Script = Callable[["Peer"], Awaitable[None]]
+
+
+def answer(body: bytes = b"ok", status: str = "200 OK", **fields: str) -> bytes:
+    """A whole response with a Content-Length; underscores in field names become hyphens."""
+    lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in fields.items())
+    return f"HTTP/1.1 {status}\r\n{lines}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+@dataclass
+class Peer:
+    """One accepted connection."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    async def head(self) -> bytes:
+        """The next request's head; raises EOFError at the end of input."""
+        return await self.reader.readuntil(b"\r\n\r\n")
+
+    async def request(self) -> tuple[bytes, bytes]:
+        """The next request's head and its whole body, chunks decoded. Raises EOFError at the end of input."""
+        head = await self.head()
+        fields = {
+            name.strip().lower(): value.strip()
+            for name, _, value in (line.partition(b":") for line in head.split(b"\r\n")[1:] if line)
+        }
+        if fields.get(b"transfer-encoding", b"").lower() == b"chunked":
+            return head, await self._chunks()
+        return head, await self.reader.readexactly(int(fields.get(b"content-length", b"0")))
+
+    async def _chunks(self) -> bytes:
+        body = b""
+        while size := int((await self.reader.readuntil(b"\r\n")).partition(b";")[0], 16):
+            body += (await self.reader.readexactly(size + 2))[:-2]
+        while await self.reader.readuntil(b"\r\n") != b"\r\n":
+            pass
+        return body
+
+    async def send(self, data: bytes) -> None:
+        self.writer.write(data)
+        await self.writer.drain()
+
+    async def read_all(self) -> bytes:
+        return await self.reader.read(-1)
+
+    def reset(self) -> None:
+        """Close with a RST: nothing that is under way arrives."""
+        sock = self.writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.writer.transport.abort()
+
+
+# What an upstream may do with a connection. Each runs until it has done its worst; then the connection is closed.
+
+
+def answers(*responses: bytes) -> Script:
+    """To every request on every connection the next of these bytes, the last one for ever."""
+    turn = iter(range(len(responses) - 1))
+
+    async def script(peer: Peer) -> None:
+        while True:
+            await peer.request()
+            await peer.send(responses[next(turn, len(responses) - 1)])
+
+    return script
+
+
+def by_path(table: dict[str, bytes], other: bytes = b"") -> Script:
+    """An answer chosen by the request's path, without its query."""
+
+    async def script(peer: Peer) -> None:
+        while True:
+            head, _ = await peer.request()
+            path = head.split(b" ")[1].partition(b"?")[0].decode()
+            await peer.send(table.get(path) or other or answer(b"not found", "404 Not Found"))
+
+    return script
+
+
+async def echoes(peer: Peer) -> None:
+    """JSON with the method, target, fields and body of each request."""
+    while True:
+        head, body = await peer.request()
+        line, *rows = head.decode("latin-1").split("\r\n")
+        method, target, _ = line.split(" ")
+        document = {
+            "method": method,
+            "target": target,
+            "fields": [row.split(": ", 1) for row in rows if row],
+            "body": body.decode("latin-1"),
+        }
+        await peer.send(answer(json.dumps(document).encode(), Content_Type="application/json"))
+
+
+def hangs(after: bytes = b"") -> Script:
+    """Reads the request, sends `after`, and then nothing, keeping the connection open."""
+
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        await peer.send(after)
+        await peer.read_all()
+
+    return script
+
+
+def closes(after: bytes = b"") -> Script:
+    """Reads a request, sends `after` and closes."""
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(after)
+
+    return script
+
+
+def resets(after: bytes = b"") -> Script:
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        await peer.send(after)
+        peer.reset()
+
+    return script
+
+
+def drips(data: bytes, interval: float = 0.2) -> Script:
+    """One byte every `interval` seconds."""
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        for index in range(len(data)):
+            await peer.send(data[index : index + 1])
+            await asyncio.sleep(interval)
+
+    return script
+
+
+def floods(size: int, chunk: int = 1 << 20) -> Script:
+    """A body of `size` bytes, as fast as it is taken."""
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(f"HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n".encode())
+        block = b"x" * chunk
+        for _ in range(size // chunk):
+            await peer.send(block)
+
+    return script
+
+
+@dataclass
+class RawUpstream:
+    """A server on a thread of its own that keeps every byte it received, connection by connection.
+
+    `script` decides what each connection meets and may be replaced at any time.
+    """
+
+    script: Script
+    port: int = 0
+    connections: list[bytearray] = field(default_factory=list)
+    sent_whole: int = 0
+    """Connections whose script came to its end."""
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def received(self) -> bytes:
+        """Everything, in the order of the connections."""
+        return b"".join(bytes(connection) for connection in self.connections)
+
+    @contextmanager
+    def running(self) -> Generator[RawUpstream, None, None]:
+        ready = threading.Event()
+        loops: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+
+        async def main() -> None:
+            loop = asyncio.get_running_loop()
+            server = await loop.create_server(
+                lambda: _Logged(self._accept(), self._serve), HOST, self.port, backlog=1024
+            )
+            self.port = server.sockets[0].getsockname()[1]
+            stop = asyncio.Event()
+            loops.append((loop, stop))
+            ready.set()
+            await stop.wait()
+            server.close()
+
+        thread = threading.Thread(target=asyncio.run, args=(main(),), daemon=True)
+        thread.start()
+        assert ready.wait(10), "the upstream did not start"
+        try:
+            yield self
+        finally:
+            loop, stop = loops[0]
+            loop.call_soon_threadsafe(stop.set)
+            thread.join(10)
+
+    def _accept(self) -> bytearray:
+        self.connections.append(bytearray())
+        return self.connections[-1]
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # A client that goes away ends a script; that is what many tests are about.
+        with contextlib.suppress(OSError, EOFError, asyncio.LimitOverrunError, ValueError):
+            await self.script(Peer(reader, writer))
+            self.sent_whole += 1
+        writer.close()
+
+
+class _Logged(asyncio.StreamReaderProtocol):
+    """A stream whose bytes are kept as they arrive, whether or not a script reads them."""
+
+    def __init__(self, log: bytearray, serve: Callable[..., Awaitable[None]]) -> None:
+        super().__init__(asyncio.StreamReader(limit=1 << 20), serve)
+        self._log = log
+
+    def data_received(self, data: bytes) -> None:
+        self._log += data
+        super().data_received(data)

@@ -165,7 +165,7 @@ def _per_process(rows: tuple[WorkerTotals, ...]) -> Iterator[Metric]:
     yield _one(series.HELD, sum(row.held_bytes for row in rows))
     yield _one(series.LOOP_LAG, max((row.loop_lag for row in rows), default=0))
     yield _one(series.OVERLOADED, sum(row.overloaded for row in rows))
-    yield _one(series.WORKERS_READY, sum(row.is_fresh() for row in rows))
+    yield _one(series.WORKERS_READY, sum(row.is_fresh for row in rows))
     yield _one(series.LOG_DROPPED, sum(row.log_dropped for row in rows))
     yield _one(series.EXAMPLES_SKIPPED, sum(row.examples_skipped for row in rows))
 

@@ -101,14 +101,23 @@ def _upstream(counters: Counters, service: str, index: int, words: Sequence[int]
 
 
 def workers(counters: Counters, now: float) -> tuple[WorkerTotals, ...]:
-    """Every slot. `now` is CLOCK_MONOTONIC in seconds."""
-    return tuple(_worker(slot, counters.block(slot), now) for slot in range(counters.slots))
+    """Every block. `now` is CLOCK_MONOTONIC in seconds."""
+    return tuple(_worker(index, counters.block(index), now) for index in range(counters.slots))
 
 
-def _worker(slot: int, block: Sequence[int], now: float) -> WorkerTotals:
+def is_ready(blocks: Sequence[WorkerTotals], slots: int) -> bool:
+    """Whether every worker slot has a worker that listens and does not drain.
+
+    A slot owns the blocks `slot`, `slot + slots` and so on, so that a successor never shares its predecessor's.
+    """
+    serving = {worker.block % slots for worker in blocks if worker.is_fresh and not worker.draining}
+    return len(serving) == slots
+
+
+def _worker(index: int, block: Sequence[int], now: float) -> WorkerTotals:
     beat = block[at.HEARTBEAT]
     return WorkerTotals(
-        slot=slot,
+        block=index,
         age=max(0.0, now - beat / 1000) if beat else None,
         sequence=block[at.SEQUENCE],
         loop_lag=block[at.LOOP_LAG] * _MICROSECOND,

@@ -15,6 +15,10 @@ ENOUGH_PAIRS: Final = 50
 """Fewer compared pairs than this are not enough to say anything (contract, exit code 3)."""
 
 
+FRESH_SECONDS: Final = 5.0
+"""A worker whose heart has not beaten for longer is not there. It beats at least twice a second."""
+
+
 class Distribution(Struct, frozen=True):
     """How many values fell into each bin, seconds.
 
@@ -123,9 +127,9 @@ class UpstreamTotals(Struct, frozen=True):
 
 
 class WorkerTotals(Struct, frozen=True):
-    """One worker slot. `age` is how many seconds ago its heart beat, None if it never did."""
+    """One counter block and the worker that writes it. `age`: seconds since its last heartbeat, None: nobody's."""
 
-    slot: int
+    block: int
     age: float | None
     sequence: int
     loop_lag: float
@@ -141,8 +145,22 @@ class WorkerTotals(Struct, frozen=True):
     examples_skipped: int
     rejected: dict[str, int]
 
-    def is_fresh(self, limit: float = 5.0) -> bool:
-        return self.age is not None and self.age <= limit
+    @property
+    def is_fresh(self) -> bool:
+        return self.age is not None and self.age <= FRESH_SECONDS
+
+
+class FieldExample(Struct, frozen=True):
+    """The newest example of one field and kind on one route. `field` is empty where the shadow exchange failed."""
+
+    service: str
+    route: str
+    field: str
+    kind: str
+    id: str
+    primary: str | None
+    shadow: str | None
+    curl: str
 
 
 class StoreFigures(Struct, frozen=True):

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from shadowproxy.metrics.fields import FieldKey, FieldRow
 from shadowproxy.model.pair import Example
-from shadowproxy.model.totals import StoreFigures
+from shadowproxy.model.totals import FieldExample, StoreFigures
 
 
 class StoreError(Exception):
@@ -53,19 +53,6 @@ class DiffPage(Struct, frozen=True):
     offset: int
 
 
-class FieldExample(Struct, frozen=True):
-    """The newest example of one field and kind on one route."""
-
-    service: str
-    route: str
-    field: str
-    kind: str
-    id: str
-    primary: str | None
-    shadow: str | None
-    curl: str
-
-
 class Kept(Struct, frozen=True):
     """What one instance (`epoch`) has to find again after its control process died."""
 
@@ -98,14 +85,3 @@ class Store(Protocol):
 
     def close(self, timeout: float) -> None:
         """Write what is waiting, for at most `timeout` seconds."""
-
-
-__all__ = [
-    "DiffPage",
-    "DiffQuery",
-    "DiffSummary",
-    "FieldExample",
-    "Kept",
-    "Store",
-    "StoreError",
-]

@@ -12,7 +12,8 @@ from msgspec import Struct
 from shadowproxy.metrics.fields import FieldKey, FieldRow
 from shadowproxy.model.pair import Example
 from shadowproxy.model.terms import CANDIDATE
-from shadowproxy.store import DiffPage, DiffQuery, DiffSummary, FieldExample, Kept
+from shadowproxy.model.totals import FieldExample
+from shadowproxy.store import DiffPage, DiffQuery, DiffSummary, Kept
 from shadowproxy.store.shelf import Slot
 
 _MAX_DIFFERENCES: Final = 64
@@ -101,7 +102,7 @@ def insert(database: sqlite3.Connection, item: Item, epoch: str) -> int | None:
             example.signature,
             item.size,
             example.curl,
-            _encode(_summary(example)),
+            _encode(summary(example)),
             item.whole,
         ),
     )
@@ -123,7 +124,8 @@ def _searchable(example: Example) -> Iterator[tuple[str, str, str | None, str | 
         yield difference.field, difference.kind, difference.primary, difference.shadow
 
 
-def _summary(example: Example) -> DiffSummary:
+def summary(example: Example) -> DiffSummary:
+    """One line about `example`."""
     field, kind, *_ = next(_searchable(example), ("", None))
     return DiffSummary(
         id=example.id,

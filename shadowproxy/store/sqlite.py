@@ -19,8 +19,8 @@ import msgspec
 
 from shadowproxy.model.pair import Example
 from shadowproxy.model.policy import MIB, StorePolicy
-from shadowproxy.model.totals import StoreFigures
-from shadowproxy.store import DiffPage, DiffQuery, FieldExample, Kept, StoreError, rows, schema
+from shadowproxy.model.totals import FieldExample, StoreFigures
+from shadowproxy.store import DiffPage, DiffQuery, Kept, StoreError, rows, schema
 from shadowproxy.store.shelf import Shelf, Slot
 
 MAX_WAITING: Final = 1_000

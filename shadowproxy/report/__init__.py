@@ -1,0 +1,19 @@
+"""What the counters and examples say about each route, and its renderings: text, JSON, Markdown. Pure."""
+
+from __future__ import annotations
+
+import msgspec
+
+from shadowproxy.report import markdown, text
+from shadowproxy.report.build import Facts, build, quantiles
+from shadowproxy.report.values import Report
+
+__all__ = ["Facts", "Report", "build", "quantiles", "render_json", "render_markdown", "render_text"]
+
+render_text = text.render
+render_markdown = markdown.render
+
+
+def render_json(report: Report) -> bytes:
+    """Indented for people, one line feed at the end."""
+    return msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"

@@ -1,0 +1,214 @@
+"""From counts to a report and its conclusion. Pure.
+
+The conclusion: fewer than 50 compared pairs are not enough to say (3). Otherwise a regression (1) is any pair of the
+candidate with the verdict `mismatch` (contract, meaning 10: nothing is known to be noise yet) and any route on which
+the candidate is slower; else there is none (0).
+
+Slower: over at least 50 pairs of a route, the median of the paired difference, or what its 95th percentile has over
+the mirror image of its 5th, is more than 5 ms and more than a fifth of the primary's own quantile. The mirror image is
+there because the tail of a difference is positive also where both arms are equally slow now and then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from shadowproxy.model.pair import FieldCount
+from shadowproxy.model.policy import Policy, ServicePolicy
+from shadowproxy.model.terms import CANDIDATE, PRIMARY
+from shadowproxy.model.totals import ENOUGH_PAIRS, Distribution, FieldExample, MirrorTotals, RouteTotals
+from shadowproxy.report.values import (
+    Books,
+    FieldReport,
+    Quantiles,
+    Report,
+    RouteReport,
+    ServiceReport,
+    Shown,
+)
+
+PASS: Final = "pass"  # noqa: S105 - a verdict
+FAIL: Final = "fail"
+INCONCLUSIVE: Final = "inconclusive"
+EXIT_CODES: Final = {PASS: 0, FAIL: 1, INCONCLUSIVE: 3}
+
+SLOWER_SECONDS: Final = 0.005
+SLOWER_SHARE: Final = 0.2
+MAX_FIELDS: Final = 100
+"""Fields listed per route."""
+
+
+class Facts(Struct, frozen=True):
+    """Everything a report is made from. Times are Unix times."""
+
+    version: str
+    policy: Policy
+    started_at: float
+    now: float
+    routes: Sequence[RouteTotals]
+    fields: Sequence[FieldCount] = ()
+    examples: Sequence[FieldExample] = ()
+    incomparable: Mapping[tuple[str, str, str], int] = {}
+    notes: Sequence[str] = ()
+
+
+def build(facts: Facts, service: str | None = None) -> Report:
+    """The report of all services, or of `service` alone, which must be one of the policy's."""
+    services = [_service(facts, each) for each in facts.policy.services if service in {None, each.name}]
+    verdict = _overall([each.verdict for each in services])
+    return Report(
+        version=facts.version,
+        epoch=facts.policy.epoch,
+        policy=facts.policy.sequence,
+        started_at=facts.started_at,
+        generated_at=facts.now,
+        services=services,
+        verdict=verdict,
+        exit_code=EXIT_CODES[verdict],
+        conclusion=_conclusion(services),
+        notes=list(facts.notes),
+    )
+
+
+def _overall(verdicts: Sequence[str]) -> str:
+    """A failure anywhere fails; passing takes that everything passes."""
+    if FAIL in verdicts:
+        return FAIL
+    return PASS if verdicts and all(verdict == PASS for verdict in verdicts) else INCONCLUSIVE
+
+
+def _conclusion(services: Sequence[ServiceReport]) -> str:
+    if len(services) == 1:
+        return services[0].conclusion
+    return "; ".join(f"{each.name}: {each.conclusion}" for each in services)
+
+
+def _service(facts: Facts, policy: ServicePolicy) -> ServiceReport:
+    routes = [_route(facts, totals) for totals in facts.routes if totals.service == policy.name and totals.any]
+    routes.sort(key=lambda route: (-route.mismatches, not route.slower, -route.requests, route.name))
+    compared = sum(_decided(route.verdicts.get(CANDIDATE, {})) for route in routes)
+    mismatches = sum(route.mismatches for route in routes)
+    verdict, conclusion = _judge(policy, routes, compared, mismatches)
+    return ServiceReport(
+        name=policy.name,
+        upstreams={arm: [endpoint.url for endpoint in each.endpoints] for arm, each in policy.upstreams.items()},
+        requests=sum(route.requests for route in routes),
+        compared=compared,
+        mismatches=mismatches,
+        routes=routes,
+        verdict=verdict,
+        exit_code=EXIT_CODES[verdict],
+        conclusion=conclusion,
+    )
+
+
+def _decided(verdicts: Mapping[str, int]) -> int:
+    """Pairs that say something: no data is never a pass (design, law 5)."""
+    return sum(verdicts.values()) - verdicts.get("incomparable", 0)
+
+
+def _judge(policy: ServicePolicy, routes: Sequence[RouteReport], compared: int, mismatches: int) -> tuple[str, str]:
+    if CANDIDATE not in policy.upstreams:
+        return INCONCLUSIVE, "no candidate is configured: there is nothing to compare"
+    if compared < ENOUGH_PAIRS:
+        return INCONCLUSIVE, f"not enough to say: {compared} compared pairs, {ENOUGH_PAIRS} are needed"
+    found: list[str] = []
+    if mismatches:
+        where = sum(bool(route.mismatches) for route in routes)
+        found.append(
+            f"{mismatches:,} of {compared:,} pairs differ ({mismatches / compared:.1%})"
+            f" on {where} of {len(routes)} {'route' if len(routes) == 1 else 'routes'}"
+        )
+    slower = [route.name for route in routes if route.slower]
+    if slower:
+        found.append(f"slower on {', '.join(slower)}")
+    if found:
+        return FAIL, f"regression: {'; '.join(found)}"
+    return PASS, f"no regression in {compared:,} compared pairs"
+
+
+def _route(facts: Facts, totals: RouteTotals) -> RouteReport:
+    candidate = totals.mirrors.get(CANDIDATE)
+    decided = _decided(candidate.verdicts) if candidate else 0
+    examples = {
+        (each.field, each.kind): Shown(each.id, each.primary, each.shadow, each.curl)
+        for each in facts.examples
+        if each.service == totals.service and each.route == totals.route
+    }
+    why = _slower(totals.durations.get(PRIMARY), candidate)
+    kinds = _positive(candidate.mismatches) if candidate else {}
+    return RouteReport(
+        name=totals.route,
+        requests=sum(totals.codes.get(PRIMARY, {}).values()),
+        codes={arm: _positive(codes) for arm, codes in totals.codes.items()},
+        books={arm: _books(mirror) for arm, mirror in totals.mirrors.items()},
+        verdicts={arm: mirror.verdicts for arm, mirror in totals.mirrors.items()},
+        kinds=kinds,
+        failures=[
+            FieldReport("", kind, pairs, _share(pairs, decided), examples.get(("", kind)))
+            for kind, pairs in kinds.items()
+            if kind.startswith("candidate_")
+        ],
+        fields=[
+            FieldReport(
+                each.field, each.kind, each.pairs, _share(each.pairs, decided), examples.get((each.field, each.kind))
+            )
+            for each in sorted(facts.fields, key=lambda each: (-each.pairs, each.field, each.kind))
+            if each.service == totals.service and each.route == totals.route
+        ][:MAX_FIELDS],
+        incomparable={
+            reason: pairs
+            for (service, route, reason), pairs in facts.incomparable.items()
+            if service == totals.service and route == totals.route
+        },
+        latency={arm: found for arm, values in totals.durations.items() if (found := quantiles(values))},
+        delta=quantiles(candidate.delta) if candidate else None,
+        slower=bool(why),
+        slower_why=why,
+        mismatches=candidate.verdicts["mismatch"] if candidate else 0,
+    )
+
+
+def _books(mirror: MirrorTotals) -> Books:
+    return Books(
+        eligible=mirror.eligible,
+        sampled_out=mirror.sampled_out,
+        dropped=_positive(mirror.dropped),
+        sent=mirror.sent,
+        compared=mirror.compared,
+        lost=_positive(mirror.lost),
+        in_flight=mirror.in_flight,
+        unaccounted=mirror.unaccounted,
+    )
+
+
+def quantiles(values: Distribution) -> Quantiles | None:
+    """p50, p95 and p99, or None without values."""
+    count = values.count
+    return Quantiles(count, *(values.quantile(q) or 0.0 for q in (0.5, 0.95, 0.99))) if count else None
+
+
+def _slower(primary: Distribution | None, candidate: MirrorTotals | None) -> str:
+    """Why the candidate counts as slower, in words; empty if it does not. See the head of this file."""
+    if primary is None or candidate is None or candidate.delta.count < ENOUGH_PAIRS:
+        return ""
+    delta = candidate.delta
+    shifts = (
+        ("p50", delta.quantile(0.5) or 0.0, primary.quantile(0.5) or 0.0),
+        ("p95", (delta.quantile(0.95) or 0.0) + (delta.quantile(0.05) or 0.0), primary.quantile(0.95) or 0.0),
+    )
+    for name, shift, usual in shifts:
+        if shift > SLOWER_SECONDS and shift > SLOWER_SHARE * usual:
+            return f"{name} of the paired difference +{shift * 1000:.0f} ms, primary {name} {usual * 1000:.0f} ms"
+    return ""
+
+
+def _positive(counts: Mapping[str, int]) -> dict[str, int]:
+    return {word: n for word, n in counts.items() if n}
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0

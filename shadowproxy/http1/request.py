@@ -1,0 +1,235 @@
+"""A request's head: from bytes to what the proxy decides with (RFC 9112 section 3, RFC 9110 section 7)."""
+
+from __future__ import annotations
+
+from typing import Final, NoReturn
+
+from msgspec import Struct
+
+from shadowproxy.http1.fields import HOST, LENGTH, REQUEST_NAMES, explain, pairs, settle_length, sort_lines, without
+from shadowproxy.http1.framing import (
+    CHUNKED,
+    NO_BODY,
+    connection_options,
+    content_length,
+    list_members,
+    stays_open,
+    transfer_codings,
+)
+from shadowproxy.http1.grammar import (
+    METHOD_LIMIT,
+    TOKEN_BYTES,
+    absolute_form,
+    known_authority,
+    other_version,
+    protocols,
+    request_head,
+    request_line,
+    stray_line_end,
+    valid_authority,
+)
+from shadowproxy.model import errors
+from shadowproxy.model.errors import ExchangeError
+from shadowproxy.model.policy import LimitsPolicy
+
+REFUSED_METHODS: Final = frozenset({b"CONNECT", b"TRACE"})
+"""A reverse proxy opens no tunnels (RFC 9110 section 9.3.6) and reflects no credentials (section 9.3.7)."""
+
+_KNOWN_CODINGS: Final = frozenset({b"chunked", b"gzip", b"x-gzip", b"deflate", b"compress", b"x-compress", b"identity"})
+_CONNECTION_ONLY: Final = frozenset(
+    {b"close", b"keep-alive", b"upgrade", b"te", b"transfer-encoding", b"proxy-connection", b"connection"}
+)
+_MOST_FORWARDS: Final = 10**9
+_SLASH: Final = 0x2F
+
+
+class RequestHead(Struct, gc=False):
+    """What a sound request head says. `kept` and `names` are the lines to pass on and their names in lower case."""
+
+    method: bytes
+    target: bytes
+    """What is forwarded: origin-form, or `*`."""
+    path: bytes
+    """The target without its query."""
+    host: bytes
+    """The authority asked for, as it came: from an absolute-form target, else from Host; empty where neither says."""
+    version10: bool
+    keep_alive: bool
+    framing: int
+    """`NO_BODY`, `CHUNKED`, or a length in bytes."""
+    kept: list[bytes]
+    names: list[bytes]
+    block: bytes
+    """All field lines as they came."""
+    expect_continue: bool = False
+    """Whether the client waits for 100 before it sends its body."""
+    upgrade: bytes | None = None
+    nominated: frozenset[bytes] | None = None
+    request_id: bytes | None = None
+    via: bytes | None = None
+    shadow: bytes | None = None
+    """X-Shadow-Request."""
+    forwarded_for: bytes | None = None
+    max_forwards: int | None = None
+    trailers_accepted: bool = False
+
+    @property
+    def fields(self) -> list[tuple[bytes, bytes]]:
+        """All fields as they came, in order, values trimmed; Host says `host`. Taken apart at each call."""
+        return pairs(self.block)
+
+
+def parse_request(head: bytes, limits: LimitsPolicy) -> RequestHead:
+    """The request that `head`, which includes its empty line, makes.
+
+    Raises ExchangeError with REQUEST_LINE, METHOD_TOO_LONG, TARGET_TOO_LONG, VERSION, HEADER, HEAD_TOO_LARGE,
+    METHOD_REFUSED, HOST, FRAMING, TRANSFER_CODING or EXPECTATION.
+    """
+    match = request_head(head)
+    if match is None:
+        _refuse(head, limits)
+    method, target, minor, block = match.groups()
+    lines = block.splitlines(True)
+    if len(lines) > limits.fields:
+        raise ExchangeError(errors.HEAD_TOO_LARGE, f"{len(lines)} fields, at most {limits.fields} are allowed")
+    if method in REFUSED_METHODS:
+        raise ExchangeError(errors.METHOD_REFUSED, method.decode())
+    kept, names, read = sort_lines(lines, REQUEST_NAMES)
+    version10 = minor == b"0"
+    host = read.get(HOST)
+    if host is None:
+        if not version10:
+            raise ExchangeError(errors.HOST, "an HTTP/1.1 request needs a Host field")
+        host = b""
+    elif host and not known_authority[host]:
+        raise ExchangeError(errors.HOST, "Host must be one host with an optional port")
+    if target[0] != _SLASH and (method, target) != (b"OPTIONS", b"*"):
+        target, host = _from_absolute(method, target)
+        lines = _with_host(lines, host)
+        block = b"".join(lines)
+        kept, names, read = sort_lines(lines, REQUEST_NAMES)
+    options = connection_options(read.get(b"connection"))
+    request = RequestHead(
+        method,
+        target,
+        target.partition(b"?")[0],
+        host,
+        version10,
+        stays_open(version10, options),
+        NO_BODY,
+        kept,
+        names,
+        block,
+    )
+    if len(read) > 1 or HOST not in read:
+        _read_fields(request, read, options)
+    return request
+
+
+def _read_fields(request: RequestHead, read: dict[bytes, bytes], options: frozenset[bytes]) -> None:
+    """Everything but Host that the head says about itself and its connection."""
+    if LENGTH in read or b"transfer-encoding" in read:
+        request.framing = _framing(request.version10, read.get(LENGTH), read.get(b"transfer-encoding"))
+        if LENGTH in read:
+            request.kept, request.names = settle_length(request.kept, request.names, request.framing)
+    if b"expect" in read:
+        _read_expectation(request, read[b"expect"])
+    if len(options) > 1 or not options <= _CONNECTION_ONLY:
+        nominated = options - _CONNECTION_ONLY
+        if nominated:
+            request.nominated = nominated
+            request.kept, request.names = without(request.kept, request.names, nominated)
+    if b"upgrade" in read and b"upgrade" in options and not request.version10 and protocols(read[b"upgrade"]):
+        request.upgrade = read[b"upgrade"]
+    if b"te" in read:
+        request.trailers_accepted = not request.version10 and b"trailers" in list_members(read[b"te"])
+    request.request_id = read.get(b"x-request-id")
+    request.via = read.get(b"via")
+    request.shadow = read.get(b"x-shadow-request")
+    request.forwarded_for = read.get(b"x-forwarded-for")
+    forwards = read.get(b"max-forwards")
+    if forwards is not None and forwards.isdigit():
+        # RFC 9110 section 7.6.2: the lesser of the value and what the recipient supports.
+        request.max_forwards = int(forwards) if len(forwards) < len(str(_MOST_FORWARDS)) else _MOST_FORWARDS
+
+
+def _framing(version10: bool, length: bytes | None, coding: bytes | None) -> int:
+    if coding is None:
+        size = content_length(length or b"")
+        if size is None:
+            raise ExchangeError(errors.FRAMING, "Content-Length must be one decimal number below 2^63")
+        return size
+    if length is not None:
+        raise ExchangeError(errors.FRAMING, "both Transfer-Encoding and Content-Length")
+    if version10:
+        raise ExchangeError(errors.FRAMING, "Transfer-Encoding in an HTTP/1.0 request")
+    codings = transfer_codings(coding)
+    if codings == [b"chunked"]:
+        return CHUNKED
+    # RFC 9112 section 6.3: without chunked as the last coding the length cannot be known, which outweighs that the
+    # coding is unknown (section 6.1); the same coding twice is no coding at all.
+    if codings[-1] != b"chunked" or codings.count(b"chunked") > 1:
+        raise ExchangeError(errors.FRAMING, "Transfer-Encoding must end in chunked, applied once")
+    raise ExchangeError(errors.TRANSFER_CODING, "Transfer-Encoding must be chunked alone")
+
+
+def _read_expectation(request: RequestHead, value: bytes) -> None:
+    if list_members(value) != [b"100-continue"]:
+        raise ExchangeError(errors.EXPECTATION, "Expect must be 100-continue")
+    if request.version10:
+        # RFC 9110 section 10.1.1: to be ignored; passed on as HTTP/1.1 it would mean something.
+        request.kept, request.names = without(request.kept, request.names, frozenset({b"expect"}))
+    else:
+        request.expect_continue = request.framing != NO_BODY
+
+
+def _from_absolute(method: bytes, target: bytes) -> tuple[bytes, bytes]:
+    """Target and host that an absolute-form target stands for (RFC 9112 section 3.2.2)."""
+    match = absolute_form(target)
+    if match is None or not valid_authority(match[1]):
+        raise ExchangeError(
+            errors.REQUEST_LINE, "the target must start with /, be an absolute http(s) URL, or be * with OPTIONS"
+        )
+    authority, path, query = match.groups()
+    if path is None and query is None and method == b"OPTIONS":
+        return b"*", authority  # RFC 9112 section 3.2.4
+    return (path or b"/") + (query or b""), authority
+
+
+def _with_host(lines: list[bytes], host: bytes) -> list[bytes]:
+    """`lines` with `host` in place of a received Host, or before them all."""
+    line = b"Host: %b\r\n" % host
+    replaced = [line if REQUEST_NAMES[old.partition(b":")[0]][0] == HOST else old for old in lines]
+    return replaced if line in replaced else [line, *lines]
+
+
+def request_line_fault(start: bytes, limits: LimitsPolicy) -> ExchangeError | None:
+    """What is wrong with the first bytes of a request, up to its first LF; None while it can become a request.
+
+    Judged from left to right, so that a longer piece of the same stream never changes the answer.
+    """
+    prefix = start[: METHOD_LIMIT + 1]
+    length = len(prefix) - len(prefix.lstrip(TOKEN_BYTES))
+    if length > METHOD_LIMIT:
+        return ExchangeError(errors.METHOD_TOO_LONG, f"a method has at most {METHOD_LIMIT} characters")
+    if length < len(start) and (length == 0 or start[length] != 0x20):
+        return ExchangeError(errors.REQUEST_LINE, "a request starts with a method and one space")
+    complete = start.endswith(b"\n")
+    if len(start) - 1 - complete > limits.line:
+        return ExchangeError(errors.TARGET_TOO_LONG, f"a request line has at most {limits.line} bytes")
+    if not complete or request_line(start):
+        return None
+    if other_version(start):
+        return ExchangeError(errors.VERSION, "only HTTP/1.0 and HTTP/1.1 are spoken here")
+    return ExchangeError(errors.REQUEST_LINE, "a request line is METHOD SP target SP HTTP/1.1 CRLF, in visible ASCII")
+
+
+def _refuse(head: bytes, limits: LimitsPolicy) -> NoReturn:
+    """Raises the first fault of a head that does not match the grammar."""
+    end = head.find(b"\n") + 1
+    fault = request_line_fault(head[:end], limits)
+    if fault is not None:
+        raise fault
+    if stray_line_end(head):
+        raise ExchangeError(errors.HEADER, "a line does not end in CRLF")
+    raise ExchangeError(errors.HEADER, explain(head[end:]))

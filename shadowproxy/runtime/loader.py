@@ -1,0 +1,109 @@
+"""What the configuration reader does in its own process: read and resolve, then keep. The heavy imports happen here."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from shadowproxy.model.policy import Loaded
+from shadowproxy.runtime.loading import Outcome, Request, changes
+
+RESOLVE_WITHIN: Final = 2.0
+"""Seconds for all names together; what is not there by then is left to control, which goes on trying."""
+KEY_BYTES: Final = 32
+
+
+def read(request: Request) -> Outcome:
+    """Read the configuration that `request` names. Every problem is one line of the outcome."""
+    from shadowproxy.config import ConfigError, Overrides, host_names, load, restart_keys
+
+    options = dict(request.options)
+    path = options.pop("config", None)
+    try:
+        loaded = load(
+            Path(str(path)) if path else None,
+            msgspec.convert(options, Overrides),
+            request.registry,
+            os.environ,
+        )
+    except ConfigError as error:
+        return Outcome(problems=tuple(str(problem) for problem in error.problems))
+    before = request.before
+    launch = before.launch if before else loaded.launch
+    policy = msgspec.structs.replace(loaded.policy, epoch=request.epoch, sequence=request.sequence)
+    names = tuple(sorted(host_names(policy)))
+    key, troubles = (b"", ()) if before else masking_key(Path(launch.data_dir))
+    return Outcome(
+        loaded=msgspec.structs.replace(loaded, launch=launch, policy=policy),
+        addresses=resolve(names),
+        names=names,
+        restart=tuple(restart_keys(before.launch, loaded.launch)) if before else (),
+        changed=changes(before.policy, policy) if before else (),
+        warnings=(*loaded.warnings, *troubles),
+        key=key,
+    )
+
+
+def resolve(names: Iterable[str], within: float = RESOLVE_WITHIN) -> dict[str, tuple[str, ...]]:
+    """The addresses of `names`, asked for side by side; what fails or is late is left out."""
+    found: dict[str, tuple[str, ...]] = {}
+
+    def ask(name: str) -> None:
+        try:
+            answers = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+        except OSError:
+            return
+        found[name] = tuple(dict.fromkeys(str(answer[4][0]) for answer in answers))
+
+    threads = [threading.Thread(target=ask, args=(name,), daemon=True) for name in names]
+    until = time.monotonic() + within
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, until - time.monotonic()))
+    return dict(found)
+
+
+def keep(loaded: Loaded) -> None:
+    """Keep the policy in the data directory, so that it outlives every process. Raises OSError."""
+    data_dir = Path(loaded.launch.data_dir)
+    data_dir.mkdir(0o700, parents=True, exist_ok=True)
+    replace_file(data_dir / "policy.msgpack", msgspec.msgpack.encode(loaded.policy))
+
+
+def masking_key(data_dir: Path) -> tuple[bytes, tuple[str, ...]]:
+    """The key that masks values in examples, made on first use: equal values stay equal across runs.
+
+    With it what went wrong: without a usable directory the key is good for this run alone.
+    """
+    path = data_dir / "mask.key"
+    try:
+        data_dir.mkdir(0o700, parents=True, exist_ok=True)
+        key = path.read_bytes() if path.exists() else b""
+        if len(key) != KEY_BYTES:
+            key = os.urandom(KEY_BYTES)
+            replace_file(path, key)
+    except OSError as error:
+        return os.urandom(KEY_BYTES), (f"masked values will not compare equal with those of another run: {error}",)
+    return key, ()
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write `data` to `path`, mode 0600, so that a reader sees the old file or the new one. Raises OSError."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,115 @@
+"""What runs in each child: the entry points, and what a child does around them.
+
+The entry points are a table, so that tests of the supervisor can put small processes in their place.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from shadowproxy.metrics.counters import Counters
+from shadowproxy.model.commands import Apply, Names
+from shadowproxy.model.policy import Launch
+from shadowproxy.runtime import loader
+from shadowproxy.runtime.children import COMPARER, CONTROL, WORKER, Fork
+from shadowproxy.runtime.loading import Keeper, Reader
+from shadowproxy.runtime.sockets import Sockets, remove_directory
+
+SHARED_IMPORTS: Final = ("asyncio", "uvloop", "httptools")
+"""Imported by the supervisor before it forks, for the pages that its children then share with it (docs/decisions)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What every child is born with. `key` masks values in examples."""
+
+    launch: Launch
+    apply: Apply
+    names: Names
+    counters: Counters
+    sockets: Sockets
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """The entry points: the three roles get the order, the setting and their end of the commands connection."""
+
+    worker: Callable[[Fork, Setting, socket.socket], None]
+    comparer: Callable[[Fork, Setting, socket.socket], None]
+    control: Callable[[Fork, Setting, socket.socket], None]
+    read: Reader
+    keep: Keeper
+
+
+def _worker(order: Fork, setting: Setting, commands: socket.socket) -> None:
+    from shadowproxy.runtime.worker import run_worker
+
+    run_worker(
+        order.index,
+        order.block,
+        setting.launch,
+        setting.apply,
+        setting.names,
+        setting.counters,
+        commands,
+        setting.sockets.slots,
+        setting.sockets.comparer_paths,
+    )
+
+
+def _comparer(order: Fork, setting: Setting, commands: socket.socket) -> None:
+    from shadowproxy.runtime.comparer import run_comparer
+
+    sockets = setting.sockets
+    run_comparer(
+        order.index,
+        setting.launch,
+        setting.apply,
+        setting.counters,
+        commands,
+        sockets.comparers[order.index],
+        sockets.feed_path,
+        setting.key,
+    )
+
+
+def _control(order: Fork, setting: Setting, commands: socket.socket) -> None:
+    from shadowproxy.control.main import run_control
+
+    sockets = setting.sockets
+    listeners = [sockets.admin, *([sockets.metrics] if sockets.metrics else [])]
+    run_control(
+        setting.launch,
+        setting.apply.policy,
+        setting.apply.registry,
+        setting.counters,
+        commands,
+        sockets.feed,
+        listeners,
+    )
+
+
+def run_role(roles: Roles, order: Fork, setting: Setting, commands: socket.socket) -> None:
+    """Be the child that `order` asks for, until it ends."""
+    sockets = setting.sockets
+    run, own = {
+        WORKER: (roles.worker, sockets.serving()),
+        COMPARER: (roles.comparer, sockets.comparers[order.index : order.index + 1]),
+        CONTROL: (roles.control, [sockets.admin, sockets.feed, *([sockets.metrics] if sockets.metrics else [])]),
+    }[order.role]
+    keep = set(own)
+    for listener in sockets.everything():
+        if listener not in keep:
+            listener.close()
+    supervisor = os.getppid()
+    run(order, setting, commands)
+    if order.role != WORKER and os.getppid() != supervisor:
+        remove_directory(sockets.directory)  # the supervisor died and cannot; workers have ended before
+
+
+REAL_ROLES: Final = Roles(_worker, _comparer, _control, loader.read, loader.keep)

@@ -65,6 +65,10 @@ class Stage:
     configuration: Path
     log: Path
 
+    def tail(self, lines: int = 12) -> str:
+        """The end of the proxy's log."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
 
 @contextmanager
 def stage() -> Generator[Stage, None, None]:
@@ -118,6 +122,7 @@ def _proxy(directory: Path, one: str, two: str) -> Generator[Stage, None, None]:
     for attempt in range(_ATTEMPTS):
         traffic, admin, probe = _free_addresses(3)
         path.write_text(configuration(traffic, admin, probe, one, two), encoding="utf-8")
+        scene = Stage(traffic, admin, probe, path, log)
         command = [sys.executable, "-m", "shadowproxy.cli.main", "run", str(path)]
         with (
             log.open("wb") as output,
@@ -125,12 +130,12 @@ def _proxy(directory: Path, one: str, two: str) -> Generator[Stage, None, None]:
         ):
             try:
                 if _ready(child, probe):
-                    yield Stage(traffic, admin, probe, path, log)
+                    yield scene
                     return
             finally:
                 _stop(child)
         if attempt == _ATTEMPTS - 1:
-            raise DemoError("the proxy did not come up; the end of its log:", _tail(log))
+            raise DemoError("the proxy did not come up; the end of its log:", scene.tail())
 
 
 def _ready(child: subprocess.Popen[bytes], probe: str) -> bool:
@@ -138,7 +143,7 @@ def _ready(child: subprocess.Popen[bytes], probe: str) -> bool:
     deadline = time.monotonic() + START_SECONDS
     while child.poll() is None and time.monotonic() < deadline:
         try:
-            with urllib.request.urlopen(f"http://{probe}/readyz", timeout=1) as answer:  # noqa: S310 - our own address
+            with urllib.request.urlopen(f"http://{probe}/readyz", timeout=1) as answer:
                 if answer.status == 200:
                     return True
         except (OSError, urllib.error.URLError):
@@ -166,7 +171,3 @@ def _stop(child: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         os.killpg(child.pid, 9)
         child.wait()
-
-
-def _tail(log: Path, lines: int = 12) -> str:
-    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])

@@ -1,0 +1,66 @@
+"""Both versions of the shop agree except where a fault was seeded or something differs by nature."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import pytest
+
+from shadowproxy.demo.shop import ROUTES, SLOWNESS, Reply, answer
+
+NOISE = ("generated_at", "trace_id")
+
+
+def both(method: str, path: str) -> tuple[Reply, Reply]:
+    """The answers of version 1 and 2 where chance and time are the same."""
+    one, two = (answer(version, method, path, 1700000000.5, Random(4)) for version in (1, 2))
+    return one, two
+
+
+def differing(one: Any, two: Any, path: str = "$") -> set[str]:
+    if isinstance(one, dict) and isinstance(two, dict):
+        return set().union(*(differing(one.get(key), two.get(key), f"{path}.{key}") for key in {*one, *two}), set())
+    return set() if (type(one), one) == (type(two), two) else {path}
+
+
+@pytest.mark.parametrize(
+    ("template", "expected", "share"),
+    [
+        ("/items/{}", {"$.stock"}, 1.0),
+        ("/users/{}", {"$.contact.phone"}, 1.0),
+        ("/prices/{}", {"$.discount_percent"}, 1 / 8),
+        ("/users/{}/recommendations", set(), 0.0),
+    ],
+)
+def test_a_seeded_fault_shows_in_its_field_and_its_share(template: str, expected: set[str], share: float) -> None:
+    found = [differing(*(reply.body for reply in both("GET", template.format(i)))) for i in range(1, 401)]
+    assert set().union(*found) == expected
+    assert sum(map(bool, found)) / 400 == pytest.approx(share)
+
+
+def test_one_order_in_ten_fails_in_version_2_alone() -> None:
+    replies = [both("GET", f"/orders/{i}") for i in range(1, 201)]
+    assert {one.status for one, _ in replies} == {200}
+    assert sum(two.status == 500 for _, two in replies) == 20
+    assert all(one == two for one, two in replies if two.status == 200)
+
+
+def test_recommendations_are_slower_in_version_2_alone() -> None:
+    one, two = both("GET", "/users/3/recommendations")
+    assert two.delay - one.delay == pytest.approx(SLOWNESS)
+    assert both("GET", "/items/3")[0].delay == both("GET", "/items/3")[1].delay
+
+
+def test_noise_is_in_every_answer_but_the_catalog() -> None:
+    random = Random(1)
+    for template in ("/items/7", "/users/7", "/users/7/recommendations", "/prices/7", "/orders/8"):
+        first, second = (answer(1, "GET", template, now, random) for now in (1.0, 2.0))
+        assert differing(first.body, second.body) == {f"$.{name}" for name in NOISE}
+    assert answer(1, "GET", "/catalog", 1.0, random).body == answer(2, "GET", "/catalog", 2.0, random).body
+
+
+def test_orders_and_carts_are_taken_and_the_rest_is_not_found() -> None:
+    assert [both("POST", path)[0].status for path in ("/orders", "/carts/3/items")] == [201, 201]
+    assert both("GET", "/nowhere")[0].status == 404
+    assert len({name for name, _ in ROUTES}) == len(ROUTES)

@@ -1,0 +1,385 @@
+"""One client connection: cuts requests out of its bytes, serves them one after another, ends it cleanly.
+
+    IDLE ──► HEAD ──► BODY ──► SERVING ──► IDLE …          TUNNEL after 101
+               └────────┴─────────┴──► LINGER: the last answer is out, what still comes is thrown away
+
+Requests that come early (pipelining) wait as bytes, bounded, and are answered in their order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from typing import TYPE_CHECKING, Final, cast
+
+from shadowproxy.http1 import NO_BODY, BodyReader, HeadReader, body_reader, parse_request, plain_response
+from shadowproxy.metrics import layout as at
+from shadowproxy.model import errors
+from shadowproxy.model.errors import ExchangeError, Fault
+from shadowproxy.proxy.exchange import Exchange
+from shadowproxy.proxy.forwarded import Peer
+from shadowproxy.upstream.deadlines import NEVER, Timer
+
+if TYPE_CHECKING:
+    from shadowproxy.proxy.site import Site
+    from shadowproxy.proxy.snapshot import Snapshot
+    from shadowproxy.proxy.tunnel import Tunnel
+
+IDLE: Final = 0
+HEAD: Final = 1
+BODY: Final = 2
+SERVING: Final = 3
+TUNNEL: Final = 4
+LINGER: Final = 5
+CLOSED: Final = 6
+
+_WRITE_HIGH: Final = 256 * 1024
+_PENDING_MAX: Final = 64 * 1024
+"""Bytes of requests to come that are held before reading pauses."""
+_LINGER: Final = 2.0
+"""Seconds in which a client may read the last answer while it still sends (RFC 9112 section 9.6)."""
+_LINGER_BYTES: Final = 1024 * 1024
+_HALF_CLOSED: Final = 1.0
+"""Seconds without progress after which a client that ended its side counts as gone."""
+_EMPTY_LINE: Final = b"\r\n\r\n"
+
+
+class ClientConnection(asyncio.Protocol):
+    """`ended` says that the client sent its FIN; `full` that it takes no more bytes for now."""
+
+    __slots__ = (
+        "_body",
+        "_body_bytes",
+        "_body_total",
+        "_discarded",
+        "_exchange",
+        "_paused",
+        "_pending",
+        "_progress",
+        "_reader",
+        "_secure",
+        "_snapshot",
+        "_state",
+        "_timer",
+        "_transport",
+        "_tunnel",
+        "_was_paused",
+        "_write_timer",
+        "ended",
+        "full",
+        "peer",
+        "site",
+    )
+
+    def __init__(self, site: Site, secure: bool = False, peer: str | None = None) -> None:
+        """`peer` is the address that the PROXY protocol gave; None: ask the socket."""
+        self.site = site
+        self.ended = False
+        self.full = False
+        self.peer = Peer(peer or "", secure, False)
+        self._secure = secure
+        self._snapshot: Snapshot | None = None
+        self._transport: asyncio.Transport = cast(asyncio.Transport, None)
+        self._reader = HeadReader(site.snapshot.limits, request=True)
+        self._state = IDLE
+        self._timer = Timer(self._late)
+        self._write_timer: Timer | None = None
+        self._exchange: Exchange | None = None
+        self._body: BodyReader | None = None
+        self._tunnel: Tunnel | None = None
+        self._pending = b""
+        self._paused = False
+        self._was_paused = False
+        self._body_bytes = 0
+        self._body_total = 0
+        self._progress = False
+        self._discarded = 0
+
+    # -- asyncio's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        if not self.site.opened(self):
+            self.reject(errors.CONNECTIONS)
+            return
+        self._transport.set_write_buffer_limits(high=_WRITE_HIGH)
+        if not self.peer.address:
+            name = transport.get_extra_info("peername")
+            self.peer = Peer(name[0] if isinstance(name, tuple) else "", self._secure, False)
+        self._arm(self.site.snapshot.timeouts.head)
+
+    def data_received(self, data: bytes) -> None:
+        state = self._state
+        if state <= HEAD:
+            self._read_head(data)
+        elif state == BODY:
+            self._read_body(data)
+        elif state == TUNNEL and self._tunnel is not None:
+            self._tunnel.from_client(data)
+        elif state == SERVING:
+            self._hold(data)
+        elif state == LINGER:
+            self._discarded += len(data)
+            if self._discarded > _LINGER_BYTES:
+                self.close()
+
+    def eof_received(self) -> bool:
+        self.ended = True
+        if self._tunnel is not None:
+            self._tunnel.client_ended()
+            return False
+        if self._state == SERVING:
+            self._progress = False
+            self._arm(_HALF_CLOSED)
+            return not self._secure
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._state = CLOSED
+        self._timer.at = NEVER
+        if self._write_timer is not None:
+            self._write_timer.at = NEVER
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.client_gone()
+        if self._tunnel is not None:
+            self._tunnel.client_ended()
+            self._tunnel = None
+        self.site.closed(self)
+
+    def pause_writing(self) -> None:
+        self.full = True
+        if self._write_timer is None:
+            self._write_timer = Timer(self._stuck)
+        deadlines = self.site.deadlines
+        deadlines.arm(self._write_timer, deadlines.now + self.site.snapshot.timeouts.write)
+        if self._exchange is not None:
+            self._exchange.on_client_full()
+        elif self._tunnel is not None:
+            self._tunnel.on_client_full()
+
+    def resume_writing(self) -> None:
+        self.full = False
+        if self._write_timer is not None:
+            self._write_timer.at = NEVER
+        if self._exchange is not None:
+            self._exchange.on_client_ready()
+        elif self._tunnel is not None:
+            self._tunnel.on_client_ready()
+
+    # -- requests
+
+    def _read_head(self, data: bytes) -> None:
+        reader = self._reader
+        try:
+            raw, rest = reader.feed(data)
+            if raw is None:
+                if self._state == IDLE and reader.started:
+                    self._state = HEAD
+                    self._arm(self.site.snapshot.timeouts.head)
+                return
+            snapshot = self.site.snapshot
+            head = parse_request(raw, snapshot.limits)
+        except ExchangeError as error:
+            self.reject(error.fault)
+            return
+        if snapshot is not self._snapshot:
+            self._snapshot = snapshot
+            self.peer = Peer(self.peer.address, self._secure, snapshot.trusts(self.peer.address))
+        self._timer.at = NEVER
+        exchange = self._exchange = Exchange(self, head)
+        if head.framing == NO_BODY:
+            self._state = SERVING
+            self._pending = rest
+            exchange.begin()
+            return
+        self._state = BODY
+        self._body = body_reader(head.framing, snapshot.limits, request=True)
+        self._body_bytes = self._body_total = 0
+        self._was_paused = False
+        self._arm(snapshot.timeouts.body_grace)
+        exchange.begin()
+        if rest and self._state == BODY:
+            self._read_body(rest)
+
+    def _read_body(self, data: bytes) -> None:
+        body, exchange = self._body, self._exchange
+        if body is None or exchange is None:
+            return
+        self._body_bytes += len(data)
+        try:
+            pieces, rest = body.feed(data)
+            limit = self.site.snapshot.limits.body
+            for piece in pieces:
+                self._body_total += len(piece)
+                if limit is not None and self._body_total > limit:
+                    raise ExchangeError(errors.BODY_TOO_LARGE)
+                exchange.on_body(piece)
+        except ExchangeError as error:
+            self.reject(error.fault)
+            return
+        if body.done and self._state == BODY:
+            self._state = SERVING
+            self._timer.at = NEVER
+            self._body = None
+            self._pending = rest
+            exchange.on_body_end(body.trailers)
+
+    def _hold(self, data: bytes) -> None:
+        """Pipelined bytes wait; reading pauses when they are too many, or hold too many requests."""
+        self._pending = self._pending + data if self._pending else data
+        if len(self._pending) > _PENDING_MAX or self._pending.count(_EMPTY_LINE) >= self.site.snapshot.limits.pipelined:
+            self.pause()
+
+    def exchange_done(self, keep: bool) -> None:
+        """The answer is out. Go on with the next request, or end."""
+        self._exchange = None
+        if not keep:
+            self._linger()
+            return
+        self._state = IDLE
+        pending = self._pending
+        if pending:
+            self._pending = b""
+            # Not from here: a long pipeline would grow the stack by a few frames per request.
+            asyncio.get_running_loop().call_soon(self._go_on, pending)
+        elif self.ended:
+            self.close()
+        else:
+            self._arm(self.site.snapshot.timeouts.idle)
+        if self._paused:
+            self.resume()
+
+    def _go_on(self, pending: bytes) -> None:
+        if self._state == IDLE:
+            later, self._pending = self._pending, b""
+            self._read_head(pending + later)
+        if self.ended and self._state <= HEAD:
+            self.close()
+
+    # -- answers
+
+    def write(self, data: bytes) -> None:
+        self._progress = True
+        self._transport.write(data)
+
+    def reject(self, fault: Fault) -> None:
+        """Refuse what the client sent: one plain answer, then the end. Nothing of it is forwarded any further."""
+        site = self.site
+        site.counters[at.REJECT_INDEX[fault.reason]] += 1
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.stop()
+        if self._state in (LINGER, CLOSED):
+            return
+        if exchange is not None and exchange.begun:
+            self.cut_off(reset=False)
+            return
+        self.answer(fault, (exchange.request_id if exchange is not None else b"") or site.new_id())
+
+    def answer(self, fault: Fault, request_id: bytes) -> None:
+        """Say what went wrong, and close."""
+        self._exchange = None
+        if fault.status:
+            self.write(plain_response(fault, request_id.decode("latin-1")))
+        self._linger()
+
+    def cut_off(self, reset: bool) -> None:
+        """End in mid-response. Where only the close tells the end of a body, a reset says that it is not whole."""
+        self._exchange = None
+        if reset:
+            sock = self._transport.get_extra_info("socket")
+            if sock is not None:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self._transport.abort()
+        else:
+            self.close()
+
+    def close(self) -> None:
+        """Send what is still to be sent, then close."""
+        self._state = CLOSED
+        self._timer.at = NEVER
+        self._transport.close()
+
+    def abort(self) -> None:
+        """End at once, whatever is under way."""
+        self._transport.abort()
+
+    def _linger(self) -> None:
+        """Closing with unread bytes would reset the connection and could take the answer with it."""
+        if self.ended or self._transport.is_closing() or not self._transport.can_write_eof():
+            self.close()
+            return
+        self._state = LINGER
+        self._body = None
+        self._discarded = 0
+        self._transport.write_eof()
+        if self._paused:
+            self.resume()
+        self._arm(_LINGER)
+
+    # -- back-pressure and time
+
+    def pause(self) -> None:
+        if not self._paused and self._state != CLOSED:
+            self._paused = self._was_paused = True
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        if self._paused and self._state != CLOSED:
+            self._paused = False
+            self._transport.resume_reading()
+
+    def enter_tunnel(self, tunnel: Tunnel) -> None:
+        self._exchange = None
+        self._tunnel = tunnel
+        self._state = TUNNEL
+        pending, self._pending = self._pending, b""
+        if self._paused:
+            self.resume()
+        if pending:
+            tunnel.from_client(pending)
+
+    def drain(self) -> None:
+        """The worker is ending: a connection on which nothing is under way is closed."""
+        if self._state == IDLE and not self._pending:
+            self.close()
+
+    def _arm(self, seconds: float) -> None:
+        deadlines = self.site.deadlines
+        deadlines.arm(self._timer, deadlines.now + seconds)
+
+    def _late(self) -> None:
+        """What the client should have done by now."""
+        state = self._state
+        if state == HEAD:
+            self.reject(errors.HEAD_TIMEOUT)
+        elif state == BODY:
+            self._check_rate()
+        elif state == SERVING:
+            self._check_gone()
+        elif state in (IDLE, LINGER):
+            self.close()
+
+    def _check_rate(self) -> None:
+        """An upload that trickles is ended, unless it was the upstream that made it wait."""
+        timeouts = self.site.snapshot.timeouts
+        if not self._was_paused and self._body_bytes < timeouts.body_rate * timeouts.body_grace:
+            self.reject(errors.BODY_TIMEOUT)
+            return
+        self._body_bytes = 0
+        self._was_paused = self._paused
+        self._arm(timeouts.body_grace)
+
+    def _check_gone(self) -> None:
+        """Only set once the client ended its side: either it waits for its answer or nobody is there."""
+        if self._progress:
+            self._progress = False
+            self._arm(_HALF_CLOSED)
+            return
+        self._transport.abort()
+
+    def _stuck(self) -> None:
+        """The client took no bytes for too long."""
+        self._transport.abort()

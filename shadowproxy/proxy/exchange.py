@@ -1,0 +1,417 @@
+"""The exchange driver: one client request, from its head to the last byte of its answer.
+
+    begin ─► route ─► mirror (offer) ─► lease ─► send ─► relay ─► finish
+                                          │ fail: answer with a status while none was begun, else cut the client off
+
+The way out is `_finish`, whatever happened. Copies are offered before the primary is asked and leave after it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from time import perf_counter, time
+from typing import TYPE_CHECKING, Final
+
+from shadowproxy.http1 import (
+    CHUNKED,
+    LAST_CHUNK,
+    NO_BODY,
+    UNTIL_CLOSE,
+    RequestHead,
+    ResponseHead,
+    encode_chunk,
+    encode_trailers,
+    forward_request,
+    forward_response,
+)
+from shadowproxy.metrics import layout as at
+from shadowproxy.model import errors
+from shadowproxy.model.errors import Fault
+from shadowproxy.model.terms import CODES, PRIMARY
+from shadowproxy.proxy.access_log import Entry
+from shadowproxy.proxy.forwarded import own_fields
+from shadowproxy.proxy.tunnel import Tunnel
+from shadowproxy.shadow.capture import PrimaryCapture
+from shadowproxy.shadow.copy import IDEMPOTENT, Copy
+from shadowproxy.shadow.sampling import share
+from shadowproxy.upstream.connection import Connection, Trailers
+from shadowproxy.upstream.deadlines import NEVER, Timer
+
+if TYPE_CHECKING:
+    from shadowproxy.proxy.client import ClientConnection
+    from shadowproxy.proxy.snapshot import Route, Service
+
+_ERROR: Final = CODES.index("error")
+_SMALL: Final = 16 * 1024
+"""Up to here one concatenation is cheaper than a second write."""
+_CLOSE: Final = b"Connection: close\r\n"
+_KEEP_ALIVE: Final = b"Connection: keep-alive\r\n"
+_NO_OPTIONS: Final = b"HTTP/1.1 204 No Content\r\nAllow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"
+
+
+class Exchange:
+    """Receives the primary's answer and relays it. `cancelled` is read by the origin while a connection is awaited."""
+
+    __slots__ = (
+        "_capture",
+        "_client",
+        "_client_framing",
+        "_connection",
+        "_early",
+        "_forwarded",
+        "_own",
+        "_retried",
+        "_route",
+        "_sent",
+        "_service",
+        "_site",
+        "_started",
+        "_status",
+        "_strip",
+        "_total",
+        "at",
+        "begun",
+        "cancelled",
+        "head",
+        "request_id",
+        "whole",
+    )
+
+    def __init__(self, client: ClientConnection, head: RequestHead) -> None:
+        self._client = client
+        self._site = client.site
+        self.head = head
+        self.whole = head.framing == NO_BODY
+        self.cancelled = False
+        self.request_id = head.request_id or b""
+        self.at = 0.0
+        self._started = 0.0
+        self._service: Service | None = None
+        self._route: Route | None = None
+        self._connection: Connection | None = None
+        self._capture: PrimaryCapture | None = None
+        self._early: list[bytes] = []
+        self._forwarded = b""
+        self._own = b""
+        self._strip: frozenset[bytes] = frozenset()
+        self._retried = False
+        self.begun = False
+        self._status = 0
+        self._sent = 0
+        self._client_framing = NO_BODY
+        self._total: Timer | None = None
+
+    # -- begin, route, mirror, send
+
+    def begin(self) -> None:
+        """Decide everything that the head decides, and ask the primary."""
+        head, site, client = self.head, self._site, self._client
+        self._started = perf_counter()
+        self.at = time()
+        generated = None
+        if not self.request_id:
+            self.request_id = generated = site.new_id()
+        snapshot = site.snapshot
+        refusal = self._refusal(snapshot.limits.body)
+        if refusal is not None:
+            client.reject(refusal)
+            return
+        if head.max_forwards == 0 and head.method == b"OPTIONS":
+            self._answer_options()
+            return
+        service = snapshot.service(head.host, head.path)
+        if service is None:
+            client.reject(errors.NO_SERVICE)
+            return
+        self._service = service
+        self._route = route = service.table.find(head.method, head.path, head.host)
+        self._own, self._strip = own_fields(client.peer, head, site.via, generated)
+        self._forwarded = forward_request(head, self._own, self._strip, head.framing)
+        if route.mirrors and head.upgrade is None:
+            self._mirror(route, service)
+        if service.total is not None:
+            self._total = Timer(self._out_of_time)
+            site.deadlines.arm(self._total, site.deadlines.now + service.total)
+        connection = service.origin.take()
+        if connection is None:
+            service.origin.want(self)
+        else:
+            self.on_connection(connection)
+        if self.whole and self._capture is not None:
+            self._launch_without_body()
+
+    def _refusal(self, body_limit: int | None) -> Fault | None:
+        head, site = self.head, self._site
+        if head.via is not None and site.pseudonym in head.via:
+            return errors.LOOP
+        if body_limit is not None and head.framing > body_limit:
+            return errors.BODY_TOO_LARGE
+        return None
+
+    def _mirror(self, route: Route, service: Service) -> None:
+        head = self.head
+        if head.shadow is not None and self._client.peer.trusted:
+            self._site.counters[at.COPIES_RECEIVED] += 1
+            return
+        h = share(service.salt, self.request_id) if route.needs_share else 1.0
+        capture: PrimaryCapture | None = None
+        for mirror in route.mirrors:
+            if head.method in mirror.methods:
+                capture = capture or PrimaryCapture(route.max_response)
+                mirror.offer(head, self.request_id, self.at, capture, h)
+        if capture is not None and capture.copies:
+            self._capture = capture
+
+    def _copies(self) -> list[Copy]:
+        return self._capture.copies[:] if self._capture is not None else []
+
+    def _launch_without_body(self) -> None:
+        for copy in self._copies():
+            copy.launch(copy.mirror.head_without_body(self.head, self._own, self._strip, self._forwarded))
+
+    def on_connection(self, connection: Connection) -> None:
+        """The origin lends a connection: send what there is of the request."""
+        service = self._service
+        assert service is not None  # noqa: S101 - a connection is asked for after routing
+        self._connection = connection
+        connection.send(self, self.head.method, self._forwarded, self.whole, service.first_byte)
+        if self._early:
+            connection.write(b"".join(self._early))
+            self._early = []
+        if not self.whole and not connection.full:
+            self._client.resume()
+
+    def on_no_connection(self, fault: Fault, detail: str) -> None:
+        self._fail(fault, detail)
+
+    def _answer_options(self) -> None:
+        """Max-Forwards has run out: this hop answers (RFC 9110 section 7.6.2)."""
+        self._status = 204
+        keep = self._keeps_alive()
+        self._client.write(_NO_OPTIONS + b"Date: " + self._site.date + b"\r\n" + (b"" if keep else _CLOSE) + b"\r\n")
+        self._finish(keep)
+
+    # -- the request's body
+
+    def on_body(self, data: bytes) -> None:
+        """A piece of the client's body: to the primary, and held for the copies."""
+        framed = encode_chunk(data) if self.head.framing == CHUNKED else data
+        connection = self._connection
+        if connection is not None:
+            connection.write(framed)
+        else:
+            self._early.append(framed)
+            self._client.pause()
+        for copy in self._copies():
+            copy.hold(data)
+
+    def on_body_end(self, trailers: Trailers) -> None:
+        """The client's request is whole; the copies can go."""
+        self.whole = True
+        end = b""
+        if self.head.framing == CHUNKED:
+            end = encode_trailers(trailers) if trailers else LAST_CHUNK
+        connection, service = self._connection, self._service
+        if connection is not None and service is not None:
+            connection.write(end)
+            connection.end_request(service.first_byte)
+        else:
+            self._early.append(end)
+        for copy in self._copies():
+            copy.launch(copy.mirror.head_with_body(self.head, self._own, self._strip, len(copy.body)))
+
+    def on_upstream_full(self) -> None:
+        if not self.whole:
+            self._client.pause()
+
+    def on_upstream_ready(self) -> None:
+        if not self.whole:
+            self._client.resume()
+
+    # -- the response
+
+    def on_interim(self, head: ResponseHead) -> None:
+        """100 and 103 are relayed to those who understand them (RFC 9110 section 15.2)."""
+        if not self.head.version10:
+            self._client.write(forward_response(head, b"", NO_BODY, b""))
+
+    def on_response(self, head: ResponseHead, data: bytes, complete: bool) -> None:
+        client = self._client
+        self.begun = True
+        self._status = head.status
+        if head.status == 101:
+            self._tunnel(head, data)
+            return
+        framing = self._framing(head)
+        keep = framing != UNTIL_CLOSE and self._keeps_alive()
+        own = (_KEEP_ALIVE if self.head.version10 else b"") if keep else _CLOSE
+        out = forward_response(head, own, framing, self._site.date)
+        if self._capture is not None:
+            self._capture.begin(head.status, head.fields)
+            if data:
+                self._capture.take(data)
+        if data:
+            self._sent += len(data)
+            if framing == CHUNKED:
+                data = encode_chunk(data)
+            if len(data) <= _SMALL:
+                out += data
+            else:
+                client.write(out)
+                out = data
+        if complete:
+            client.write(out + LAST_CHUNK if framing == CHUNKED else out)
+            self._finish(keep)
+            return
+        client.write(out)
+        self._client_framing = framing
+        if client.full and self._connection is not None:
+            self._connection.pause()
+
+    def on_data(self, data: bytes) -> None:
+        self._sent += len(data)
+        if self._capture is not None:
+            self._capture.take(data)
+        client = self._client
+        client.write(encode_chunk(data) if self._client_framing == CHUNKED else data)
+
+    def on_complete(self, trailers: Trailers) -> None:
+        if self._client_framing == CHUNKED:
+            self._client.write(encode_trailers(trailers) if trailers else LAST_CHUNK)
+        self._finish(self._client_framing != UNTIL_CLOSE and self._keeps_alive())
+
+    def _framing(self, head: ResponseHead) -> int:
+        """What the client gets: chunked where the upstream gives no length, if the client can read that."""
+        if head.framing >= 0:
+            return head.framing
+        return UNTIL_CLOSE if self.head.version10 else CHUNKED
+
+    def _keeps_alive(self) -> bool:
+        return self.head.keep_alive and self.whole and not self._site.draining and not self._client.ended
+
+    def on_client_full(self) -> None:
+        """The client takes no more for now."""
+        if self._connection is not None and self.begun:
+            self._connection.pause()
+
+    def on_client_ready(self) -> None:
+        if self._connection is not None and self.begun:
+            self._connection.resume()
+
+    def _tunnel(self, head: ResponseHead, data: bytes) -> None:
+        connection = self._connection
+        assert connection is not None  # noqa: S101 - it is what the answer came over
+        own = b"Connection: Upgrade\r\nUpgrade: " + (head.upgrade or b"") + b"\r\n"
+        self._client.write(forward_response(head, own, NO_BODY, b""))
+        self._connection = None
+        self._count(None)
+        Tunnel(self._client, connection).begin(data)
+
+    # -- failures
+
+    def on_failure(self, fault: Fault, detail: str) -> None:
+        connection = self._connection
+        self._connection = None
+        if self._may_repeat(fault, connection):
+            self._retried = True
+            assert self._service is not None  # noqa: S101 - it has sent before
+            self._service.origin.want(self)
+            return
+        self._fail(fault, detail)
+
+    def _may_repeat(self, fault: Fault, connection: Connection | None) -> bool:
+        """A reused connection closed before any byte: the request was not processed (RFC 9110 section 9.2.2)."""
+        return (
+            fault is errors.RESET
+            and not self._retried
+            and connection is not None
+            and connection.reused
+            and not connection.received
+            and self.head.framing == NO_BODY
+            and self.head.method in IDEMPOTENT
+        )
+
+    def _fail(self, fault: Fault, detail: str) -> None:
+        """The primary gave no whole answer: say so, or cut the client off so that it cannot take it for whole."""
+        self._site.counters[at.REJECT_INDEX[fault.reason]] += 1
+        self._over(whole=False)
+        self._count(fault, detail)
+        if self.begun:
+            self._client.cut_off(reset=self._client_framing == UNTIL_CLOSE)
+        else:
+            self._client.answer(fault, self.request_id)
+
+    def _out_of_time(self) -> None:
+        self._drop_connection()
+        self._fail(errors.TOTAL_TIMEOUT, "the exchange took too long")
+
+    def client_gone(self) -> None:
+        """Nobody reads the answer any more: the primary's exchange is cancelled, copies end by themselves."""
+        self._site.counters[at.REJECT_INDEX[errors.CLIENT_GONE.reason]] += 1
+        self.stop()
+        self._count(errors.CLIENT_GONE)
+
+    def stop(self) -> None:
+        """Give up without a word to the client, who is told by the caller or gone."""
+        self._drop_connection()
+        self._over(whole=False)
+
+    def _drop_connection(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.abandon()
+
+    # -- the end
+
+    def _finish(self, keep: bool) -> None:
+        if not self.whole:
+            self._drop_connection()  # an early answer: what is left of the request goes nowhere
+        self._connection = None
+        self._over(whole=True)
+        self._count(None)
+        self._client.exchange_done(keep)
+
+    def _over(self, whole: bool) -> None:
+        """No more of this exchange will happen; `whole`: the primary's answer came to its end."""
+        self.cancelled = True
+        if self._total is not None:
+            self._total.at = NEVER
+        capture = self._capture
+        if capture is None:
+            return
+        if not self.whole:
+            for copy in capture.copies:
+                copy.drop("request_incomplete")
+        capture.decide(whole, perf_counter() - self._started)
+        self._capture = None
+
+    def _count(self, fault: Fault | None, detail: str = "") -> None:
+        route, site = self._route, self._site
+        seconds = perf_counter() - self._started
+        if route is not None and fault is not errors.CLIENT_GONE:
+            counters = site.counters
+            counters[route.requests + (_ERROR if fault is not None else self._status // 100 - 1)] += 1
+            counters[route.durations + bisect_left(at.DURATION_EDGES, seconds)] += 1
+            counters[route.durations + at.DURATION_WORDS - 1] += int(seconds * 1e6)
+        if site.access_log.enabled and site.access_log.wants(fault is not None):
+            self._log(seconds, fault, detail)
+
+    def _log(self, seconds: float, fault: Fault | None, detail: str) -> None:
+        head, route = self.head, self._route
+        status = fault.status if fault is not None and not self.begun else self._status
+        self._site.access_log.add(
+            Entry(
+                self.at,
+                self.request_id.decode("latin-1"),
+                self._client.peer.address,
+                head.method.decode("latin-1"),
+                head.target.decode("latin-1"),
+                status,
+                round(seconds, 6),
+                self._sent,
+                route.service if route is not None else "",
+                route.name if route is not None else "",
+                PRIMARY if route is not None else "",
+                f"{fault.reason}: {detail}".rstrip(": ") if fault is not None else "",
+            )
+        )

@@ -1,0 +1,67 @@
+"""What all client connections of a worker share: the snapshot, the clock, the counters, the names it goes by."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from email.utils import formatdate
+from time import time
+from typing import TYPE_CHECKING
+
+from shadowproxy.metrics import layout as at
+from shadowproxy.proxy.access_log import AccessLog
+from shadowproxy.proxy.snapshot import Snapshot
+from shadowproxy.upstream.deadlines import Deadlines
+
+if TYPE_CHECKING:
+    from shadowproxy.proxy.client import ClientConnection
+
+
+class Site:
+    """One per worker. `draining` makes every answer say `Connection: close`."""
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        deadlines: Deadlines,
+        counters: memoryview,
+        instance: str,
+        access_log: AccessLog,
+        on_error: Callable[[str], None],
+    ) -> None:
+        self.snapshot = snapshot
+        self.deadlines = deadlines
+        self.counters = counters
+        self.draining = False
+        self.clients: set[ClientConnection] = set()
+        self.access_log = access_log
+        self.on_error = on_error
+        self.pseudonym = f"shadowproxy-{instance[:12]}".encode()
+        """What `Via` calls this instance; a request that carries it went round in a loop (RFC 9110 7.6.3)."""
+        self.via = b"\r\nVia: 1.1 " + self.pseudonym + b"\r\n"
+        self.date = b""
+        self._id_prefix = os.urandom(8).hex()
+        self._last_id = int.from_bytes(os.urandom(4), "big")
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Called about once a second."""
+        self.date = formatdate(time(), usegmt=True).encode("ascii")
+
+    def new_id(self) -> bytes:
+        """A request id of 32 hexadecimal digits, unique over workers and restarts."""
+        self._last_id += 1
+        return f"{self._id_prefix}{self._last_id:016x}".encode()
+
+    def opened(self, client: ClientConnection) -> bool:
+        """Register a connection; False when there are too many."""
+        if len(self.clients) >= self.snapshot.limits.connections:
+            return False
+        self.clients.add(client)
+        self.counters[at.ACCEPTED] += 1
+        self.counters[at.CLIENT_CONNECTIONS] = len(self.clients)
+        return True
+
+    def closed(self, client: ClientConnection) -> None:
+        self.clients.discard(client)
+        self.counters[at.CLIENT_CONNECTIONS] = len(self.clients)

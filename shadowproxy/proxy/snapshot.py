@@ -1,0 +1,163 @@
+"""What a worker compiles from a policy: immutable, swapped by reference; one request sees one snapshot.
+
+Origins, arms and their counters live on from one snapshot to the next where their part of the policy did not change.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+
+from shadowproxy.metrics import layout as at
+from shadowproxy.model.policy import Policy, RoutePolicy, ServicePolicy
+from shadowproxy.model.terms import MIRRORED_ARMS, PRIMARY
+from shadowproxy.proxy.routing import Pattern, Table, host_matches, host_name, prefix_matches
+from shadowproxy.shadow.arm import Arm
+from shadowproxy.shadow.link import Link
+from shadowproxy.shadow.mirror import Mirror
+from shadowproxy.shadow.pressure import Pressure
+from shadowproxy.upstream.deadlines import Deadlines
+from shadowproxy.upstream.health import watch
+from shadowproxy.upstream.origin import Names, Origin
+
+
+class Route:
+    """A route as the driver reads it. `requests` and `durations` are words of the primary arm."""
+
+    __slots__ = ("durations", "max_response", "mirrors", "name", "needs_share", "requests", "service")
+
+    def __init__(self, service: str, policy: RoutePolicy, mirrors: tuple[Mirror, ...]) -> None:
+        row = at.route_row(policy.index)
+        self.service = service
+        self.name = policy.name
+        self.mirrors = mirrors
+        self.needs_share = any(mirror.sample < 1.0 for mirror in mirrors)
+        self.max_response = policy.shadow.max_response
+        self.requests = at.requests_word(row, at.ARM_INDEX[PRIMARY], 0)
+        self.durations = at.duration_word(row, at.ARM_INDEX[PRIMARY])
+
+
+class Service:
+    __slots__ = ("first_byte", "host", "name", "origin", "path", "salt", "table", "total")
+
+    def __init__(self, policy: ServicePolicy, origin: Origin, table: Table[Route]) -> None:
+        self.name = policy.name
+        self.host = policy.host
+        self.path = policy.path
+        self.salt = (policy.salt or policy.name).encode()
+        self.origin = origin
+        self.table = table
+        self.first_byte = origin.policy.timeouts.first_byte
+        self.total = origin.policy.timeouts.total
+
+    def matches(self, name: str, path: bytes) -> bool:
+        return host_matches(self.host, name) and (self.path == "/" or prefix_matches(self.path, path))
+
+
+class Snapshot:
+    __slots__ = ("arms", "limits", "only", "origins", "policy", "sequence", "services", "timeouts", "trusted")
+
+    def __init__(self, policy: Policy, services: tuple[Service, ...], origins: dict[str, Origin], arms: Sequence[Arm]):
+        self.policy = policy
+        self.sequence = policy.sequence
+        self.services = services
+        self.origins = origins
+        self.arms = arms
+        self.limits = policy.limits
+        self.timeouts = policy.timeouts
+        self.trusted = _networks(policy.trusted_proxies)
+        self.only = services[0] if len(services) == 1 and services[0].matches("", b"/") else None
+        """The service of every request, when there is no choice."""
+
+    def service(self, host: bytes, path: bytes) -> Service | None:
+        """The first service whose host and path match."""
+        if self.only is not None and self.only.host is None and self.only.path == "/":
+            return self.only
+        name = host_name(host)
+        return next((service for service in self.services if service.matches(name, path)), None)
+
+    def trusts(self, peer: str) -> bool:
+        """Are forwarded headers and shadow marks of this peer believed? `peer` is an address, "" on a Unix socket."""
+        if not peer:
+            return "unix" in self.policy.trusted_proxies
+        if not self.trusted:
+            return False
+        try:
+            address = ipaddress.ip_address(peer.partition("%")[0])
+        except ValueError:
+            return False
+        mapped = getattr(address, "ipv4_mapped", None)
+        return any((mapped or address) in network for network in self.trusted)
+
+
+def _networks(written: Sequence[str]) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    return [ipaddress.ip_network(text, strict=False) for text in written if text != "unix"]
+
+
+class Compiler:
+    """Makes snapshots, reusing origins and arms of the one before. Retires what no policy names any more."""
+
+    def __init__(
+        self, deadlines: Deadlines, names: Names, counters: memoryview, links: Sequence[Link], pressure: Pressure
+    ) -> None:
+        self._deadlines = deadlines
+        self._names = names
+        self._counters = counters
+        self._links = links
+        self._pressure = pressure
+        self._origins: dict[str, Origin] = {}
+        self._arms: dict[str, Arm] = {}
+
+    def compile(self, policy: Policy) -> Snapshot:
+        """Raises OSError or ssl.SSLError when an upstream's TLS files cannot be used: then nothing has changed."""
+        origins = {
+            f"{service.name}\n{arm}": self._origin(f"{service.name}\n{arm}", policy, service, arm)
+            for service in policy.services
+            for arm in service.upstreams
+        }
+        arms = {key: self._arm(key, service, origins) for service in policy.services for key in _mirrored(service)}
+        services = tuple(self._service(service, origins, arms) for service in policy.services)
+        self._replace(origins, arms)
+        return Snapshot(policy, services, origins, tuple(arms.values()))
+
+    def _origin(self, key: str, policy: Policy, service: ServicePolicy, arm: str) -> Origin:
+        known = self._origins.get(key)
+        upstream = service.upstreams[arm]
+        if known is not None and known.policy == upstream and known.limits == policy.limits and not _has_files(known):
+            return known
+        return Origin(upstream, policy.limits, self._deadlines, self._names)
+
+    def _arm(self, key: str, service: ServicePolicy, origins: dict[str, Origin]) -> Arm:
+        known = self._arms.get(key)
+        if known is not None and known.origin is origins[key]:
+            known.limit(service.shadow)
+            return known
+        return Arm(key.partition("\n")[2], service.shadow, origins[key], self._pressure)
+
+    def _service(self, policy: ServicePolicy, origins: dict[str, Origin], arms: dict[str, Arm]) -> Service:
+        def route(rules: RoutePolicy) -> Route:
+            link = self._links[rules.index % len(self._links)]
+            mirrors = tuple(Mirror(policy.name, rules, arms[key], self._counters, link) for key in _mirrored(policy))
+            return Route(policy.name, rules, mirrors)
+
+        patterns = [Pattern(r.path, r.methods, r.host, route(r)) for r in policy.routes]
+        return Service(policy, origins[f"{policy.name}\n{PRIMARY}"], Table(patterns, route(policy.other)))
+
+    def _replace(self, origins: dict[str, Origin], arms: dict[str, Arm]) -> None:
+        for key, origin in self._origins.items():
+            if origins.get(key) is not origin:
+                origin.retire()
+        for key, origin in origins.items():
+            if self._origins.get(key) is not origin:
+                watch(origin)
+        self._origins, self._arms = origins, arms
+
+
+def _mirrored(service: ServicePolicy) -> list[str]:
+    return [f"{service.name}\n{arm}" for arm in MIRRORED_ARMS if arm in service.upstreams]
+
+
+def _has_files(origin: Origin) -> bool:
+    """Files may have changed under the same name: a reload reads them again."""
+    tls = origin.policy.tls
+    return any((tls.ca, tls.cert, tls.key))

@@ -1,0 +1,133 @@
+"""A worker's listening sockets: it accepts on its own slot's, adopts a dead sibling's, empties the queues at the end.
+
+The sockets themselves belong to the supervisor; a worker only ever closes its own duplicates.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from shadowproxy.model.policy import CertificatePolicy
+from shadowproxy.proxy.client import ClientConnection
+from shadowproxy.proxy.site import Site
+from shadowproxy.runtime.proxy_protocol import ProxyAcceptor
+from shadowproxy.upstream.tasks import spawn
+
+BACKLOG: Final = 4096
+
+
+class Listeners:
+    """`sockets` are those of every slot; `accept(slot)` starts taking connections from one of them."""
+
+    def __init__(self, site: Site, sockets: Sequence[Sequence[socket.socket]]) -> None:
+        self._site = site
+        self._sockets = sockets
+        self._servers: dict[int, list[asyncio.Server | ProxyAcceptor]] = {}
+        self._context: ssl.SSLContext | None = None
+
+    async def accept(self, slot: int) -> None:
+        """Take connections from this slot's sockets. Raises OSError or ssl.SSLError for bad certificates."""
+        if slot not in self._servers:
+            self._servers[slot] = [await self._serve(sock) for sock in self._sockets[slot]]
+
+    async def leave(self, slot: int) -> None:
+        """Stop taking them: the slot has a worker of its own again."""
+        for server in self._servers.pop(slot, []):
+            server.close()
+
+    async def reload(self) -> None:
+        """Serve on with the certificates and the settings of the present snapshot. Nobody is refused meanwhile:
+        connections wait in the queues of the sockets, which stay open. Raises as `accept`; then the old ones serve on.
+        """
+        policy = self._site.snapshot.policy
+        self._context = server_context(policy.tls) if policy.tls else None
+        for slot in list(self._servers):
+            old = self._servers[slot]
+            self._servers[slot] = [await self._serve(sock) for sock in self._sockets[slot]]
+            for server in old:
+                server.close()
+
+    async def close(self, handover: bool) -> None:
+        """Take what waits in the queues, unless a successor does, then listen no more."""
+        slots = list(self._servers)
+        for slot in slots:
+            await self.leave(slot)
+        for slot in range(len(self._sockets)):
+            for sock in self._sockets[slot]:
+                if slot in slots and not handover:
+                    self._empty(sock)
+                sock.close()
+
+    def _factory(self) -> Callable[[], ClientConnection]:
+        site, secure = self._site, self._context is not None
+        return lambda: ClientConnection(site, secure)
+
+    async def _serve(self, sock: socket.socket) -> asyncio.Server | ProxyAcceptor:
+        loop = asyncio.get_running_loop()
+        policy = self._site.snapshot.policy
+        if policy.tls and self._context is None:
+            self._context = server_context(policy.tls)
+        own = sock.dup()
+        own.setblocking(False)
+        if policy.proxy_protocol:
+            return ProxyAcceptor(self._site, own, self._context)
+        handshake = policy.timeouts.tls if self._context is not None else None
+        if sock.family == socket.AF_UNIX:
+            return await loop.create_unix_server(
+                self._factory(), sock=own, ssl=self._context, backlog=BACKLOG, ssl_handshake_timeout=handshake
+            )
+        return await loop.create_server(
+            self._factory(), sock=own, ssl=self._context, backlog=BACKLOG, ssl_handshake_timeout=handshake
+        )
+
+    def _empty(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        with contextlib.suppress(OSError):
+            while True:
+                accepted, _ = sock.accept()
+                accepted.setblocking(False)
+                spawn(self._take(accepted))
+
+    async def _take(self, accepted: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(OSError):
+            await loop.connect_accepted_socket(self._factory(), accepted, ssl=self._context)
+
+
+def server_context(certificates: Sequence[CertificatePolicy]) -> ssl.SSLContext:
+    """The first certificate's context, which hands over to the others by server name (SNI).
+
+    Raises OSError or ssl.SSLError when a file cannot be read or used.
+    """
+    contexts = [_context(certificate) for certificate in certificates]
+    by_name = {
+        name.lower(): context
+        for certificate, context in zip(certificates, contexts, strict=True)
+        for name in certificate.names
+    }
+
+    def choose(handshake: ssl.SSLObject, name: str | None, first: ssl.SSLContext) -> None:
+        lower = (name or "").lower()
+        chosen = by_name.get(lower) or by_name.get("*." + lower.partition(".")[2])
+        if chosen is not None:
+            handshake.context = chosen
+
+    if by_name:
+        contexts[0].sni_callback = choose
+    return contexts[0]
+
+
+def _context(certificate: CertificatePolicy) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    context.load_cert_chain(certificate.cert, certificate.key)
+    if certificate.client_ca:
+        context.load_verify_locations(certificate.client_ca)
+        context.verify_mode = ssl.CERT_REQUIRED if certificate.client_required else ssl.CERT_OPTIONAL
+    return context

@@ -1,0 +1,161 @@
+"""The PROXY protocol, versions 1 and 2 (HAProxy's specification), in front of HTTP and of TLS.
+
+The header is read from the socket before asyncio gets it: exactly the header's bytes are taken, so that a TLS
+handshake behind it starts where it should. A connection without a sound header is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import socket
+import ssl
+import struct
+from typing import Final
+
+from shadowproxy.metrics import layout as at
+from shadowproxy.model import errors
+from shadowproxy.proxy.client import ClientConnection
+from shadowproxy.proxy.site import Site
+from shadowproxy.upstream.tasks import spawn
+
+SIGNATURE: Final = b"\r\n\r\n\x00\r\nQUIT\n"
+_V1_MAX: Final = 107
+_V2_FIXED: Final = 16
+_V2_MAX: Final = 4096
+_INET: Final = 0x11
+_INET6: Final = 0x21
+
+
+class ProxyHeaderError(Exception):
+    """What came is no PROXY header."""
+
+
+def parse(data: bytes) -> tuple[int, str | None] | None:
+    """(length of the header, address of the client, None for LOCAL or UNKNOWN); None: more bytes are needed.
+
+    Raises ProxyHeaderError.
+    """
+    if data[: len(SIGNATURE)] == SIGNATURE[: len(data)]:
+        return _parse_v2(data) if len(data) >= _V2_FIXED else None
+    if data[:6] == b"PROXY "[: len(data)]:
+        return _parse_v1(data)
+    raise ProxyHeaderError("neither PROXY nor the binary signature")
+
+
+def _parse_v1(data: bytes) -> tuple[int, str | None] | None:
+    end = data.find(b"\r\n")
+    if end < 0:
+        if len(data) >= _V1_MAX:
+            raise ProxyHeaderError("a version 1 header has at most 107 bytes")
+        return None
+    words = data[:end].decode("ascii", "replace").split(" ")
+    if words[1:2] == ["UNKNOWN"]:
+        return end + 2, None
+    if len(words) != 6 or words[1] not in ("TCP4", "TCP6") or not all(word.isdigit() for word in words[4:]):
+        raise ProxyHeaderError("PROXY, TCP4 or TCP6, two addresses and two ports are expected")
+    return end + 2, _address(words[2], 4 if words[1] == "TCP4" else 6)
+
+
+def _parse_v2(data: bytes) -> tuple[int, str | None] | None:
+    command, family, size = struct.unpack(">BBH", data[12:16])
+    if command >> 4 != 2 or command & 0xF > 1 or size > _V2_MAX:
+        raise ProxyHeaderError("version 2, LOCAL or PROXY, and at most 4096 bytes are expected")
+    end = _V2_FIXED + size
+    if len(data) < end:
+        return None
+    if command & 0xF == 0:
+        return end, None
+    if family == _INET and size >= 12:
+        return end, str(ipaddress.IPv4Address(data[16:20]))
+    if family == _INET6 and size >= 36:
+        return end, str(ipaddress.IPv6Address(data[16:32]))
+    return end, None
+
+
+def _address(text: str, version: int) -> str:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError as error:
+        raise ProxyHeaderError(f"no address: {text[:40]!r}") from error
+    if address.version != version:
+        raise ProxyHeaderError(f"{text} is not of the family that the header names")
+    return str(address)
+
+
+class ProxyAcceptor:
+    """Accepts on one listening socket, reads the header, then lets asyncio serve the connection."""
+
+    def __init__(self, site: Site, sock: socket.socket, context: ssl.SSLContext | None) -> None:
+        self._site = site
+        self._sock = sock
+        self._context = context
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(sock.fileno(), self._accept)
+
+    def close(self) -> None:
+        self._loop.remove_reader(self._sock.fileno())
+        self._sock.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            for _ in range(64):
+                accepted, _ = self._sock.accept()
+                accepted.setblocking(False)
+                spawn(self.serve(accepted))
+
+    async def serve(self, accepted: socket.socket) -> None:
+        """One connection: header, then HTTP."""
+        try:
+            async with asyncio.timeout(self._site.snapshot.timeouts.head):
+                address = await self._read_header(accepted)
+            peer = address if address is not None else _peer(accepted)
+            secure = self._context is not None
+            handshake = self._site.snapshot.timeouts.tls if secure else None
+            await self._loop.connect_accepted_socket(
+                lambda: ClientConnection(self._site, secure, peer),
+                accepted,
+                ssl=self._context,
+                ssl_handshake_timeout=handshake,
+            )
+        except (ProxyHeaderError, TimeoutError):
+            self._site.counters[at.REJECT_INDEX[errors.PROXY_PROTOCOL.reason]] += 1
+            accepted.close()
+        except OSError:
+            accepted.close()
+
+    async def _read_header(self, accepted: socket.socket) -> str | None:
+        """Looks at the bytes without taking them until the header is whole, then takes just those."""
+        data = b""
+        while True:
+            found = parse(data) if data else None
+            if found is not None:
+                await self._loop.sock_recv(accepted, found[0])
+                return found[1]
+            await self._readable(accepted)
+            peeked = accepted.recv(_V2_FIXED + _V2_MAX, socket.MSG_PEEK)
+            if not peeked:
+                raise ProxyHeaderError("the connection ended before the header")
+            if len(peeked) == len(data):
+                await asyncio.sleep(0.005)  # readable, but with nothing new: the peeked bytes stay in the buffer
+            data = peeked
+
+    async def _readable(self, accepted: socket.socket) -> None:
+        ready: asyncio.Future[None] = self._loop.create_future()
+        descriptor = accepted.fileno()
+
+        def wake() -> None:
+            if not ready.done():
+                ready.set_result(None)
+
+        self._loop.add_reader(descriptor, wake)
+        try:
+            await ready
+        finally:
+            self._loop.remove_reader(descriptor)
+
+
+def _peer(accepted: socket.socket) -> str | None:
+    name = accepted.getpeername()
+    return name[0] if isinstance(name, tuple) else None

@@ -1,0 +1,248 @@
+"""A worker: the data plane's process. It serves, mirrors and counts; it knows neither configuration nor comparison.
+
+It runs on its last policy whatever happens to the rest. When its supervisor is gone it drains and ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import resource
+import socket
+import ssl
+import sys
+from collections.abc import Callable
+from time import monotonic
+from typing import Final
+
+import msgspec
+import uvloop
+
+from shadowproxy.channel import FrameReader, frame
+from shadowproxy.metrics import layout as at
+from shadowproxy.metrics.counters import Counters
+from shadowproxy.model.commands import (
+    Adopt,
+    Applied,
+    Apply,
+    Drain,
+    Names,
+    Quit,
+    Ready,
+    StopAccepting,
+    ToRole,
+    ToSupervisor,
+    Yield,
+)
+from shadowproxy.model.policy import Launch
+from shadowproxy.proxy.access_log import AccessLog
+from shadowproxy.proxy.site import Site
+from shadowproxy.proxy.snapshot import Compiler
+from shadowproxy.runtime.gauges import write_gauges
+from shadowproxy.runtime.listeners import Listeners
+from shadowproxy.shadow.link import Link
+from shadowproxy.shadow.pressure import Pressure
+from shadowproxy.upstream.deadlines import TICK, Deadlines
+from shadowproxy.upstream.tasks import spawn
+
+_SWEEP_TICKS: Final = 4
+_SECOND_TICKS: Final = 20
+_IDLE_GRACE: Final = 0.5
+"""Seconds that an idle connection stays open when listening has ended: a request may be on its way."""
+_COPIES_GRACE: Final = 1.0
+"""Seconds that copies and verdicts get once the last client is served."""
+
+
+def run_worker(
+    slot: int,
+    block: int,
+    launch: Launch,
+    apply: Apply,
+    names: Names,
+    counters: Counters,
+    commands: socket.socket,
+    sockets: list[list[socket.socket]],
+    comparers: list[str],
+) -> None:
+    """Serve until told to end. `slot` says which listening sockets are its own, `block` which counters."""
+    # Requests make hardly any cycles; the default thresholds would walk the heap for nothing.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+    words = counters.block(block)
+
+    async def main() -> None:
+        worker = Worker(slot, launch, apply, names, words, comparers)
+        await worker.run(commands, sockets)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
+
+
+class Worker:
+    """Holds the parts together: ticks, commands, drain."""
+
+    def __init__(
+        self, slot: int, launch: Launch, apply: Apply, names: Names, words: memoryview, comparers: list[str]
+    ) -> None:
+        self.slot = slot
+        self.launch = launch
+        self.words = words
+        self._loop = asyncio.get_running_loop()
+        self._names: dict[str, tuple[str, ...]] = dict(names.addresses)
+        self._deadlines = Deadlines(self._loop.time())
+        self._links = [Link(path) for path in comparers]
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._pressure = Pressure(soft)
+        self._compiler = Compiler(self._deadlines, self._names, words, self._links, self._pressure)
+        snapshot = self._compiler.compile(apply.policy)
+        log = AccessLog(apply.policy.access_log, words)
+        self.site = Site(snapshot, self._deadlines, words, apply.policy.epoch, log, _complain)
+        self._ended = asyncio.Event()
+        self._ticks = 0
+        self._due = self._loop.time() + TICK
+        self._reply: Callable[[ToSupervisor], None] = lambda _: None
+
+    async def run(self, commands: socket.socket, sockets: list[list[socket.socket]]) -> None:
+        listeners = self._listeners = Listeners(self.site, sockets)
+        for link in self._links:
+            link.connect()
+        await listeners.accept(self.slot)
+        self._tick()
+        channel = _Commands(self._obey, self._orphaned)
+        commands.setblocking(False)
+        await self._loop.create_unix_connection(lambda: channel, sock=commands)
+        self._reply = channel.send
+        self.words[at.DRAINING] = 0
+        self.words[at.SEQUENCE] = self.site.snapshot.sequence
+        self._reply(Ready(self.site.snapshot.sequence))
+        await self._ended.wait()
+        self.site.access_log.close()
+
+    # -- time
+
+    def _tick(self) -> None:
+        """Twenty times a second: deadlines, pressure, heartbeat."""
+        now = self._loop.time()
+        lag = max(0.0, now - self._due)
+        self._due = now + TICK
+        self._loop.call_later(TICK, self._tick)
+        self._ticks += 1
+        self._deadlines.advance(now)
+        snapshot = self.site.snapshot
+        for arm in snapshot.arms:
+            if arm.live:
+                arm.sweep(now)
+        if self._ticks % _SWEEP_TICKS == 0:
+            for origin in snapshot.origins.values():
+                origin.sweep()
+        if self._ticks % _SECOND_TICKS == 0:
+            self.site.refresh()
+        descriptors = write_gauges(self.words, snapshot, self._pressure, lag, now)
+        self._pressure.observe(now, lag, descriptors + len(self.site.clients))
+        self.words[at.HEARTBEAT] = int(monotonic() * 1000)
+
+    # -- commands
+
+    def _obey(self, command: ToRole) -> None:
+        if isinstance(command, Apply):
+            spawn(self._apply(command))
+        elif isinstance(command, Names):
+            self._names.update(command.addresses)
+        elif isinstance(command, Adopt):
+            spawn(self._listeners.accept(command.slot))
+        elif isinstance(command, Yield):
+            spawn(self._listeners.leave(command.slot))
+        elif isinstance(command, Drain):
+            self._start_draining()
+        elif isinstance(command, StopAccepting):
+            spawn(self._drain(command.timeout, command.handover))
+        elif isinstance(command, Quit):
+            self._ended.set()
+
+    async def _apply(self, command: Apply) -> None:
+        """Swap the snapshot; a policy whose files cannot be used leaves the old one in force."""
+        try:
+            snapshot = self._compiler.compile(command.policy)
+            before, self.site.snapshot = self.site.snapshot, snapshot
+            if _listening(before.policy) != _listening(command.policy) or command.policy.tls:
+                await self._listeners.reload()
+        except (OSError, ssl.SSLError) as error:
+            self._reply(Applied(command.policy.sequence, str(error)))
+            return
+        self.site.access_log.apply(command.policy.access_log)
+        self.words[at.SEQUENCE] = snapshot.sequence
+        self._reply(Applied(snapshot.sequence))
+
+    def _orphaned(self) -> None:
+        """The supervisor is gone: nobody would restart or stop this worker."""
+        if not self._ended.is_set() and not self.words[at.DRAINING]:
+            self._start_draining()
+            spawn(self._drain(self.launch.drain_timeout, handover=False))
+
+    # -- the end
+
+    def _start_draining(self) -> None:
+        self.site.draining = True
+        self.words[at.DRAINING] = 1
+
+    async def _drain(self, seconds: float, handover: bool) -> None:
+        """Listen no more, let what runs run out, at most `seconds`."""
+        self._start_draining()
+        end = self._loop.time() + seconds
+        await self._listeners.close(handover)
+        idle_until = min(end, self._loop.time() + _IDLE_GRACE)
+        while self.site.clients and self._loop.time() < end:
+            if self._loop.time() >= idle_until:
+                for client in list(self.site.clients):
+                    client.drain()
+            await asyncio.sleep(0.02)
+        for client in list(self.site.clients):
+            client.abort()
+        end = min(end, self._loop.time() + _COPIES_GRACE)
+        while self._loop.time() < end and self._shadows_run():
+            await asyncio.sleep(0.02)
+        for arm in self.site.snapshot.arms:
+            arm.close()
+        for link in self._links:
+            link.close()
+        self._ended.set()
+
+    def _shadows_run(self) -> bool:
+        return any(arm.live for arm in self.site.snapshot.arms) or any(link.outstanding for link in self._links)
+
+
+class _Commands(asyncio.Protocol):
+    """The worker's end of its socket pair to the supervisor."""
+
+    def __init__(self, obey: Callable[[ToRole], None], orphaned: Callable[[], None]) -> None:
+        self._obey = obey
+        self._orphaned = orphaned
+        self._reader = FrameReader()
+        self._decode = msgspec.msgpack.Decoder(ToRole).decode
+        self._transport: asyncio.BaseTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        for payload in self._reader.feed(data):
+            self._obey(self._decode(payload))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._orphaned()
+
+    def send(self, message: ToSupervisor) -> None:
+        if isinstance(self._transport, asyncio.WriteTransport):
+            with contextlib.suppress(OSError, RuntimeError):
+                self._transport.write(frame(msgspec.msgpack.encode(message)))
+
+
+def _listening(policy: object) -> tuple[object, object]:
+    return getattr(policy, "tls", ()), getattr(policy, "proxy_protocol", False)
+
+
+def _complain(text: str) -> None:
+    sys.stderr.write(text + "\n")

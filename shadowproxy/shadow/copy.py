@@ -1,0 +1,283 @@
+"""A mirrored exchange: one copy of a request, from the offer to its verdict.
+
+    HOLDING ──► WAITING ──► SENT ──► ANSWERED ──► SETTLED
+    (body)     (connection)          (verdict or lost; before SENT: dropped)
+
+The request of a copy leaves with the primary's when it has no body, else once its body is whole. Nothing of what
+comes back can reach a client: a copy has no reference to one.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import TYPE_CHECKING, Final
+
+from shadowproxy.http1 import ResponseHead
+from shadowproxy.model import errors
+from shadowproxy.model.errors import Fault
+from shadowproxy.model.pair import CapturedRequest
+from shadowproxy.shadow.capture import Capture, PrimaryCapture, looks_equal
+from shadowproxy.upstream.connection import Connection, Trailers
+
+if TYPE_CHECKING:
+    from shadowproxy.shadow.arm import Arm
+    from shadowproxy.shadow.mirror import Mirror
+
+HOLDING: Final = 0
+WAITING: Final = 1
+SENT: Final = 2
+ANSWERED: Final = 3
+SETTLED: Final = 4
+
+IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
+"""RFC 9110 section 9.2.2; TRACE is refused."""
+
+_TIRING: Final = frozenset({errors.REFUSED, errors.CONNECT_TIMEOUT, errors.FIRST_BYTE_TIMEOUT, errors.UNRESOLVED})
+"""Failures that count towards the breaker."""
+
+
+class Copy:
+    """`request_id` and `at` identify the exchange for people; `request` is the client's, without its body."""
+
+    __slots__ = (
+        "_body",
+        "_charged",
+        "_connection",
+        "_failure",
+        "_head",
+        "_retried",
+        "_state",
+        "arm",
+        "at",
+        "cancelled",
+        "deadline",
+        "mirror",
+        "primary",
+        "request",
+        "request_id",
+        "response",
+        "started",
+    )
+
+    def __init__(
+        self, mirror: Mirror, request: CapturedRequest, request_id: bytes, at: float, primary: PrimaryCapture
+    ) -> None:
+        arm = mirror.arm
+        self.mirror = mirror
+        self.arm: Arm = arm
+        self.request = request
+        self.request_id = request_id
+        self.at = at
+        self.primary = primary
+        self.response = Capture(mirror.max_response)
+        self.deadline = float("inf")
+        self.cancelled = False
+        self.started = 0.0
+        self._head = b""
+        self._body: list[bytes] = []
+        self._charged = 0
+        self._connection: Connection | None = None
+        self._failure: str | None = None
+        self._retried = False
+        self._state = HOLDING
+        arm.live[self] = None
+
+    # -- the request
+
+    def hold(self, data: bytes) -> None:
+        """A piece of the client's body, while it is still coming."""
+        if self._state != HOLDING:
+            return
+        if self._charged + len(data) > self.mirror.max_body:
+            self.drop("max_body")
+        elif self.arm.held + len(data) > self.arm.max_bytes:
+            self.drop("bytes")
+        else:
+            self._body.append(data)
+            self.charge(len(data))
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(self._body)
+
+    def launch(self, head: bytes) -> None:
+        """The request is whole: send it as soon as there is a connection, within `max_age`."""
+        if self._state != HOLDING:
+            return
+        self._head = head
+        connection = self.arm.origin.take()
+        if connection is not None:
+            self.on_connection(connection)
+            return
+        self._state = WAITING
+        self.deadline = self.arm.origin.deadlines.now + self.mirror.max_age
+        self.arm.origin.want(self)
+
+    def on_connection(self, connection: Connection) -> None:
+        if self._state <= WAITING:
+            self._state = SENT
+            self.mirror.count_sent()
+            self.started = perf_counter()
+            self.deadline = self.arm.origin.deadlines.now + self.mirror.timeout
+        self._connection = connection
+        connection.send(self, self.request.method, self._head + self.body if self._body else self._head, True, None)
+
+    def on_no_connection(self, fault: Fault, detail: str) -> None:
+        if fault is errors.POOL_FULL and self._state == WAITING:
+            self.drop("age")
+            return
+        if self._state == WAITING:
+            self._state = SENT
+            self.mirror.count_sent()
+            self.started = perf_counter()
+        self._answered(fault)
+
+    # -- the response
+
+    def on_interim(self, head: ResponseHead) -> None:
+        """Interim answers are not compared."""
+
+    def on_response(self, head: ResponseHead, data: bytes, complete: bool) -> None:
+        response = self.response
+        if head.status == 101:  # nobody asked for an upgrade
+            self._leave()
+            self._answered(errors.MALFORMED)
+            return
+        response.status = head.status
+        response.fields = head.fields
+        if data:
+            self._keep(data)
+        if complete:
+            self.on_complete([])
+        elif response.truncated:
+            self._cut()
+
+    def on_data(self, data: bytes) -> None:
+        if self._state == SENT:
+            self._keep(data)
+            if self.response.truncated:
+                self._cut()
+
+    def on_complete(self, trailers: Trailers) -> None:
+        self._connection = None
+        if self._state == SENT:
+            self.arm.breaker.succeeded()
+            self._answered(None)
+
+    def on_failure(self, fault: Fault, detail: str) -> None:
+        connection, self._connection = self._connection, None
+        if self._state != SENT:
+            return
+        if fault is errors.RESET and connection is not None and connection.reused and not connection.received:
+            if self.request.method in IDEMPOTENT and not self._retried:
+                self._retried = True
+                self.arm.origin.want(self)
+            else:
+                self._lose("stale_connection")
+            return
+        self._answered(fault)
+
+    def on_upstream_full(self) -> None:
+        """A copy is written as a whole; its size was bounded before."""
+
+    def on_upstream_ready(self) -> None:
+        """As above."""
+
+    def _keep(self, data: bytes) -> None:
+        self.charge(self.response.add(data, self.room))
+
+    def _cut(self) -> None:
+        """More than anyone will compare: what came is enough to judge, and the rest is not read (fault 4)."""
+        self._leave()
+        self.arm.breaker.succeeded()
+        self._answered(None)
+
+    def _leave(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.abandon()
+
+    # -- the end
+
+    def _answered(self, fault: Fault | None) -> None:
+        self._state = ANSWERED
+        self.cancelled = True
+        self.arm.live.pop(self, None)
+        self.response.seconds = perf_counter() - self.started
+        if fault is not None:
+            self._failure = fault.kind
+            if fault in _TIRING:
+                self.arm.breaker.failed(self.arm.origin.deadlines.now)
+        self.mirror.count_exchange(self.response, self._failure)
+        if self.primary.decided is not None:
+            self.settle()
+
+    def settle(self) -> None:
+        """Both sides are known (or the primary's is, and this one is still coming: then later)."""
+        if self._state != ANSWERED:
+            return
+        mirror, primary = self.mirror, self.primary
+        if not primary.decided:
+            self._lose("primary_incomplete")
+            return
+        if self._failure is not None:
+            mirror.count_mismatch((self._failure,))
+            mirror.offer_example(self, self._failure)
+            self._end()
+            return
+        mirror.count_delta(self.response.seconds - primary.seconds)
+        if looks_equal(primary, self.response):
+            mirror.count_verdict("match")
+        else:
+            reason = mirror.offer_pair(self)
+            if reason is not None:
+                self._lose(reason)
+                return
+        self._end()
+
+    def _lose(self, reason: str) -> None:
+        self.mirror.count_lost(reason)
+        self._end()
+
+    def drop(self, reason: str) -> None:
+        """Give up a copy that was not sent."""
+        if self._state <= WAITING:
+            self.mirror.count_dropped(reason)
+            self._end()
+
+    def expire(self) -> None:
+        """Its time is over."""
+        if self._state == WAITING:
+            self.drop("age")
+        elif self._state == SENT:
+            self._leave()
+            self._answered(errors.FIRST_BYTE_TIMEOUT)
+
+    def close(self) -> None:
+        """The worker ends."""
+        if self._state <= WAITING:
+            self.drop("shutdown")
+        elif self._state == SENT:
+            self._leave()
+            self._lose("shutdown")
+
+    def _end(self) -> None:
+        self._state = SETTLED
+        self.cancelled = True
+        arm = self.arm
+        arm.live.pop(self, None)
+        arm.held -= self._charged
+        self._charged = 0
+        self._body = []
+
+    # -- bytes
+
+    @property
+    def room(self) -> int:
+        """How many more bytes may be held for this copy's arm."""
+        return self.arm.max_bytes - self.arm.held
+
+    def charge(self, size: int) -> None:
+        if self._state != SETTLED:
+            self._charged += size
+            self.arm.held += size

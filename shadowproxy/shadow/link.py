@@ -1,0 +1,127 @@
+"""The channel to one comparer, as a worker sees it: bounded, never waited for, its answers counted here.
+
+A pair is outstanding until its answer comes. When the channel breaks, all that is outstanding becomes
+`lost{comparer_gone}`: a pair is never sent twice, so one that kills the comparer kills it once (fault 12).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Final, cast
+
+import msgspec
+
+from shadowproxy.channel import FrameError, FrameReader, frame
+from shadowproxy.model.pair import Answer, Pair
+from shadowproxy.upstream.tasks import spawn
+
+if TYPE_CHECKING:
+    from shadowproxy.shadow.mirror import Mirror
+
+MAX_OUTSTANDING: Final = 1024
+MAX_BYTES: Final = 16 * 1024 * 1024
+"""Of outstanding pairs. One pair of the largest captured responses is a quarter of it."""
+RECONNECT: Final = 0.05
+"""Seconds between attempts: the supervisor keeps the comparer's socket open, so the first mostly succeeds."""
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Answer).decode
+
+
+class Link(asyncio.Protocol):
+    """One per comparer. `offer` returns why a pair could not be taken, of the closed list of loss reasons."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._transport: asyncio.WriteTransport | None = None
+        self._reader = FrameReader()
+        self._outstanding: dict[int, tuple[Mirror, int]] = {}
+        self._bytes = 0
+        self._last_id = 0
+        self._closing = False
+
+    @property
+    def outstanding(self) -> int:
+        return len(self._outstanding)
+
+    @property
+    def has_time(self) -> bool:
+        """May it be given something that only serves the examples?"""
+        return self._transport is not None and len(self._outstanding) < 16 and self._bytes < MAX_BYTES // 8
+
+    def next_id(self) -> int:
+        self._last_id += 1
+        return self._last_id
+
+    def offer(self, mirror: Mirror, pair: Pair) -> str | None:
+        transport = self._transport
+        if transport is None:
+            return "comparer_gone"
+        if len(self._outstanding) >= MAX_OUTSTANDING or self._bytes >= MAX_BYTES:
+            return "channel_full"
+        data = frame(_encode(pair))
+        if pair.answer:
+            self._outstanding[pair.id] = (mirror, len(data))
+            self._bytes += len(data)
+        elif transport.get_write_buffer_size() > MAX_BYTES // 8:
+            return "channel_full"
+        transport.write(data)
+        return None
+
+    def connect(self) -> None:
+        """Connect, and again whenever the connection ends."""
+        spawn(self._keep_connected())
+
+    async def _keep_connected(self) -> None:
+        loop = asyncio.get_running_loop()
+        while not self._closing and self._transport is None:
+            with contextlib.suppress(OSError):
+                await loop.create_unix_connection(lambda: self, self._path)
+                return
+            await asyncio.sleep(RECONNECT)
+
+    def close(self) -> None:
+        """The worker ends: what has no answer yet is lost."""
+        self._closing = True
+        self._lose("shutdown")
+        if self._transport is not None:
+            self._transport.abort()
+
+    # -- asyncio's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.WriteTransport, transport)
+        self._reader = FrameReader()
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            frames = self._reader.feed(data)
+            for payload in frames:
+                self._answered(_decode(payload))
+        except (FrameError, msgspec.DecodeError):
+            if self._transport is not None:
+                self._transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._lose("comparer_gone")
+        if not self._closing:
+            self.connect()
+
+    def _answered(self, answer: Answer) -> None:
+        found = self._outstanding.pop(answer.id, None)
+        if found is None:
+            return
+        mirror, size = found
+        self._bytes -= size
+        if answer.verdict == "mismatch":
+            mirror.count_mismatch(answer.kinds)
+        else:
+            mirror.count_verdict(answer.verdict)
+
+    def _lose(self, reason: str) -> None:
+        outstanding, self._outstanding = self._outstanding, {}
+        self._bytes = 0
+        for mirror, _ in outstanding.values():
+            mirror.count_lost(reason)

@@ -1,0 +1,161 @@
+"""Mirroring of one route to one arm: whether a request is copied, how the copy's head looks, and the books.
+
+The books balance by construction of the order of writes: an outcome first, then `eligible`
+(see `metrics.counters.adopt`). Words are looked up once, when a policy is compiled.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import Final
+
+from shadowproxy.http1 import NO_BODY, RequestHead, forward_request
+from shadowproxy.metrics import layout as at
+from shadowproxy.model.pair import CapturedRequest, Pair
+from shadowproxy.model.policy import HeaderRules, RoutePolicy
+from shadowproxy.model.terms import CODES, DROP_REASONS, KINDS, LOSS_REASONS, VERDICTS
+from shadowproxy.shadow.arm import Arm
+from shadowproxy.shadow.capture import Capture, PrimaryCapture
+from shadowproxy.shadow.copy import Copy
+from shadowproxy.shadow.link import Link
+
+_EXPECT: Final = frozenset({b"expect"})
+_ERROR: Final = CODES.index("error")
+
+
+class Mirror:
+    """`offer` is the tap of this route and arm: synchronous, bounded, and it never raises."""
+
+    def __init__(self, service: str, route: RoutePolicy, arm: Arm, counters: memoryview, link: Link) -> None:
+        shadow = route.shadow
+        self.service = service
+        self.route = route.name
+        self.arm = arm
+        self.link = link
+        self.sample = shadow.sample
+        self.methods = frozenset(method.encode() for method in shadow.methods)
+        self.max_body = shadow.max_body
+        self.max_response = shadow.max_response
+        self.max_age = shadow.max_age
+        self.timeout = shadow.timeout
+        rules = shadow.headers.get(arm.name, HeaderRules())
+        names = (*rules.remove, *rules.set)
+        self._strip = frozenset(name.lower().encode() for name in names)
+        lines = [f"{name}: {value}\r\n" for name, value in rules.set.items()]
+        self._lines = "".join([*lines, f"X-Shadow-Request: {arm.name}\r\n"]).encode("latin-1")
+        self._plain = not names
+        self._counters = counters
+        row = at.route_row(route.index)
+        m = at.MIRRORED_INDEX[arm.name]
+        a = at.ARM_INDEX[arm.name]
+        self._eligible = row + at.ELIGIBLE + m
+        self._sampled_out = row + at.SAMPLED_OUT + m
+        self._sent = row + at.SENT + m
+        self._in_flight = row + at.IN_FLIGHT + m
+        self._dropped = {reason: at.dropped_word(row, m, reason) for reason in DROP_REASONS}
+        self._lost = {reason: at.lost_word(row, m, reason) for reason in LOSS_REASONS}
+        self._compared = {verdict: at.compared_word(row, m, verdict) for verdict in VERDICTS}
+        self._kinds = {kind: at.mismatch_word(row, m, kind) for kind in KINDS}
+        self._requests = at.requests_word(row, a, 0)
+        self._durations = at.duration_word(row, a)
+        self._deltas = at.delta_word(row, m)
+
+    # -- the offer
+
+    def offer(
+        self, head: RequestHead, request_id: bytes, when: float, primary: PrimaryCapture, h: float
+    ) -> Copy | None:
+        """A copy of an eligible request, or None when it was sampled out or dropped. `h` is its share in [0, 1)."""
+        if h < 1.0 - self.sample:
+            self._counters[self._sampled_out] += 1
+            self._counters[self._eligible] += 1
+            return None
+        length = head.framing if head.framing > 0 else 0
+        if length > self.max_body:
+            self.count_dropped("max_body")
+            return None
+        arm = self.arm
+        reason = arm.refusal(length, arm.origin.deadlines.now)
+        if reason is not None:
+            self.count_dropped(reason)
+            return None
+        copy = Copy(self, CapturedRequest(head.method, head.target, head.fields), request_id, when, primary)
+        primary.copies.append(copy)
+        return copy
+
+    def head_without_body(self, head: RequestHead, own: bytes, strip: frozenset[bytes], forwarded: bytes) -> bytes:
+        """The copy's head. `forwarded` is what the primary gets: mostly one more line is all that differs."""
+        if self._plain and not head.expect_continue:
+            return forwarded[:-2] + self._lines + b"\r\n"
+        return forward_request(head, own + self._lines, strip | self._strip | _EXPECT, NO_BODY)
+
+    def head_with_body(self, head: RequestHead, own: bytes, strip: frozenset[bytes], size: int) -> bytes:
+        return forward_request(head, own + self._lines, strip | self._strip | _EXPECT, size)
+
+    # -- the books
+
+    def count_dropped(self, reason: str) -> None:
+        self._counters[self._dropped[reason]] += 1
+        self._counters[self._eligible] += 1
+
+    def count_sent(self) -> None:
+        counters = self._counters
+        counters[self._in_flight] += 1
+        counters[self._sent] += 1
+        counters[self._eligible] += 1
+
+    def count_lost(self, reason: str) -> None:
+        self._counters[self._lost[reason]] += 1
+        self._counters[self._in_flight] -= 1
+
+    def count_verdict(self, verdict: str) -> None:
+        self._counters[self._compared[verdict]] += 1
+        self._counters[self._in_flight] -= 1
+
+    def count_mismatch(self, kinds: tuple[str, ...]) -> None:
+        for kind in kinds:
+            self._counters[self._kinds[kind]] += 1
+        self.count_verdict("mismatch")
+
+    def count_exchange(self, response: Capture, failure: str | None) -> None:
+        """The arm's own requests and durations."""
+        counters = self._counters
+        code = _ERROR if failure is not None or not 200 <= response.status <= 599 else response.status // 100 - 1
+        counters[self._requests + code] += 1
+        bins = self._durations
+        counters[bins + bisect_left(at.DURATION_EDGES, response.seconds)] += 1
+        counters[bins + at.DURATION_WORDS - 1] += int(response.seconds * 1e6)
+
+    def count_delta(self, seconds: float) -> None:
+        counters = self._counters
+        counters[self._deltas + bisect_left(at.DELTA_EDGES, seconds)] += 1
+        counters[self._deltas + at.DELTA_WORDS - 1] += int(seconds * 1e6)
+
+    # -- the comparer
+
+    def offer_pair(self, copy: Copy) -> str | None:
+        """Give the pair to the comparer; the reason when that cannot be."""
+        return self.link.offer(self, self._pair(copy, None, answer=True))
+
+    def offer_example(self, copy: Copy, failure: str) -> None:
+        """A failed exchange is counted already; the comparer gets it for the examples, when it has time."""
+        if self.link.has_time:
+            self.link.offer(self, self._pair(copy, failure, answer=False))
+        else:
+            self._counters[at.EXAMPLES_SKIPPED] += 1
+
+    def _pair(self, copy: Copy, failure: str | None, answer: bool) -> Pair:
+        request, body = copy.request, copy.body
+        return Pair(
+            self.link.next_id(),
+            self.service,
+            self.route,
+            self.arm.name,
+            copy.request_id.decode("latin-1"),
+            copy.at,
+            CapturedRequest(request.method, request.target, request.fields, body) if body else request,
+            copy.primary.frozen(),
+            copy.response.frozen() if copy.response.status else None,
+            failure,
+            answer,
+        )

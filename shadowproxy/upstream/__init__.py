@@ -1,0 +1,1 @@
+"""Origin connections: pools, health, names, deadlines. Pools of different arms share nothing."""

@@ -1,0 +1,179 @@
+"""A valid document → what the processes run on. Defaults come from the policy itself: only written keys replace them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path as FilePath
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from shadowproxy.config import document as doc
+from shadowproxy.model import policy as p
+from shadowproxy.model.terms import ARMS, OTHER
+
+S = TypeVar("S", bound=Struct)
+
+
+def fill(base: S, section: doc.Section | None, **changes: object) -> S:
+    """`base` with the keys that were written in `section`, and with `changes`. Sections inside it are left out."""
+    written: dict[str, object] = {}
+    if section is not None:
+        values = ((name, getattr(section, name)) for name in section.model_fields_set)
+        written = {
+            name: value
+            for name, value in values
+            if name in base.__struct_fields__ and not isinstance(value, doc.Section)
+        }
+    return msgspec.structs.replace(base, **(written | changes))
+
+
+class Builder:
+    """Builds the values of one document. Relative paths are relative to `base`; `registry` gets the rows."""
+
+    def __init__(self, document: doc.Document, base: FilePath, registry: p.Registry) -> None:
+        self._document = document
+        self._base = base
+        self._registry = registry
+
+    def located(self, path: str) -> str:
+        """An absolute path from one that may be relative to the file."""
+        return os.path.normpath(self._base / path)
+
+    def launch(self, config_path: str, processors: int) -> p.Launch:
+        document = self._document
+        changes: dict[str, object] = {
+            "data_dir": os.path.abspath(p.Launch().data_dir) if document.data_dir is None else self.located(document.data_dir),
+            "config_path": config_path,
+            "admin": self._admin(),
+            "store": fill(p.StorePolicy(), document.store),
+        }
+        if document.listen is not None:
+            changes["listen"] = tuple(self._bind(bind) for bind in document.listen)
+        if document.workers is not None:
+            changes["workers"] = processors if document.workers == "auto" else document.workers
+        if document.comparers is not None:
+            changes["comparers"] = document.comparers
+        if document.probe is not None and document.probe.listen is not None:
+            changes["probe"] = self._bind(document.probe.listen)
+        if document.metrics is not None and document.metrics.listen is not None:
+            changes["metrics"] = self._bind(document.metrics.listen)
+        if document.drain is not None and document.drain.delay is not None:
+            changes["drain_delay"] = document.drain.delay
+        if document.drain is not None and document.drain.timeout is not None:
+            changes["drain_timeout"] = document.drain.timeout
+        if document.log is not None and document.log.format is not None:
+            changes["log_format"] = document.log.format
+        return msgspec.structs.replace(p.Launch(), **changes)
+
+    def policy(self) -> p.Policy:
+        document = self._document
+        access_log = fill(p.AccessLogPolicy(), document.access_log)
+        if access_log.path != p.AccessLogPolicy().path:
+            access_log = msgspec.structs.replace(access_log, path=self.located(access_log.path))
+        drain = document.drain.timeout if document.drain is not None else None
+        return p.Policy(
+            services=tuple(self._service(name, service) for name, _, service in document.named()),
+            limits=fill(p.LimitsPolicy(), document.limits),
+            timeouts=fill(p.ClientTimeouts(), document.timeouts),
+            trusted_proxies=document.trusted_proxies or (),
+            proxy_protocol=document.proxy_protocol or False,
+            tls=tuple(self._certificate(one) for one in document.tls or ()),
+            access_log=access_log,
+            drain_timeout=p.Launch().drain_timeout if drain is None else drain,
+        )
+
+    def _bind(self, bind: p.Bind) -> p.Bind:
+        return msgspec.structs.replace(bind, unix=self.located(bind.unix)) if bind.unix else bind
+
+    def _certificate(self, section: doc.ClientCertificates) -> p.CertificatePolicy:
+        filled = fill(p.CertificatePolicy("", ""), section)
+        client_ca = None if filled.client_ca is None else self.located(filled.client_ca)
+        return msgspec.structs.replace(
+            filled, cert=self.located(filled.cert), key=self.located(filled.key), client_ca=client_ca
+        )
+
+    def _admin(self) -> p.AdminPolicy:
+        section = self._document.admin
+        if section is None:
+            return p.AdminPolicy()
+        tokens = tuple(fill(p.TokenPolicy("", "", ""), token) for token in section.tokens or ())
+        admin = fill(p.AdminPolicy(), section, tokens=tokens)
+        if section.listen is not None:
+            admin = msgspec.structs.replace(admin, bind=self._bind(section.listen))
+        if section.tls is not None:
+            admin = msgspec.structs.replace(admin, cert=self._certificate(section.tls))
+        return admin
+
+    def _service(self, name: str, section: doc.Service) -> p.ServicePolicy:
+        shadow = shadowing(p.ShadowPolicy(), section.shadow)
+        compare = comparing(p.ComparePolicy(), section.compare)
+        routes = tuple(self._route(name, route, shadow, compare) for route in section.routes or ())
+        return fill(
+            p.ServicePolicy(name, self._registry.service(name), {}),
+            section.match,
+            upstreams=self._upstreams(section.upstreams),
+            routes=routes,
+            other=p.RoutePolicy(OTHER, self._registry.route(name, OTHER), shadow=shadow, compare=compare),
+            salt=name,
+            shadow=shadow,
+        )
+
+    def _route(
+        self, service: str, route: doc.Route, shadow: p.ShadowPolicy, compare: p.ComparePolicy
+    ) -> p.RoutePolicy:
+        name = route.name or OTHER
+        row = p.RoutePolicy(name, self._registry.route(service, name))
+        return fill(
+            row, route.match, shadow=shadowing(shadow, route.shadow), compare=comparing(compare, route.compare)
+        )
+
+    def _upstreams(self, section: doc.Upstreams | None) -> dict[str, p.UpstreamPolicy]:
+        arms = {arm: getattr(section, arm) for arm in ARMS}
+        return {arm: self._upstream(upstream) for arm, upstream in arms.items() if upstream is not None}
+
+    def _upstream(self, section: doc.Upstream) -> p.UpstreamPolicy:
+        tls = fill(p.UpstreamTls(), section.tls)
+        files = {name: getattr(tls, name) for name in ("ca", "cert", "key")}
+        located = {name: self.located(path) for name, path in files.items() if path is not None}
+        return fill(
+            p.UpstreamPolicy(()),
+            section,
+            endpoints=tuple(self._endpoint(url) for url in section.urls or ()),
+            timeouts=fill(p.UpstreamTimeouts(), section.timeouts),
+            health=None if section.health is None else fill(p.HealthPolicy(), section.health),
+            ejection=fill(p.EjectionPolicy(), section.ejection),
+            tls=msgspec.structs.replace(tls, **located),
+        )
+
+    def _endpoint(self, endpoint: p.Endpoint) -> p.Endpoint:
+        if not endpoint.unix:
+            return endpoint
+        path = self.located(endpoint.unix)
+        return msgspec.structs.replace(endpoint, unix=path, url=f"unix:{path}")
+
+
+def shadowing(base: p.ShadowPolicy, section: doc.RouteShadow | None) -> p.ShadowPolicy:
+    """`base` with what a section says instead: value by value, header rules arm by arm."""
+    if section is None:
+        return base
+    changes: dict[str, object] = {}
+    if section.headers is not None:
+        arms = {arm: getattr(section.headers, arm) for arm in section.headers.model_fields_set}
+        changes["headers"] = base.headers | {arm: fill(p.HeaderRules(), rules) for arm, rules in arms.items()}
+    if isinstance(section, doc.Shadow) and section.breaker is not None and section.breaker.failures is not None:
+        changes["breaker_failures"] = section.breaker.failures
+    return fill(base, section, **changes)
+
+
+def comparing(base: p.ComparePolicy, section: doc.Compare | None) -> p.ComparePolicy:
+    """`base` with what a section adds (lists and tolerances) or says instead (caps)."""
+    if section is None:
+        return base
+    added = {
+        name: getattr(base, name) + tuple(item for item in getattr(section, name) if item not in getattr(base, name))
+        for name in ("ignore", "unordered", "redact", "redact_patterns")
+        if getattr(section, name) is not None
+    }
+    return fill(base, section, **added, tolerance=base.tolerance | (section.tolerance or {}))

@@ -1,0 +1,380 @@
+"""The document: which keys there are, of what kind, and which value of the policy each one fills.
+
+No default stands here: a key that is absent leaves what `model.policy` says. A section names the policy value that it
+`fills`, field by field under the same names; the schema and the reference read their defaults from there.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Final, get_args, get_origin
+
+from msgspec import Struct
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.fields import FieldInfo
+
+from shadowproxy.config import values as v
+from shadowproxy.config.problems import Path
+from shadowproxy.model import policy
+
+LATER: Final = {
+    "version": "which build an arm runs",
+    "noise": "learned noise",
+    "rollout": "rollouts",
+    "freeze": "freezes",
+    "flags": "feature flags",
+}
+"""Keys that the product will have and this version does not: refused, since an option that does nothing is a defect."""
+
+
+def about(text: str) -> Any:
+    """A key that may be absent, and what the reference says about it."""
+    return Field(default=None, description=text)
+
+
+def _listed(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
+
+
+DEFAULT_SERVICE: Final = "default"
+
+
+class Section(BaseModel):
+    """A mapping with known keys. `needs` must be there; `fills` is the policy value that holds the defaults."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    needs: ClassVar[tuple[str, ...]] = ()
+    fills: ClassVar[Struct | None] = None
+
+    def has(self, name: str) -> bool:
+        return name in self.model_fields_set
+
+
+class Drain(Section):
+    """What happens on SIGTERM."""
+
+    delay: v.Duration | None = about("How long accepting goes on with `Connection: close` after `/readyz` turned 503.")
+    timeout: v.Duration | None = about("How long running exchanges may take to end after that.")
+
+
+class ClientCertificates(Section):
+    """A certificate with its key, and which clients it asks for one of theirs. Files are PEM and re-read on a reload."""
+
+    needs: ClassVar[tuple[str, ...]] = ("cert", "key")
+    fills: ClassVar[Struct | None] = policy.CertificatePolicy("", "")
+    cert: v.File | None = about("The certificate with its chain.")
+    key: v.File | None = about("Its private key, without a passphrase.")
+    client_ca: v.File | None = about("Ask clients for a certificate that one of these authorities signed.")
+    client_required: v.Flag | None = about("Refuse clients without a certificate. Needs `client_ca`.")
+
+
+class Certificate(ClientCertificates):
+    names: tuple[v.Host, ...] | None = about("Server names (SNI) that this certificate is for; the first one serves the rest.")
+
+
+class Limits(Section):
+    """What a client may send. Beyond it: 414, 431, 413, 400 or 503, and a counted reason."""
+
+    fills: ClassVar[Struct | None] = policy.LimitsPolicy()
+    line: v.Buffer | None = about("The request line.")
+    head: v.Buffer | None = about("The whole head: request line and header fields.")
+    fields: v.Count | None = about("Header fields.")
+    body: v.MaybeSize | None = about("The body.")
+    chunk_extensions: v.Size | None = about("Chunk extensions of one message, in total.")
+    trailers: v.Size | None = about("Trailer fields of one message, in total.")
+    pipelined: v.Few | None = about("Requests that wait on one connection behind the one that is served.")
+    connections: v.Count | None = about("Client connections of one worker.")
+
+
+class ClientTimeouts(Section):
+    """How long a client may take. There is no total."""
+
+    fills: ClassVar[Struct | None] = policy.ClientTimeouts()
+    head: v.Positive | None = about("From the first byte of a head, or from accepting, to its empty line.")
+    idle: v.Positive | None = about("Between two requests on a kept connection.")
+    body_rate: v.Rate | None = about("An upload slower than this is ended once `body_grace` has passed; `0B/s` never ends one.")
+    body_grace: v.Duration | None = about("How long an upload may be slower than `body_rate`.")
+    write: v.Positive | None = about("How long a client may take nothing while bytes wait for it.")
+    tls: v.Positive | None = about("The TLS handshake.")
+
+
+class AccessLog(Section):
+    """One JSON line a request, written beside the hot path."""
+
+    fills: ClassVar[Struct | None] = policy.AccessLogPolicy()
+    sample: v.Share | None = about("The share of requests that is logged; errors always are, unless this is `0%`.")
+    path: v.File | None = about("The file, `-` for standard output.")
+
+
+class Log(Section):
+    format: v.LogFormat | None = about("`auto` is text on a terminal and JSON lines elsewhere.")
+
+
+class Token(Section):
+    """Who may use the admin API: `Authorization: Bearer TOKEN`."""
+
+    needs: ClassVar[tuple[str, ...]] = ("name", "role", "token")
+    name: v.Name | None = about("Who it is, as the audit log writes it.")
+    role: v.Role | None = about("`viewer` reads, `operator` changes.")
+    token: v.Secret | None = about("The secret; best from `${NAME}` or `${file:/path}`.")
+
+
+class Admin(Section):
+    """The admin API and the dashboard. Any address but loopback needs tokens or required client certificates."""
+
+    fills: ClassVar[Struct | None] = policy.AdminPolicy()
+    listen: v.Address | None = about("Where it listens.")
+    tokens: tuple[Token, ...] | None = about("Who may use it.")
+    hosts: tuple[v.Host, ...] | None = about("Further `Host` names that it answers to.")
+    tls: ClientCertificates | None = about("Its certificate.")
+
+
+class Probe(Section):
+    """`/healthz` and `/readyz`, answered by the supervisor. No token, any address."""
+
+    listen: v.Address | None = about("Where it listens.")
+
+
+class Metrics(Section):
+    """`/metrics` alone, for a scraper from elsewhere. No token, any address. Absent: on the admin listener only."""
+
+    needs: ClassVar[tuple[str, ...]] = ("listen",)
+    listen: v.Address | None = about("Where it listens.")
+
+
+class Store(Section):
+    """The kept examples: SQLite in `data_dir`, the newest and the rarest kept."""
+
+    fills: ClassVar[Struct | None] = policy.StorePolicy()
+    max_examples: v.Count | None = about("How many.")
+    max_bytes: v.Size | None = about("How much disk.")
+    max_age: v.Positive | None = about("How long.")
+
+
+class UpstreamTimeouts(Section):
+    """How long an upstream may take, each step by itself."""
+
+    fills: ClassVar[Struct | None] = policy.UpstreamTimeouts()
+    connect: v.Positive | None = about("Connecting.")
+    tls: v.Positive | None = about("The TLS handshake.")
+    first_byte: v.MaybePositive | None = about("From the end of the request to the first byte of the response.")
+    idle: v.MaybePositive | None = about("Between two reads of a response, or two writes of a request that is not taken.")
+    total: v.MaybePositive | None = about("The whole exchange.")
+    keep_alive: v.Positive | None = about("How long an unused connection is kept; less than the upstream's own.")
+
+
+class UpstreamTls(Section):
+    """TLS towards `https` URLs."""
+
+    fills: ClassVar[Struct | None] = policy.UpstreamTls()
+    ca: v.File | None = about("Authorities to trust instead of the system's.")
+    server_name: v.Host | None = about("The name to ask for and to verify. Absent: the URL's host.")
+    cert: v.File | None = about("A client certificate.")
+    key: v.File | None = about("Its private key, without a passphrase.")
+    verify: v.Flag | None = about("Whether the upstream's certificate is verified.")
+
+
+class Health(Section):
+    """Active checks: `GET path` of every URL, 2xx and 3xx are good. Off unless this section is there (`{}` is enough)."""
+
+    fills: ClassVar[Struct | None] = policy.HealthPolicy()
+    path: v.Prefix | None = about("What is asked for.")
+    interval: v.Positive | None = about("How often.")
+    timeout: v.Positive | None = about("How long an answer may take.")
+    rise: v.Few | None = about("Good answers in a row that bring a URL back.")
+    fall: v.Few | None = about("Bad answers in a row that take it out. The last URL is never taken out.")
+    host: v.Host | None = about("The `Host` to send. Absent: the URL's.")
+
+
+class Ejection(Section):
+    """Passive checks: a URL whose connections fail rests for a while. The last one never does."""
+
+    fills: ClassVar[Struct | None] = policy.EjectionPolicy()
+    failures: v.Few | None = about("Failed connections in a row.")
+    interval: v.Positive | None = about("How long it rests.")
+
+
+class Upstream(Section):
+    needs: ClassVar[tuple[str, ...]] = ("urls",)
+    fills: ClassVar[Struct | None] = policy.UpstreamPolicy(())
+    urls: tuple[v.Url, ...] | None = about("`http://host:port`, `https://host:port` or `unix:/path`, without a path.")
+    timeouts: UpstreamTimeouts | None = about("How long it may take.")
+    max_connections: v.Count | None = about("Connections of one worker, to all URLs together.")
+    max_waiting: v.Waiting | None = about("Requests that may wait for a connection; more are answered 503.")
+    max_wait: v.Positive | None = about("How long a request waits for a connection.")
+    max_idle: v.Waiting | None = about("Unused connections that are kept.")
+    balance: v.Balance | None = about("Which URL is next.")
+    health: Health | None = about("Active checks.")
+    ejection: Ejection | None = about("Passive checks.")
+    tls: UpstreamTls | None = about("TLS towards it.")
+
+
+class Upstreams(Section):
+    needs: ClassVar[tuple[str, ...]] = ("primary",)
+    primary: Upstream | None = about("Serves users today.")
+    candidate: Upstream | None = about("The version under test: gets copies.")
+    secondary: Upstream | None = about("A second instance of the primary's version: gets copies, to learn what differs by itself.")
+
+
+class HeaderRules(Section):
+    """Applied to a copy after the proxy's own fields. `Host`, framing and hop-by-hop fields cannot be touched."""
+
+    fills: ClassVar[Struct | None] = policy.HeaderRules()
+    remove: tuple[v.FieldName, ...] | None = about("Fields to leave out.")
+    set: dict[v.FieldName, v.FieldValue] | None = about("Fields to send instead of any of that name, such as other credentials.")
+
+
+class ShadowHeaders(Section):
+    candidate: HeaderRules | None = about("For copies to the candidate.")
+    secondary: HeaderRules | None = about("For copies to the secondary.")
+
+
+class RouteShadow(Section):
+    """Mirroring of one route. What is written here replaces the service's value, key by key, `headers` arm by arm."""
+
+    fills: ClassVar[Struct | None] = policy.ShadowPolicy()
+    sample: v.Share | None = about("The share of requests that is mirrored.")
+    methods: tuple[v.Method, ...] | None = about("The methods that are mirrored; anything that writes is opt-in.")
+    max_body: v.Size | None = about("Requests with a larger body are not mirrored (`dropped{max_body}`).")
+    max_response: v.Size | None = about("How much of a response body is kept for comparing.")
+    max_age: v.Positive | None = about("How long a copy may wait for a connection (`dropped{age}`).")
+    timeout: v.Positive | None = about("How long a mirrored exchange may take in all.")
+    headers: ShadowHeaders | None = about("What changes in a copy's header.")
+
+
+class Breaker(Section):
+    failures: v.Count | None = about("Refusals or timeouts in a row after which the arm rests; it is probed every second.")
+
+
+class Shadow(RouteShadow):
+    """Mirroring. The limits hold for each arm of the service."""
+
+    max_in_flight: v.Count | None = about("Copies under way (`dropped{in_flight}`).")
+    max_bytes: v.Size | None = about("Bytes held for copies and their responses (`dropped{bytes}`).")
+    breaker: Breaker | None = about("When a failing arm rests (`dropped{breaker}`).")
+
+
+class Compare(Section):
+    """Comparison rules. A route's lists and tolerances add to the service's; its caps replace them.
+
+    Fields are written `$.item.price`, `$.items[].sku`, `$.by_id.*`, `$..name`, `header:name`, `form:name`, `status`,
+    `line`.
+    """
+
+    fills: ClassVar[Struct | None] = policy.ComparePolicy()
+    ignore: tuple[v.FieldPath, ...] | None = about("Fields whose differences do not count.")
+    unordered: tuple[v.BodyPath, ...] | None = about("Lists whose order does not count.")
+    tolerance: dict[v.BodyPath, v.Difference] | None = about("By field: the largest difference of two numbers that is equal.")
+    redact: tuple[v.FieldPath, ...] | None = about("Fields to mask in examples, besides credentials and cookies.")
+    redact_patterns: tuple[v.Pattern, ...] | None = about("Regular expressions; what they match is masked in examples.")
+    max_decoded: v.Size | None = about("Larger bodies, decoded, are `incomparable`.")
+    max_ratio: v.Count | None = about("The largest factor by which a compressed body may grow.")
+    max_depth: v.Depth | None = about("How deep a JSON body may be nested.")
+    max_time: v.Positive | None = about("How long comparing one pair may take.")
+
+
+class RouteMatch(Section):
+    path: v.Template | None = about("A template: `{name}` is one segment, a trailing `/*` any rest.")
+    methods: tuple[v.Method, ...] | None = about("Absent: all.")
+    host: v.Host | None = about("Absent: any.")
+
+
+class Route(Section):
+    """A named request pattern with rules of its own. The first that matches takes the request; the rest is `other`."""
+
+    needs: ClassVar[tuple[str, ...]] = ("name",)
+    name: v.Name | None = about("Its name in metrics and reports. `other` is taken.")
+    match: RouteMatch | None = about("Which requests. Absent: every one.")
+    shadow: RouteShadow | None = about("Mirroring, where it differs from the service's.")
+    compare: Compare | None = about("Comparison rules, besides the service's.")
+
+
+class ServiceMatch(Section):
+    host: v.Host | None = about("The `Host` of its requests. Absent: any.")
+    path: v.Prefix | None = about("The path that its requests begin with, in whole segments.")
+
+
+class Service(Section):
+    """A primary, and what is tested against it. The first service that matches takes the request."""
+
+    match: ServiceMatch | None = about("Which requests. Absent: every one.")
+    upstreams: Upstreams | None = about("Where requests and copies go.")
+    shadow: Shadow | None = about("Mirroring.")
+    compare: Compare | None = about("Comparison rules.")
+    routes: tuple[Route, ...] | None = about("Request patterns, in the order in which they are tried.")
+
+
+class Document(Service):
+    """The whole file. With a single service its keys may stand at the top level."""
+
+    listen: Annotated[tuple[v.Address, ...], BeforeValidator(_listed)] | None = about(
+        "Where users are served: `host:port`, `[v6]:port`, `unix:/path`; one or a list. Port 0 is any free one."
+    )
+    workers: v.Workers | None = about("Processes that serve; `auto` is one per processor.")
+    comparers: v.Processes | None = about("Processes that compare.")
+    data_dir: v.File | None = about("Where examples and the last policy are kept.")
+    drain: Drain | None = about("How the proxy ends.")
+    tls: Annotated[tuple[Certificate, ...], BeforeValidator(_listed)] | None = about(
+        "TLS for users: one certificate, or a list of them with `names`."
+    )
+    trusted_proxies: tuple[v.Network, ...] | None = about(
+        "Peers whose forwarding fields are believed: IPs, networks, `unix`."
+    )
+    proxy_protocol: v.Flag | None = about("Every connection begins with a PROXY protocol header (v1 or v2).")
+    limits: Limits | None = about("What a client may send.")
+    timeouts: ClientTimeouts | None = about("How long a client may take.")
+    access_log: AccessLog | None = about("The log of requests.")
+    log: Log | None = about("The log of the proxy itself, on standard error.")
+    admin: Admin | None = about("The admin API.")
+    probe: Probe | None = about("Health and readiness.")
+    metrics: Metrics | None = about("A listener for `/metrics` alone.")
+    store: Store | None = about("The kept examples.")
+    service: v.Name | None = about("The name of the single service whose keys stand at the top level.")
+    services: dict[v.Name, Service] | None = about("Services by name.")
+
+    def named(self) -> list[tuple[str, tuple[str, ...], Service]]:
+        """Every service with its name and the path to it in the document."""
+        if self.services is not None:
+            return [(name, ("services", name), service) for name, service in self.services.items()]
+        return [(self.service or DEFAULT_SERVICE, (), self)]
+
+
+SERVICE_KEYS: Final = tuple(Service.model_fields)
+
+
+def members(annotation: Any) -> Any:
+    """What an annotation holds in the end: a Section class or a Kind, without None, lists, mappings and validators."""
+    for kind in getattr(annotation, "__metadata__", ()):
+        if isinstance(kind, v.Kind):
+            return kind
+    inner = [part for part in get_args(annotation) if part not in (type(None), Ellipsis)]
+    if get_origin(annotation) is dict:
+        return members(inner[1])
+    return members(inner[0]) if inner else annotation
+
+
+def kind_of(field: FieldInfo) -> Any:
+    """The Section class or the Kind that a field's values are made of."""
+    kind = next((kind for kind in field.metadata if isinstance(kind, v.Kind)), None)
+    return kind if kind is not None else members(field.annotation)
+
+
+def meaning(section: type[Section], name: str) -> str:
+    """What the reference says about a key, as the end of a sentence."""
+    text = section.model_fields[name].description or ""
+    return (text[:1].lower() + text[1:]).rstrip(".")
+
+
+def section_at(path: Path) -> type[Section] | None:
+    """The section that stands at a path of the document, None where there is none."""
+    section: Any = Document
+    named = False
+    for step in path:
+        if isinstance(step, int) or named:
+            named = False
+            continue
+        field = section.model_fields.get(step)
+        section = kind_of(field) if field is not None else None
+        if not (isinstance(section, type) and issubclass(section, Section)):
+            return None
+        named = step == "services"
+    return None if section is None else section

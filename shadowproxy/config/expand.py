@@ -1,0 +1,84 @@
+"""`${NAME}`, `${NAME:-default}` and `${file:/path}` in string scalars, expanded after parsing.
+
+What they become is never parsed as YAML, so a value cannot add keys, and is never shown in a message. `$${` is a
+literal `${`. As in a shell, `:-` also covers a variable that is set and empty.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path as FilePath
+from typing import Any, Final
+
+from shadowproxy.config.problems import Path, Wrong
+from shadowproxy.config.tree import Tree, leaves
+
+MAX_FILE: Final = 64 * 1024
+"""Bytes of a file that a value may be read from: a secret, not a document."""
+
+_REFERENCE: Final = re.compile(
+    r"\$(?P<literal>\$\{)"
+    r"|\$\{file:(?P<file>[^{}]+)\}"
+    r"|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}"
+    r"|(?P<broken>\$\{)"
+)
+
+
+class Expanded(str):
+    """Text that came out of an expansion, and may stand for a number where the field wants one."""
+
+    __slots__ = ()
+
+
+def expand(text: str, environ: Mapping[str, str], base: FilePath) -> str:
+    """`text` with every reference replaced; files are relative to `base`. Raises Wrong."""
+
+    def replace(found: re.Match[str]) -> str:
+        if found["literal"]:
+            return "${"
+        if found["file"]:
+            return _content(base / found["file"])
+        if found["broken"]:
+            raise Wrong("write ${NAME}, ${NAME:-default} or ${file:/path}; a literal ${ is written $${")
+        value = environ.get(found["name"], "")
+        if value or found["name"] in environ and found["default"] is None:
+            return value
+        if found["default"] is None:
+            raise Wrong(f"the environment variable {found['name']} is not set: set it, or write a default as in ${{{found['name']}:-…}}")
+        return str(found["default"])
+
+    return Expanded(_REFERENCE.sub(replace, text)) if "${" in text else text
+
+
+def _content(path: FilePath) -> str:
+    """What a file holds, less one line end at its end, as secrets are written."""
+    try:
+        if not path.is_file():
+            raise Wrong(f"the file in ${{file:…}} {'is not a file' if path.exists() else 'does not exist'}: write the path of one")
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE + 1)
+        text = data.decode()
+    except OSError as error:
+        raise Wrong(f"the file in ${{file:…}} cannot be read ({error.strerror}): let this user read it") from None
+    except ValueError:
+        raise Wrong("the file in ${file:…} is not UTF-8 text") from None
+    if len(data) > MAX_FILE:
+        raise Wrong(f"the file in ${{file:…}} is larger than {MAX_FILE // 1024}KiB")
+    return text.removesuffix("\n").removesuffix("\r")
+
+
+def expand_all(tree: Tree, environ: Mapping[str, str], base: FilePath) -> list[tuple[Path, str]]:
+    """Expand every string of the tree where it stands; returns what failed. A failed value stays as written."""
+    failed: list[tuple[Path, str]] = []
+    for path, value in list(leaves(tree.data)):
+        if not isinstance(value, str) or "${" not in value:
+            continue
+        try:
+            parent: Any = tree.data
+            for step in path[:-1]:
+                parent = parent[step]
+            parent[path[-1]] = expand(value, environ, base)
+        except Wrong as error:
+            failed.append((path, str(error)))
+    return failed

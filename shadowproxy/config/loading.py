@@ -1,0 +1,136 @@
+"""Reading a configuration: text → tree → options → expansion → validation → rules → what to run.
+
+Every step adds to one list of problems. A value that is wrong by itself is taken out before the next step, so that
+everything else is still checked and one mistake is one line.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path as FilePath
+from typing import Any, Final
+
+import msgspec
+from pydantic import ValidationError
+
+from shadowproxy.config.build import Builder
+from shadowproxy.config.document import Document
+from shadowproxy.config.expand import expand_all
+from shadowproxy.config.findings import Findings
+from shadowproxy.config.messages import meant_key, path_of, sentence
+from shadowproxy.config.overrides import Overrides, apply
+from shadowproxy.config.problems import COMMAND_LINE, ConfigError, Path, Problem, Wrong
+from shadowproxy.config.rules import RULES
+from shadowproxy.config.source import text_of
+from shadowproxy.config.tree import Tree, read
+from shadowproxy.metrics.layout import MAX_ROUTES, MAX_SERVICES
+from shadowproxy.model.policy import Loaded, Registry
+
+_ROUNDS: Final = 40
+"""Validation is repeated on what is left after wrong values were taken out; each round takes at least one."""
+
+
+def load(path: FilePath | None, overrides: Overrides, registry: Registry, environ: Mapping[str, str]) -> Loaded:
+    """Read `path` (None: options alone) and give back what to run. `registry` is not changed: a copy is returned.
+
+    Raises ConfigError with every problem.
+    """
+    cwd = FilePath.cwd()
+    base = cwd if path is None else FilePath(os.path.abspath(path)).parent
+    file = COMMAND_LINE if path is None else str(path)
+    tree = _tree(path, file)
+    findings = Findings(tree, file, base)
+    for option, message in apply(tree, overrides, cwd):
+        findings.add(Problem(COMMAND_LINE, 1, 1, option, message))
+    for wrong, message in expand_all(tree, environ, base):
+        findings.wrong(wrong, message)
+        _take_out(tree.data, wrong)
+    document = _validated(tree, findings)
+    for rule in RULES:
+        rule(document, findings)
+    rows = msgspec.structs.replace(registry, services=dict(registry.services), routes=dict(registry.routes))
+    if not findings.problems:
+        builder = Builder(document, base, rows)
+        loaded = Loaded(
+            builder.launch("" if path is None else os.path.abspath(path), len(os.sched_getaffinity(0))),
+            builder.policy(),
+            rows,
+            tuple(findings.warnings),
+        )
+        _check_rows(document, registry, rows, findings)
+    if findings.problems:
+        raise ConfigError(findings.in_order())
+    return loaded
+
+
+def _tree(path: FilePath | None, file: str) -> Tree:
+    """The file's tree with a mapping at its top. Raises ConfigError when there is nothing to go on with."""
+    if path is None:
+        return Tree({}, {}, [], set(), True)
+    try:
+        tree = read(text_of(path), file)
+        if tree.whole and tree.data is None and not tree.problems:
+            raise Wrong("the file is empty: write at least upstreams.primary.urls")
+        if tree.whole and tree.data is not None and not isinstance(tree.data, dict):
+            raise Wrong("the file must be a mapping: keys such as listen and upstreams, each with a colon")
+    except Wrong as error:
+        raise ConfigError([Problem(file, 1, 1, "", str(error))]) from None
+    if not tree.whole or not isinstance(tree.data, dict):
+        raise ConfigError(tree.problems)
+    return tree
+
+
+def _validated(tree: Tree, findings: Findings) -> Document:
+    """The document without what is wrong in it; every wrong value becomes a problem."""
+    for _ in range(_ROUNDS):
+        try:
+            return Document.model_validate(tree.data)
+        except ValidationError as error:
+            found = [(path_of(one, tree.places), one) for one in error.errors(include_url=False, include_input=False)]
+        for path, one in found:
+            findings.wrong(path, sentence(one, path, tree.places), at_key=one["type"] == "extra_forbidden")
+            meant = meant_key(path) if one["type"] == "extra_forbidden" else None
+            if meant is not None:
+                findings.blame((*path[:-1], meant))
+        for path in sorted((path for path, _ in found), key=_order, reverse=True):
+            findings.blame(_take_out(tree.data, path))
+    raise ConfigError(findings.in_order())
+
+
+def _order(path: Path) -> tuple[str, ...]:
+    return tuple(f"{step:09}" if isinstance(step, int) else step for step in path)
+
+
+def _take_out(data: Any, path: Path) -> Path:
+    """Remove a wrong value so that the rest is still checked and keeps its places; returns the path of what went.
+
+    The item of a list of sections becomes an empty one, so that later items keep their index; a list of scalars
+    goes as a whole.
+    """
+    parents = [data]
+    for step in path[:-1]:
+        try:
+            parents.append(parents[-1][step])
+        except (KeyError, IndexError, TypeError):
+            return path
+    holder, last = parents[-1], path[-1] if path else None
+    if isinstance(holder, dict) and last is not None:
+        holder.pop(last, None)
+    elif isinstance(holder, list) and isinstance(last, int) and last < len(holder):
+        if any(isinstance(item, dict) for item in holder):
+            holder[last] = {}
+        else:
+            return _take_out(data, path[:-1])
+    return path
+
+
+def _check_rows(document: Document, before: Registry, rows: Registry, findings: Findings) -> None:
+    """Counter rows are never given back while the proxy runs, so that a row keeps its meaning."""
+    more = "" if not before.services else ", those of earlier reloads included: restart to begin anew"
+    where: Path = ("services",) if document.services is not None else ("routes",)
+    if len(rows.services) > MAX_SERVICES:
+        findings.wrong(where, f"{len(rows.services)} services, at most {MAX_SERVICES} can be counted{more}", at_key=True)
+    if len(rows.routes) > MAX_ROUTES:
+        right = f"{len(rows.routes)} routes (one `other` for each service), at most {MAX_ROUTES} can be counted{more}"
+        findings.wrong(where, right, at_key=True)

@@ -1,0 +1,138 @@
+"""Path templates and header names of the configuration, and the question whether one match takes all of another's.
+
+A template is a path whose segments are literal or `{name}` (one segment that is not empty), with a trailing `/*`
+that matches any rest. Nothing else is special. The first route that matches takes the request.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from shadowproxy.config.problems import Wrong
+from shadowproxy.model.nature import FRAMING, HOP_BY_HOP
+from shadowproxy.model.policy import RoutePolicy
+
+TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+"""RFC 9110 section 5.6.2."""
+NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+REFUSED_METHODS: Final = frozenset({"CONNECT", "TRACE"})
+OWN_FIELDS: Final = frozenset({"x-shadow-request", "via"})
+"""What the proxy itself writes on a copy, so that a loop is found and a copy is never mirrored again."""
+UNTOUCHABLE: Final = (
+    frozenset(name.decode() for name in HOP_BY_HOP | FRAMING) | OWN_FIELDS | {"host", "expect", "http2-settings"}
+)
+
+_NAME: Final = re.compile(NAME_PATTERN)
+_VARIABLE: Final = re.compile(r"\{[A-Za-z_][A-Za-z0-9_-]*\}")
+_SEGMENT: Final = re.compile(r"(?:[A-Za-z0-9\-._~!$&'()+,;=:@]|%[0-9A-Fa-f]{2})*")
+"""RFC 3986 section 3.3 without `*`, which would look like a wildcard and be none."""
+_FIELD_VALUE: Final = re.compile(r"[!-~](?:[\t -~]*[!-~])?|")
+
+
+def parse_name(text: str) -> str:
+    """A name that can be a metric label, a query parameter and a file name."""
+    if not _NAME.fullmatch(text):
+        raise Wrong("write 1 to 64 letters, digits, - _ or . beginning with a letter or a digit")
+    return text
+
+
+def parse_method(text: str) -> str:
+    if not TOKEN.fullmatch(text) or len(text) > 32:
+        raise Wrong("write a request method, such as GET")
+    if text.upper() in REFUSED_METHODS:
+        raise Wrong(f"{text.upper()} is refused from every client and cannot be matched or mirrored: delete it")
+    if text != text.upper() and text.upper() in _COMMON:
+        raise Wrong(f"methods are written in capitals: {text.upper()}")
+    return text
+
+
+_COMMON: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
+
+
+def parse_prefix(text: str) -> str:
+    """The path under which a service is found, whole segments: `/api` takes `/api` and `/api/x`, not `/apis`."""
+    segments = _segments(text, "/api")
+    if any("{" in segment or "*" in segment for segment in segments):
+        raise Wrong("write a plain path such as /api: it takes everything below it; templates belong to routes")
+    _plain(segments)
+    return text.rstrip("/") or "/"
+
+
+def parse_template(text: str) -> str:
+    """A path template such as `/items/{id}` or `/static/*`."""
+    segments = _segments(text, "/items/{id} or /static/*")
+    if segments[-1] == "*":
+        segments = segments[:-1]
+    if any("*" in segment for segment in segments):
+        raise Wrong("a * stands only at the end, as a segment of its own: /static/*")
+    plain = [segment for segment in segments if not _VARIABLE.fullmatch(segment)]
+    if any("{" in segment or "}" in segment for segment in plain):
+        raise Wrong("{name} is a whole segment, such as /items/{id}; the name is letters, digits, - or _")
+    _plain(plain)
+    return text
+
+
+def parse_field_name(text: str) -> str:
+    """A header name that a rule may touch on a copy."""
+    if not TOKEN.fullmatch(text) or len(text) > 256:
+        raise Wrong("write the name of a header field, such as Authorization")
+    if text.lower() in UNTOUCHABLE:
+        raise Wrong("Host, framing, hop-by-hop and the proxy's own fields cannot be changed on a copy: delete it")
+    return text
+
+
+def parse_field_value(text: str) -> str:
+    if not _FIELD_VALUE.fullmatch(text):
+        raise Wrong("write a field value of visible ASCII, without line breaks or spaces at its ends")
+    return text
+
+
+def _segments(text: str, example: str) -> list[str]:
+    if not text.startswith("/"):
+        raise Wrong(f"write a path that begins with /, such as {example}")
+    if "?" in text or "#" in text:
+        raise Wrong("write the path alone: a query or a fragment is not matched")
+    if len(text) > 1024:
+        raise Wrong("write at most 1024 characters")
+    return text[1:].split("/")
+
+
+def _plain(segments: list[str]) -> None:
+    if not all(_SEGMENT.fullmatch(segment) for segment in segments):
+        raise Wrong("write the path as it stands in a request: spaces and other characters percent-encoded")
+    if any(segment in {".", ".."} for segment in segments):
+        raise Wrong("write the path without . and .. segments")
+
+
+def takes_all(first: RoutePolicy, later: RoutePolicy) -> bool:
+    """Whether every request that `later` matches is matched by `first`."""
+    if first.host is not None and first.host != later.host:
+        return False
+    if first.methods is not None and (later.methods is None or not set(later.methods) <= set(first.methods)):
+        return False
+    return first.path is None or (later.path is not None and path_takes_all(first.path, later.path))
+
+
+def path_takes_all(first: str, later: str) -> bool:
+    """Whether every path that the template `later` matches is matched by the template `first`."""
+    ours, theirs = first.split("/"), later.split("/")
+    if ours[-1] == "*":
+        ours = ours[:-1]
+        if len(theirs) <= len(ours):
+            return False
+        theirs = theirs[: len(ours)]
+    elif theirs[-1] == "*" or len(ours) != len(theirs):
+        return False
+    return all(_segment_takes_all(one, other) for one, other in zip(ours, theirs, strict=True))
+
+
+def _segment_takes_all(one: str, other: str) -> bool:
+    if one.startswith("{"):
+        return other not in {"", "*"}
+    return one == other
+
+
+def prefix_takes_all(first: str, later: str) -> bool:
+    """Whether the service path `later` lies at or below `first`."""
+    return first in {"/", later} or later.startswith(first + "/")

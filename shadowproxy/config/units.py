@@ -1,0 +1,111 @@
+"""Percentages, durations, sizes and rates as people write them, parsed and rendered in one place.
+
+`parse_x(render_x(value)) == value` holds for every value that a configuration can carry. Arithmetic is decimal, so
+`0.1%` is exactly the float 0.001.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Final
+
+from shadowproxy.config.problems import Wrong
+
+_NUMBER: Final = r"([0-9]{1,15}(?:\.[0-9]{1,30})?)"
+_PERCENT: Final = re.compile(_NUMBER + "%")
+_WITH_UNIT: Final = re.compile(_NUMBER + r" ?([A-Za-zµ]+)")
+
+DURATIONS: Final = {"d": Decimal(86400), "h": Decimal(3600), "m": Decimal(60), "s": Decimal(1), "ms": Decimal("0.001")}
+SIZES: Final = {"GiB": 1024**3, "MiB": 1024**2, "KiB": 1024, "B": 1}
+MAX_DURATION: Final = 3650 * 86400
+MAX_SIZE: Final = 1024**5
+
+PERCENT_PATTERN: Final = r"^[0-9]{1,15}(\.[0-9]{1,30})?%$"
+DURATION_PATTERN: Final = r"^[0-9]{1,15}(\.[0-9]{1,30})?(ms|s|m|h|d)$"
+SIZE_PATTERN: Final = r"^[0-9]{1,15}(\.[0-9]{1,30})?(B|KiB|MiB|GiB)$"
+RATE_PATTERN: Final = SIZE_PATTERN[:-1] + "/s$"
+
+_DURATION_RIGHT: Final = "write a duration with its unit, such as 250ms, 10s, 5m, 24h or 7d"
+_SIZE_RIGHT: Final = "write a size with its unit, such as 512B, 64KiB or 1MiB"
+_PERCENT_RIGHT: Final = "write a percentage from 0% to 100%, such as 25%"
+_RATE_RIGHT: Final = "write a rate with its unit, such as 240B/s or 1KiB/s"
+
+
+def parse_percent(text: str) -> float:
+    """A share 0..1 from `25%`. Raises Wrong."""
+    found = _PERCENT.fullmatch(text)
+    share = Decimal(found[1]) / 100 if found else None
+    if share is None or share > 1:
+        raise Wrong(_PERCENT_RIGHT)
+    return float(share)
+
+
+def parse_duration(text: str) -> float:
+    """Seconds from `250ms`, `10s`, `5m`, `24h`, `7d`. Raises Wrong."""
+    found = _WITH_UNIT.fullmatch(text)
+    unit = DURATIONS.get(found[2]) if found else None
+    if found is None or unit is None or " " in text:
+        raise Wrong(_DURATION_RIGHT)
+    seconds = float(Decimal(found[1]) * unit)
+    if seconds > MAX_DURATION:
+        raise Wrong(f"write at most {render_duration(MAX_DURATION)}")
+    return seconds
+
+
+def parse_size(text: str) -> int:
+    """Bytes from `512B`, `64KiB`, `1MiB`, `1GiB`. Raises Wrong."""
+    return _bytes(text, _SIZE_RIGHT)
+
+
+def parse_rate(text: str) -> int:
+    """Bytes per second from `240B/s`. Raises Wrong."""
+    size, slash, second = text.rpartition("/")
+    if not slash or second != "s":
+        raise Wrong(_RATE_RIGHT)
+    return _bytes(size, _RATE_RIGHT)
+
+
+def _bytes(text: str, right: str) -> int:
+    found = _WITH_UNIT.fullmatch(text)
+    unit = SIZES.get(found[2]) if found else None
+    if found is None or unit is None or " " in text:
+        decimal = found is not None and found[2].lower() in {"k", "kb", "m", "mb", "g", "gb"}
+        raise Wrong(f"{right} (powers of 1024: {found[2][0].upper()}iB)" if found and decimal else right)
+    size = Decimal(found[1]) * unit
+    if size != int(size):
+        raise Wrong("write a whole number of bytes, " + right.removeprefix("write "))
+    if size > MAX_SIZE:
+        raise Wrong(f"write at most {render_size(MAX_SIZE)}")
+    return int(size)
+
+
+def render_percent(share: float) -> str:
+    """`25%` from 0.25, with every digit that the share has."""
+    return _digits(Decimal(repr(float(share))) * 100) + "%"
+
+
+def render_duration(seconds: float) -> str:
+    """The largest unit that gives a whole number, else seconds with every digit."""
+    exact = Decimal(repr(float(seconds)))
+    if exact == 0:
+        return "0s"
+    for name, unit in DURATIONS.items():
+        if exact % unit == 0:
+            return f"{_digits(exact / unit)}{name}"
+    return f"{_digits(exact)}s"
+
+
+def render_size(size: int) -> str:
+    """The largest unit that gives a whole number."""
+    name, unit = next((name, unit) for name, unit in SIZES.items() if size % unit == 0 and (size or unit == 1))
+    return f"{size // unit}{name}"
+
+
+def render_rate(rate: int) -> str:
+    return render_size(rate) + "/s"
+
+
+def _digits(number: Decimal) -> str:
+    text = format(number, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text

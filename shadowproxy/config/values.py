@@ -1,0 +1,206 @@
+"""The kinds of scalar that the document is made of: how each is parsed, rendered, and described to an editor.
+
+A kind is put into an annotation; pydantic calls its `parse`, the schema and the reference take the rest. YAML gives
+str, int, float or bool; a string that came from `${…}` (`Expanded`) may stand for a number or a truth value as well.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+from shadowproxy.config import addresses, comparing, matching, patterns, units
+from shadowproxy.config.expand import Expanded
+from shadowproxy.config.problems import Wrong
+from shadowproxy.config.tree import resolve
+from shadowproxy.model.policy import Bind, Endpoint
+
+NONE: Final = "none"
+"""The word that turns a limit off where there may be none."""
+_VARIABLE: Final = r"\$\{"
+
+
+class Hidden(Wrong):
+    """A secret that cannot be used: its text is never shown."""
+
+
+@dataclass(frozen=True, eq=False)
+class Kind:
+    """One kind of scalar. `label` names it in the reference, `schema` describes it in JSON Schema."""
+
+    label: str
+    parse: Callable[[Any], Any]
+    schema: dict[str, Any]
+    render: Callable[[Any], str] = str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self.parse)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return dict(self.schema)
+
+
+def _scalar(value: Any, right: str) -> Any:
+    if isinstance(value, dict | list):
+        raise Wrong(f"{right}: one value, not a {'mapping' if isinstance(value, dict) else 'list'}")
+    return resolve(str(value)) if isinstance(value, Expanded) else value
+
+
+def _text(
+    label: str, parse: Callable[[str], Any], pattern: str | None = None, render: Callable[[Any], str] = str
+) -> Kind:
+    """A kind written as text that `parse` understands; `pattern` tells editors what it looks like."""
+
+    def read(value: Any) -> Any:
+        if isinstance(value, dict | list):
+            _scalar(value, f"write a {label}")
+        parsed = parse(str(value))
+        if not isinstance(value, str):
+            raise Wrong("this is text: put quotes around it")
+        return parsed
+
+    return Kind(label, read, {"type": "string"} | ({"pattern": f"{pattern}|{_VARIABLE}"} if pattern else {}), render)
+
+
+def _unit(label: str, parse: Callable[[str], Any], pattern: str, render: Callable[[Any], str], least: str = "") -> Kind:
+    """A number with a unit. A plain number is refused with the parser's own advice; `least` excludes what is below."""
+
+    def read(value: Any) -> Any:
+        if isinstance(value, dict | list):
+            _scalar(value, f"write a {label}")
+        number = parse(str(value))
+        if least and number < parse(least):
+            raise Wrong(f"write at least {least}")
+        return number
+
+    return Kind(label, read, {"type": "string", "pattern": f"{pattern}|{_VARIABLE}"}, render)
+
+
+def _or_none(kind: Kind) -> Kind:
+    def read(value: Any) -> Any:
+        return None if value == NONE else kind.parse(value)
+
+    def render(value: Any) -> str:
+        return NONE if value is None else kind.render(value)
+
+    return Kind(f"{kind.label} or `{NONE}`", read, {"anyOf": [kind.schema, {"const": NONE}]}, render)
+
+
+def _count(least: int, most: int) -> Kind:
+    right = f"write a whole number from {least} to {most}"
+
+    def read(value: Any) -> int:
+        number = _scalar(value, right)
+        if isinstance(number, bool) or not isinstance(number, int) or not least <= number <= most:
+            raise Wrong(right)
+        return number
+
+    schema = {"type": "integer", "minimum": least, "maximum": most}
+    return Kind(f"{least} … {most}", read, {"anyOf": [schema, {"type": "string", "pattern": _VARIABLE}]})
+
+
+def _choice(*words: str) -> Kind:
+    right = "write one of: " + ", ".join(words)
+
+    def read(value: Any) -> str:
+        word = str(_scalar(value, right))
+        if word not in words:
+            raise Wrong(right)
+        return word
+
+    return Kind(" or ".join(f"`{word}`" for word in words), read, {"enum": list(words)})
+
+
+def _flag(value: Any) -> bool:
+    right = "write true or false (in YAML 1.2 yes, no, on and off are text)"
+    flag = _scalar(value, right)
+    if not isinstance(flag, bool):
+        raise Wrong(right)
+    return flag
+
+
+def _difference(value: Any) -> float:
+    right = "write the largest difference that is still equal, a number such as 0.001"
+    number = _scalar(value, right)
+    if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number < float("inf"):
+        raise Wrong(right)
+    return float(number)
+
+
+def _workers(value: Any) -> int | str:
+    right = "write a whole number from 1 to 256, or auto for one per processor"
+    number = _scalar(value, right)
+    if number == "auto":
+        return "auto"
+    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= 256:
+        raise Wrong(right)
+    return number
+
+
+def _secret(value: Any) -> str:
+    if not isinstance(value, str):
+        raise Hidden("this is text: put quotes around it")
+    if not re.fullmatch(r"[A-Za-z0-9\-._~+/]{1,1024}=*", value):
+        raise Hidden("write what a Bearer token may hold: letters, digits and -._~+/ (RFC 6750 section 2.1), not empty")
+    return str(value)
+
+
+def _set_value(value: Any) -> str:
+    try:
+        if not isinstance(value, str):
+            raise Wrong("this is text: put quotes around it")
+        return matching.parse_field_value(str(value))
+    except Wrong as error:
+        raise Hidden(str(error)) from None
+
+
+def _some(text: str) -> str:
+    if not text or "\0" in text:
+        raise Wrong("write the path of a file")
+    return text
+
+
+_DURATION: Final = _unit("duration", units.parse_duration, units.DURATION_PATTERN, units.render_duration)
+_POSITIVE: Final = _unit("duration", units.parse_duration, units.DURATION_PATTERN, units.render_duration, "1ms")
+_SIZE: Final = _unit("size", units.parse_size, units.SIZE_PATTERN, units.render_size)
+_BUFFER: Final = _unit("size", units.parse_size, units.SIZE_PATTERN, units.render_size, "256B")
+
+Share = Annotated[float, _unit("percentage", units.parse_percent, units.PERCENT_PATTERN, units.render_percent)]
+Duration = Annotated[float, _DURATION]
+Positive = Annotated[float, _POSITIVE]
+MaybePositive = Annotated[float | None, _or_none(_POSITIVE)]
+Size = Annotated[int, _SIZE]
+Buffer = Annotated[int, _BUFFER]
+MaybeSize = Annotated[int | None, _or_none(_SIZE)]
+Rate = Annotated[int, _unit("rate", units.parse_rate, units.RATE_PATTERN, units.render_rate)]
+Few = Annotated[int, _count(1, 1000)]
+Count = Annotated[int, _count(1, 1_000_000)]
+Waiting = Annotated[int, _count(0, 1_000_000)]
+Depth = Annotated[int, _count(1, 200)]
+Processes = Annotated[int, _count(0, 64)]
+Workers = Annotated[int | str, Kind("1 … 256 or `auto`", _workers, {"anyOf": [{"type": "integer"}, {"type": "string"}]})]
+Flag = Annotated[bool, Kind("`true` or `false`", _flag, {"anyOf": [{"type": "boolean"}, {"pattern": _VARIABLE}]})]
+Difference = Annotated[float, Kind("number", _difference, {"anyOf": [{"type": "number"}, {"pattern": _VARIABLE}]})]
+Name = Annotated[str, _text("name", matching.parse_name, matching.NAME_PATTERN)]
+Method = Annotated[str, _text("method", matching.parse_method)]
+Prefix = Annotated[str, _text("path", matching.parse_prefix, "^/")]
+Template = Annotated[str, _text("path template", matching.parse_template, "^/")]
+Host = Annotated[str, _text("host name", addresses.parse_host)]
+Address = Annotated[Bind, _text("address", addresses.parse_bind)]
+Url = Annotated[Endpoint, _text("URL", addresses.parse_url)]
+Network = Annotated[str, _text("network", addresses.parse_network)]
+File = Annotated[str, _text("file", _some)]
+FieldPath = Annotated[str, _text("field", comparing.parse_field)]
+BodyPath = Annotated[str, _text("field", comparing.parse_body_field)]
+Pattern = Annotated[str, _text("regular expression", patterns.parse_pattern)]
+FieldName = Annotated[str, _text("header name", matching.parse_field_name)]
+FieldValue = Annotated[str, Kind("header value", _set_value, {"type": "string"})]
+Secret = Annotated[str, Kind("secret", _secret, {"type": "string"})]
+Role = Annotated[str, _choice("viewer", "operator")]
+Balance = Annotated[str, _choice("round_robin", "least_connections")]
+LogFormat = Annotated[str, _choice("auto", "json", "text")]

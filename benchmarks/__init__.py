@@ -1,0 +1,1 @@
+"""The benchmark: shadowproxy beside its peers, in one run on one machine. Start it with `make bench`."""

@@ -1,0 +1,60 @@
+"""The books of shadowproxy, read from its /metrics as a user would."""
+
+import re
+import time
+import urllib.request
+from dataclasses import dataclass
+
+LINE = re.compile(r"^(?P<name>\w+)(?:\{(?P<labels>[^}]*)\})? (?P<value>\S+)", re.MULTILINE)
+LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+SETTLE_SECONDS = 1.5  # counters are written at once; a pair in flight needs its verdict
+
+
+def total(text: str, name: str, **labels: str) -> float:
+    """The sum of every series called `name` that carries `labels`."""
+    found = 0.0
+    for line in LINE.finditer(text):
+        if line["name"] == name and labels.items() <= dict(LABEL.findall(line["labels"] or "")).items():
+            found += float(line["value"])
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """The candidate's side of the books."""
+
+    eligible: float
+    compared: float
+    matched: float
+    dropped: float
+    lost: float
+
+    def since(self, before: "Books") -> dict[str, float]:
+        """What was counted since `before`; the share is of the eligible."""
+        eligible = self.eligible - before.eligible
+        compared = self.compared - before.compared
+        return {
+            "eligible": eligible,
+            "compared_share": compared / eligible if eligible else float("nan"),
+            "matched_share": (self.matched - before.matched) / compared if compared else float("nan"),
+            "dropped": self.dropped - before.dropped,
+            "lost": self.lost - before.lost,
+        }
+
+
+def read(text: str) -> Books:
+    """The books in an exposition."""
+    return Books(
+        eligible=total(text, "shadowproxy_shadow_eligible_total", arm="candidate"),
+        compared=total(text, "shadowproxy_comparisons_total", arm="candidate"),
+        matched=total(text, "shadowproxy_comparisons_total", arm="candidate", verdict="match"),
+        dropped=total(text, "shadowproxy_shadow_dropped_total", arm="candidate"),
+        lost=total(text, "shadowproxy_shadow_lost_total", arm="candidate"),
+    )
+
+
+def books(port: int) -> Books:
+    """Scrape, after what is in flight had time to settle."""
+    time.sleep(SETTLE_SECONDS)
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        return read(answer.read().decode())

@@ -6,13 +6,15 @@ from enum import Enum, auto
 from typing import Final, Protocol
 
 from shadowproxy.http1.framing import CHUNKED, UNTIL_CLOSE
-from shadowproxy.http1.grammar import chunk_line, chunk_line_start, field_line, field_line_start
+from shadowproxy.http1.grammar import Memo, chunk_line, chunk_line_start, field_line, field_line_start
 from shadowproxy.model import errors
 from shadowproxy.model.errors import ExchangeError
 from shadowproxy.model.policy import LimitsPolicy
 
 _MOST: Final = 2**63 - 1
 _SIZE_DIGITS: Final = 16
+_CHUNK_LINE: Final = "a chunk starts with its size below 2^63 in at most 16 hexadecimal digits, extensions and CRLF"
+_NO_DATA_END: Final = "a chunk's data is not followed by CRLF"
 
 
 class BodyReader(Protocol):
@@ -90,13 +92,27 @@ class CloseReader:
 
 class _At(Enum):
     SIZE = auto()
-    """The line with a chunk's size and extensions."""
+    """In the line with a chunk's size and extensions."""
     DATA = auto()
     DATA_END = auto()
-    """The CRLF after a chunk's data."""
+    """In the CRLF after a chunk's data."""
     TRAILER = auto()
-    """The lines after the last chunk, up to an empty one."""
-    END = auto()
+    """In the lines after the last chunk, up to an empty one."""
+
+
+_SIZE, _DATA, _DATA_END, _TRAILER = _At
+
+
+def _read_chunk_line(line: bytes) -> tuple[int, int] | None:
+    """Bytes of data and of extensions that a chunk's first line announces; None when it is none."""
+    match = chunk_line(line)
+    if match is None:
+        return None
+    size = int(match[1], 16)
+    return (size, len(match[2])) if size <= _MOST else None
+
+
+_chunk_lines: Final = Memo(_read_chunk_line)  # a peer cuts most of its chunks to one size
 
 
 class ChunkedReader:
@@ -107,7 +123,7 @@ class ChunkedReader:
     def __init__(self, limits: LimitsPolicy, request: bool) -> None:
         self._limits = limits
         self._request = request
-        self._at = _At.SIZE
+        self._at = _SIZE
         self._held = b""  # the piece of a line whose end has not come
         self._left = 0
         self._extensions = 0
@@ -121,62 +137,67 @@ class ChunkedReader:
         if self._held:
             data = self._held + data
             self._held = b""
-        while position < len(data):
-            if self._at is _At.DATA:
-                piece = data[position : position + self._left]
-                pieces.append(piece)
-                position += len(piece)
-                self._left -= len(piece)
-                if not self._left:
-                    self._at = _At.DATA_END
+        size = len(data)
+        while position < size and not self.done:
+            if self._at is _DATA:
+                position = self._take_data(data, position, pieces)
                 continue
-            if self._at is _At.END:
-                break
             end = data.find(b"\n", position) + 1
             if not end:
                 self._held = data[position:]
                 self._judge_start(self._held)
                 return pieces, b""
-            self._take_line(data[position:end])
+            line = data[position:end]
             position = end
+            if self._at is _SIZE:
+                self._take_size(line)
+            elif self._at is _DATA_END:
+                self._take_data_end(line)
+            else:
+                self._take_trailer(line)
         return pieces, data[position:]
+
+    def _take_data(self, data: bytes, position: int, pieces: list[bytes]) -> int:
+        """Takes what `data` has of the chunk, with the CRLF after it where it is all there; the position after that."""
+        end = position + self._left
+        piece = data[position:end]
+        pieces.append(piece)
+        self._left -= len(piece)
+        if self._left:
+            return end
+        if data.startswith(b"\r\n", end):
+            self._at = _SIZE
+            return end + 2
+        self._at = _DATA_END
+        return end
 
     def eof(self) -> None:
         if not self.done:
             raise _ended_early(self._request, "the last chunk is missing")
 
-    def _take_line(self, line: bytes) -> None:
-        if self._at is _At.SIZE:
-            self._take_size(line)
-        elif self._at is _At.DATA_END:
-            if line != b"\r\n":
-                raise self._bad_chunk("a chunk's data is not followed by CRLF")
-            self._at = _At.SIZE
-        else:
-            self._take_trailer(line)
-
     def _take_size(self, line: bytes) -> None:
-        match = chunk_line(line)
-        if match is None:
-            raise self._bad_chunk("a chunk starts with its size in at most 16 hexadecimal digits, extensions and CRLF")
-        digits, extensions = match.groups()
-        self._extensions += len(extensions)
-        if self._extensions > self._limits.chunk_extensions:
-            raise self._bad_chunk(f"chunk extensions have at most {self._limits.chunk_extensions} bytes a message")
-        size = int(digits, 16)
-        if size > _MOST:
-            raise self._bad_chunk("a chunk's size must be below 2^63")
-        self._left = size
-        self._at = _At.DATA if size else _At.TRAILER
+        announced = _chunk_lines[line]
+        if announced is None:
+            raise self._bad_chunk(_CHUNK_LINE)
+        self._left, extensions = announced
+        if extensions:
+            self._extensions += extensions
+            if self._extensions > self._limits.chunk_extensions:
+                raise self._bad_chunk(self._extension_limit())
+        self._at = _DATA if self._left else _TRAILER
+
+    def _take_data_end(self, line: bytes) -> None:
+        if line != b"\r\n":
+            raise self._bad_chunk(_NO_DATA_END)
+        self._at = _SIZE
 
     def _take_trailer(self, line: bytes) -> None:
         if line == b"\r\n":
-            self._at = _At.END
             self.done = True
             return
         self._trailer_size += len(line)
         if not field_line(line):
-            raise self._bad_trailer(f"trailer line {len(self.trailers) + 1} is no field line ended by CRLF")
+            raise self._bad_trailer(self._no_trailer())
         if self._trailer_size > self._limits.trailers or len(self.trailers) >= self._limits.fields:
             raise self._bad_trailer(self._trailer_limits())
         name, _, value = line.partition(b":")
@@ -185,16 +206,16 @@ class ChunkedReader:
     def _judge_start(self, start: bytes) -> None:
         """Raises for a piece of a line that can become none: waiting would not help."""
         limits = self._limits
-        if self._at is _At.SIZE:
+        if self._at is _SIZE:
             if not chunk_line_start(start):
-                raise self._bad_chunk("a chunk starts with its size in hexadecimal")
+                raise self._bad_chunk(_CHUNK_LINE)
             if len(start) - _SIZE_DIGITS - 1 > limits.chunk_extensions - self._extensions:
-                raise self._bad_chunk(f"chunk extensions have at most {limits.chunk_extensions} bytes a message")
-        elif self._at is _At.DATA_END:
+                raise self._bad_chunk(self._extension_limit())
+        elif self._at is _DATA_END:
             if start != b"\r":
-                raise self._bad_chunk("a chunk's data is not followed by CRLF")
+                raise self._bad_chunk(_NO_DATA_END)
         elif not field_line_start(start):
-            raise self._bad_trailer(f"trailer line {len(self.trailers) + 1} is no field line")
+            raise self._bad_trailer(self._no_trailer())
         elif len(start) > limits.trailers - self._trailer_size:
             raise self._bad_trailer(self._trailer_limits())
 
@@ -206,3 +227,9 @@ class ChunkedReader:
 
     def _trailer_limits(self) -> str:
         return f"trailers have at most {self._limits.trailers} bytes and {self._limits.fields} fields"
+
+    def _extension_limit(self) -> str:
+        return f"chunk extensions have at most {self._limits.chunk_extensions} bytes a message"
+
+    def _no_trailer(self) -> str:
+        return f"trailer line {len(self.trailers) + 1} is no field line ended by CRLF"

@@ -33,7 +33,7 @@ _REQUEST: Final = _HOP_BY_HOP | {
         for name in (b"expect", b"max-forwards", b"via", b"x-forwarded-for", b"x-request-id", b"x-shadow-request")
     },
 }
-_RESPONSE: Final = _HOP_BY_HOP | {b"content-length": (LENGTH, READ), b"date": (b"date", READ)}
+_RESPONSE: Final = _HOP_BY_HOP | {b"content-length": (LENGTH, READ)}
 
 NameTable: TypeAlias = Memo[tuple[bytes, int]]
 
@@ -83,8 +83,6 @@ def settle_length(kept: list[bytes], names: list[bytes], length: int) -> tuple[l
     """The one Content-Length line in plain decimal, where the first one stood, under the name as it came."""
     first = names.index(LENGTH)
     line = b"%b: %d\r\n" % (kept[first].partition(b":")[0], length)
-    if kept[first] == line and names.count(LENGTH) == 1:
-        return kept, names
     rest_kept, rest_names = without(kept[first + 1 :], names[first + 1 :], frozenset({LENGTH}))
     return [*kept[:first], line, *rest_kept], [*names[: first + 1], *rest_names]
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Final
 
-from shadowproxy.http1.fields import HOST, LENGTH, without
+from shadowproxy.http1.fields import HOST, LENGTH
 from shadowproxy.http1.framing import CHUNKED, NO_BODY
 from shadowproxy.http1.request import RequestHead
 from shadowproxy.http1.response import ResponseHead
@@ -45,17 +45,15 @@ def forward_request(
     is sent, where that is not what came. `own` holds whole lines. `authority` is the Host for an HTTP/1.0 request that
     has none; by default the field is empty, as RFC 9112 section 3.2 has it for an unknown authority.
     """
-    kept, names = head.kept, head.names
     own_framing = b""
     if framing != head.framing:
-        kept, names = without(kept, names, _FRAMING_NAMES)
-        if framing > 0:
+        strip |= _FRAMING_NAMES
+        if framing >= 0:
             own_framing = b"Content-Length: %d\r\n" % framing
     if framing == CHUNKED:
         own_framing = _CHUNKED_LINE
-    if not strip.isdisjoint(names):
-        kept, names = without(kept, names, strip)
-    if HOST not in names:
+    kept = _left(head.kept, head.names, strip)
+    if HOST not in head.names:
         kept = [b"Host: %b\r\n" % authority, *kept]
     if head.trailers_accepted:
         # Trailers are relayed, so the question may be as well: RFC 9110 section 10.1.4.
@@ -74,12 +72,18 @@ def forward_response(head: ResponseHead, own: bytes, framing: int, date: bytes) 
     lines = own
     if head.framing != NO_BODY:
         if framing != head.framing:
-            kept, _ = without(kept, head.names, _FRAMING_NAMES)
+            kept = _left(kept, head.names, _FRAMING_NAMES)
         if framing == CHUNKED:
             lines = _CHUNKED_LINE + own
     if not head.has_date and head.status >= 200:
         lines = b"Date: %b\r\n%b" % (date, lines)
     return b"HTTP/1.1 %d %b\r\n%b%b\r\n" % (head.status, head.reason, b"".join(kept), lines)
+
+
+def _left(kept: list[bytes], names: list[bytes], strip: frozenset[bytes]) -> list[bytes]:
+    if strip.isdisjoint(names):
+        return kept
+    return [line for line, name in zip(kept, names, strict=True) if name not in strip]
 
 
 def encode_chunk(data: bytes) -> bytes:

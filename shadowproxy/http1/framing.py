@@ -5,7 +5,9 @@ A message that could be read in two ways is refused, never repaired (RFC 9112 se
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
+
+from shadowproxy.http1.grammar import Memo
 
 NO_BODY: Final = 0
 CHUNKED: Final = -1
@@ -13,6 +15,7 @@ UNTIL_CLOSE: Final = -2
 
 _MOST: Final = 2**63 - 1
 _DIGITS: Final = len(str(_MOST))
+_ZERO: Final = 0x30
 
 
 def content_length(value: bytes) -> int | None:
@@ -33,6 +36,11 @@ def content_length(value: bytes) -> int | None:
     return length if length <= _MOST else None
 
 
+def is_plain(length: bytes) -> bool:
+    """Whether a valid Content-Length is one number without leading zeros, as it is to be sent."""
+    return length.isdigit() and (length[0] != _ZERO or len(length) == 1)
+
+
 def transfer_codings(value: bytes) -> list[bytes]:
     """The codings in the order they were applied, lower case; parameters stay with their coding."""
     return [coding.strip(b" \t") for coding in value.lower().split(b",")]
@@ -43,20 +51,27 @@ def list_members(value: bytes) -> list[bytes]:
     return [member for part in value.lower().split(b",") if (member := part.strip(b" \t"))]
 
 
-_COMMON: Final = {
-    option: frozenset({option.lower()})
-    for option in (b"keep-alive", b"Keep-Alive", b"close", b"Close", b"upgrade", b"Upgrade")
-}
-_NOTHING: Final[frozenset[bytes]] = frozenset()
+class Connection(NamedTuple):
+    """What a value of Connection asks for (RFC 9110 section 7.6.1)."""
+
+    keeps_open: tuple[bool, bool]
+    """Whether the sender keeps the connection after this message: of HTTP/1.1, of HTTP/1.0 (RFC 9112 section 9.3)."""
+    upgrade: bool
+    nominated: frozenset[bytes] | None
+    """Fields for this connection alone, lower case, besides those that always are; None when there are none."""
 
 
-def connection_options(value: bytes | None) -> frozenset[bytes]:
-    """The options that Connection lists, lower case (RFC 9110 section 7.6.1)."""
-    if value is None:
-        return _NOTHING
-    return _COMMON.get(value) or frozenset(list_members(value))
+def _read_connection(value: bytes) -> Connection:
+    options = frozenset(list_members(value))
+    close = b"close" in options
+    return Connection(
+        (not close, not close and b"keep-alive" in options), b"upgrade" in options, (options - _ALWAYS_OWN) or None
+    )
 
 
-def stays_open(version10: bool, options: frozenset[bytes]) -> bool:
-    """Whether the sender keeps the connection after this message (RFC 9112 section 9.3)."""
-    return b"close" not in options and (not version10 or b"keep-alive" in options)
+_ALWAYS_OWN: Final = frozenset(
+    {b"close", b"keep-alive", b"upgrade", b"te", b"transfer-encoding", b"proxy-connection", b"connection"}
+)
+
+connection: Final = Memo(_read_connection)
+"""The meaning of a value of Connection; of an empty one where there is none."""

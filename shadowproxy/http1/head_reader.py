@@ -38,7 +38,7 @@ class HeadReader:
     @property
     def started(self) -> bool:
         """Whether any byte of the next head has come; empty lines before a request are none of it."""
-        return bool(self._buffer.lstrip(b"\r\n"))
+        return len(self._buffer) > 0 and self._buffer != b"\r"
 
     def feed(self, data: bytes) -> tuple[bytes | None, bytes]:
         """The head, with its empty line, and the bytes after it; or None and nothing when more is needed.

@@ -10,10 +10,10 @@ from shadowproxy.http1.fields import HOST, LENGTH, REQUEST_NAMES, explain, pairs
 from shadowproxy.http1.framing import (
     CHUNKED,
     NO_BODY,
-    connection_options,
+    connection,
     content_length,
+    is_plain,
     list_members,
-    stays_open,
     transfer_codings,
 )
 from shadowproxy.http1.grammar import (
@@ -35,10 +35,6 @@ from shadowproxy.model.policy import LimitsPolicy
 REFUSED_METHODS: Final = frozenset({b"CONNECT", b"TRACE"})
 """A reverse proxy opens no tunnels (RFC 9110 section 9.3.6) and reflects no credentials (section 9.3.7)."""
 
-_KNOWN_CODINGS: Final = frozenset({b"chunked", b"gzip", b"x-gzip", b"deflate", b"compress", b"x-compress", b"identity"})
-_CONNECTION_ONLY: Final = frozenset(
-    {b"close", b"keep-alive", b"upgrade", b"te", b"transfer-encoding", b"proxy-connection", b"connection"}
-)
 _MOST_FORWARDS: Final = 10**9
 _SLASH: Final = 0x2F
 
@@ -108,41 +104,48 @@ def parse_request(head: bytes, limits: LimitsPolicy) -> RequestHead:
         lines = _with_host(lines, host)
         block = b"".join(lines)
         kept, names, read = sort_lines(lines, REQUEST_NAMES)
-    options = connection_options(read.get(b"connection"))
+    hop = connection[read.get(b"connection", b"")]
     request = RequestHead(
         method,
         target,
         target.partition(b"?")[0],
         host,
         version10,
-        stays_open(version10, options),
+        hop.keeps_open[version10],
         NO_BODY,
         kept,
         names,
         block,
     )
-    if len(read) > 1 or HOST not in read:
-        _read_fields(request, read, options)
+    if len(read) > (HOST in read) + (b"connection" in read):
+        _read_fields(request, read, hop.upgrade)
+    if hop.nominated is not None:
+        request.nominated = hop.nominated
+        request.kept, request.names = without(request.kept, request.names, hop.nominated)
     return request
 
 
-def _read_fields(request: RequestHead, read: dict[bytes, bytes], options: frozenset[bytes]) -> None:
-    """Everything but Host that the head says about itself and its connection."""
-    if LENGTH in read or b"transfer-encoding" in read:
-        request.framing = _framing(request.version10, read.get(LENGTH), read.get(b"transfer-encoding"))
-        if LENGTH in read:
-            request.kept, request.names = settle_length(request.kept, request.names, request.framing)
-    if b"expect" in read:
-        _read_expectation(request, read[b"expect"])
-    if len(options) > 1 or not options <= _CONNECTION_ONLY:
-        nominated = options - _CONNECTION_ONLY
-        if nominated:
-            request.nominated = nominated
-            request.kept, request.names = without(request.kept, request.names, nominated)
-    if b"upgrade" in read and b"upgrade" in options and not request.version10 and protocols(read[b"upgrade"]):
-        request.upgrade = read[b"upgrade"]
-    if b"te" in read:
-        request.trailers_accepted = not request.version10 and b"trailers" in list_members(read[b"te"])
+def _read_fields(request: RequestHead, read: dict[bytes, bytes], upgrade: bool) -> None:
+    """Everything but Host and Connection that the head says of itself."""
+    length = read.get(LENGTH)
+    coding = read.get(b"transfer-encoding")
+    if coding is not None:
+        request.framing = _coded(request.version10, length, coding)
+    elif length is not None:
+        size = content_length(length)
+        if size is None:
+            raise ExchangeError(errors.FRAMING, "Content-Length must be one decimal number below 2^63")
+        request.framing = size
+        if not is_plain(length):
+            request.kept, request.names = settle_length(request.kept, request.names, size)
+    expectation = read.get(b"expect")
+    if expectation is not None:
+        _read_expectation(request, expectation)
+    if not request.version10:
+        if upgrade and protocols(read.get(b"upgrade", b"")):
+            request.upgrade = read[b"upgrade"]
+        if b"te" in read:
+            request.trailers_accepted = b"trailers" in list_members(read[b"te"])
     request.request_id = read.get(b"x-request-id")
     request.via = read.get(b"via")
     request.shadow = read.get(b"x-shadow-request")
@@ -153,12 +156,8 @@ def _read_fields(request: RequestHead, read: dict[bytes, bytes], options: frozen
         request.max_forwards = int(forwards) if len(forwards) < len(str(_MOST_FORWARDS)) else _MOST_FORWARDS
 
 
-def _framing(version10: bool, length: bytes | None, coding: bytes | None) -> int:
-    if coding is None:
-        size = content_length(length or b"")
-        if size is None:
-            raise ExchangeError(errors.FRAMING, "Content-Length must be one decimal number below 2^63")
-        return size
+def _coded(version10: bool, length: bytes | None, coding: bytes) -> int:
+    """The framing of a request with Transfer-Encoding (RFC 9112 sections 6.1 and 6.3)."""
     if length is not None:
         raise ExchangeError(errors.FRAMING, "both Transfer-Encoding and Content-Length")
     if version10:

@@ -11,9 +11,9 @@ from shadowproxy.http1.framing import (
     CHUNKED,
     NO_BODY,
     UNTIL_CLOSE,
-    connection_options,
+    connection,
     content_length,
-    stays_open,
+    is_plain,
     transfer_codings,
 )
 from shadowproxy.http1.grammar import response_head, status_line, stray_line_end
@@ -22,7 +22,6 @@ from shadowproxy.model.errors import ExchangeError
 from shadowproxy.model.policy import LimitsPolicy
 
 _ONLY_LENGTH: Final = frozenset({LENGTH})
-_OWN_OPTIONS: Final = frozenset({b"close", b"keep-alive", b"upgrade"})
 
 
 class ResponseHead(Struct, gc=False):
@@ -71,28 +70,30 @@ def parse_response(head: bytes, method: bytes, limits: LimitsPolicy) -> Response
         framing = _chunked(version10, length, coding)
     elif length is not None:
         framing = _length(length)
-        kept, names = settle_length(kept, names, framing)
+        if not is_plain(length):
+            kept, names = settle_length(kept, names, framing)
     else:
         framing = UNTIL_CLOSE
     if method == b"HEAD" or status in (204, 304) or status < 200:
         framing = NO_BODY
         if length is not None and (status == 204 or status < 200):
             kept, names = without(kept, names, _ONLY_LENGTH)  # RFC 9110 section 8.6: never in 1xx and 204
-    options = connection_options(read.get(b"connection"))
+    hop = connection[read.get(b"connection", b"")]
+    if hop.nominated is not None:
+        kept, names = without(kept, names, hop.nominated)
     response = ResponseHead(
         status,
         reason or b"",
         version10,
-        framing != UNTIL_CLOSE and stays_open(version10, options),
+        framing != UNTIL_CLOSE and hop.keeps_open[version10],
         framing,
         kept,
         names,
         block,
-        b"date" in read,
+        b"date" in names,
+        None,
+        hop.nominated,
     )
-    if not options <= _OWN_OPTIONS:
-        response.nominated = options - _OWN_OPTIONS
-        response.kept, response.names = without(kept, names, response.nominated)
     if status == 101:
         response.upgrade = read.get(b"upgrade")
         if not response.upgrade:

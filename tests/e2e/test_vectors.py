@@ -91,7 +91,7 @@ def judge(vector: dict[str, Any], case: RequestCase) -> str:
         if vector["expect"] == "reject" and not (case.refused or case.closed):
             return "neither refused nor closed"
         return ""
-    if case.refused and case.refused[0] in (405, 501) or raw_method(vector) in LOCAL:
+    if (case.refused and case.refused[0] in (405, 501)) or raw_method(vector) in LOCAL:
         return ""
     if len(case.whole) != vector["requests"]:
         return f"forwarded {len(case.whole)} of {vector['requests']} requests, answers {case.statuses}"

@@ -1,0 +1,137 @@
+"""Compares two bodies by what they are.
+
+The primary's content type decides. JSON that one side alone can be read as is a `body_type` of `body`; when neither
+side can, the bodies are compared as text or as bytes. The same goes for a content coding that one side alone fails.
+Without a content type a body is JSON if it reads so, else text if it is UTF-8, else bytes.
+"""
+
+from __future__ import annotations
+
+from shadowproxy.compare import content
+from shadowproxy.compare.findings import ABSENT, Findings
+from shadowproxy.compare.flat import compare_bytes, compare_forms, compare_lines, decode_text
+from shadowproxy.compare.jsontext import NotJsonError, read, read_all, repeats
+from shadowproxy.compare.limits import Deadline, IncomparableError
+from shadowproxy.compare.rules import RouteRules
+from shadowproxy.compare.walker import Walker, same
+from shadowproxy.model.pair import CapturedResponse
+
+
+class BodyComparer:
+    """Compares the bodies of one pair under the rules of its route and adds to `found` how they differ."""
+
+    __slots__ = ("_deadline", "_found", "_rules")
+
+    def __init__(self, rules: RouteRules, deadline: Deadline, found: Findings) -> None:
+        self._rules = rules
+        self._deadline = deadline
+        self._found = found
+
+    def compare(self, primary: CapturedResponse, shadow: CapturedResponse) -> None:
+        """Raises IncomparableError where no verdict on the bodies is possible."""
+        ignored = self._rules.ignored
+        cut = primary.truncated or shadow.truncated
+        codings = content.codings(primary.fields), content.codings(shadow.fields)
+        if primary.body == shadow.body and codings[0] == codings[1] and not cut:
+            return
+        if "body" in ignored:
+            compare_bytes(primary.body, shadow.body, ignored, self._found)
+            return
+        if cut and codings[0] == codings[1] and _sizes_differ(primary, shadow):
+            self._found.add("body", "body_size", _size(primary), _size(shadow))
+            return
+        a = self._decoded(primary, codings[0])
+        b = self._decoded(shadow, codings[1])
+        if a is None and b is None:
+            raise IncomparableError("undecodable")
+        if a is None or b is None:
+            self._found.add("body", "body_type", primary.body, shadow.body)
+        elif cut:
+            self._beginnings(a, b)
+        elif a != b:
+            self._deadline.check()
+            self._decided(a, b, content.content_type(primary.fields))
+
+    def _decoded(self, response: CapturedResponse, codings: list[str]) -> bytes | None:
+        """The decoded body; None when it is not what its codings say."""
+        policy, deadline = self._rules.policy, self._deadline
+        try:
+            return content.decode(response.body, codings, policy, deadline, partial=response.truncated)
+        except content.UndecodableError:
+            return None
+
+    def _beginnings(self, a: bytes, b: bytes) -> None:
+        """At least one body is only a beginning. What rules would say of the missing rest, nobody knows."""
+        common = min(len(a), len(b))
+        if a[:common] == b[:common] or self._rules.ruled_body:
+            raise IncomparableError("truncated_response")
+        self._found.add("body", "body_bytes", a, b)
+
+    def _decided(self, a: bytes, b: bytes, media_type: str) -> None:
+        """Two unequal, whole, decoded bodies."""
+        ignored, found = self._rules.ignored, self._found
+        if not a or not b:
+            found.add("body", "body_missing" if a else "body_extra", a or ABSENT, b or ABSENT)
+            return
+        kind = content.kind_of(media_type)
+        if kind in (content.JSON, content.UNKNOWN):
+            if self._json(a, b):
+                return
+            kind = content.TEXT if _is_utf8(a) and _is_utf8(b) else content.BYTES
+        if kind == content.FORM and compare_forms(a, b, ignored, found):
+            return
+        if kind == content.TEXT:
+            left, right = decode_text(a, media_type), decode_text(b, media_type)
+            self._deadline.check()
+            if compare_lines(left, right, ignored, found):
+                return
+        compare_bytes(a, b, ignored, found)
+
+    def _json(self, a: bytes, b: bytes) -> bool:
+        """False when neither side is JSON."""
+        left, right = self._value(a), self._value(b)
+        if left is ABSENT or right is ABSENT:
+            if left is not right:
+                self._found.add("body", "body_type", a, b)
+            return left is not right
+        self._deadline.check()
+        counted = len(self._found.counted)
+        self._values(left, right)
+        if len(self._found.counted) == counted and (repeats(a, left) or repeats(b, right)):
+            self._deadline.check()
+            self._values(read_all(a), read_all(b))
+        return True
+
+    def _values(self, left: object, right: object) -> None:
+        if not same(left, right):
+            Walker(self._deadline).walk(self._rules.fields.root, left, right, self._found)
+
+    def _value(self, text: bytes) -> object:
+        try:
+            return read(text, self._rules.policy.max_depth)
+        except NotJsonError:
+            return ABSENT
+
+
+def _sizes_differ(primary: CapturedResponse, shadow: CapturedResponse) -> bool:
+    """Bodies under one coding: a whole one is no longer than the limit that the other went past."""
+    if primary.truncated != shadow.truncated:
+        return True
+    a, b = _size(primary), _size(shadow)
+    return a is not None and b is not None and a != b
+
+
+def _size(response: CapturedResponse) -> int | None:
+    """The body's size on the wire, where it is known."""
+    if not response.truncated:
+        return len(response.body)
+    lengths = content.field_values(response.fields, b"content-length")
+    return int(lengths[0]) if lengths and lengths[0].isdigit() and len(lengths[0]) < 20 else None
+
+
+def _is_utf8(body: bytes) -> bool:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return b"\0" not in body

@@ -1,0 +1,205 @@
+"""Makes the example of one mismatch: redact first, then compare what is left, explain it, and write it as curl."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Final
+
+import msgspec
+
+from shadowproxy.compare import content, wording
+from shadowproxy.compare.comparing import FAILURE, Comparison
+from shadowproxy.compare.curl import curl_command
+from shadowproxy.compare.explaining import explain
+from shadowproxy.compare.findings import ABSENT, Findings, Key
+from shadowproxy.compare.flat import decode_text
+from shadowproxy.compare.jsontext import NotJsonError, read
+from shadowproxy.compare.limits import Deadline, IncomparableError
+from shadowproxy.compare.pruning import Pruner
+from shadowproxy.compare.redaction import Mask, Redactor
+from shadowproxy.compare.rules import RouteRules
+from shadowproxy.compare.walker import Walker, same
+from shadowproxy.model.pair import CapturedResponse, Difference, Example, Fields, Pair
+from shadowproxy.model.policy import KIB
+
+MAX_BODY: Final = 64 * KIB
+"""Characters of a stored body."""
+_MAX_REDACTED: Final = 256 * KIB
+"""Larger JSON is not redacted and shown as a whole: only where it differs."""
+_MARGIN: Final = 8 * KIB
+"""Redacted beyond what is kept, so that no secret is cut in two and half of it kept."""
+_MAX_SIGNATURE: Final = 200
+
+
+class Opened:
+    """One body as an example shows it: `kind`, decoded `data`, and the JSON `value` if it is some."""
+
+    __slots__ = ("data", "kind", "media_type", "note", "value")
+
+    def __init__(self, fields: Fields, body: bytes, rules: RouteRules, deadline: Deadline, partial: bool) -> None:
+        self.media_type = content.content_type(fields)
+        self.kind = content.kind_of(self.media_type)
+        self.note = ""
+        self.value: Any = ABSENT
+        self.data = body
+        try:
+            self.data = content.decode(body, content.codings(fields), rules.policy, deadline, partial=partial)
+            if self.kind in (content.JSON, content.UNKNOWN) and self.data:
+                self.value = read(self.data, rules.policy.max_depth)
+        except NotJsonError:
+            pass
+        except (content.UndecodableError, IncomparableError) as limit:
+            self.data = b""
+            self.note = f"({len(body):,} bytes on the wire: {limit})"
+
+
+def signature_of(route: str, keys: frozenset[Key]) -> str:
+    """What a mismatch has in common with others, readable, unique and at most 200 characters long."""
+    text = f"{route}: " + ", ".join(f"{field} {kind}" for field, kind in sorted(keys))
+    if len(text) <= _MAX_SIGNATURE:
+        return text
+    digest = hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=6).hexdigest()
+    return f"{text[: _MAX_SIGNATURE - 14]}… {digest}"
+
+
+def example_id(pair: Pair) -> str:
+    """Short, unique, fit for a URL: a hash of the request id, the arm and the moment."""
+    text = f"{pair.request_id}\n{pair.arm}\n{pair.at!r}\n{pair.service}"
+    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).hexdigest()
+
+
+class ExampleMaker:
+    """Makes examples of one route. Every method raises IncomparableError when `deadline` is over."""
+
+    __slots__ = ("_mask", "_redactor", "_rules")
+
+    def __init__(self, rules: RouteRules, redactor: Redactor, mask: Mask) -> None:
+        self._rules = rules
+        self._redactor = redactor
+        self._mask = mask
+
+    def make(self, pair: Pair, comparison: Comparison, deadline: Deadline) -> Example:
+        """The example of a mismatch."""
+        redactor, request, shadow = self._redactor, pair.request, pair.shadow
+        method = request.method.decode("latin-1")
+        target = redactor.target(request.target.decode("latin-1"), deadline)
+        request_fields = redactor.fields(request.fields, deadline)
+        sent = Opened(request.fields, request.body, self._rules, deadline, partial=False)
+        a = self._open(pair.primary, deadline)
+        b = self._open(shadow, deadline) if shadow is not None else None
+        left, right = self._pruned(a, b, deadline)
+        differences = self._differences(comparison.found, left, right, deadline)
+        standing = [each for each in differences if not each.by_rule and each.field != FAILURE]
+        explanation = explain(standing, self._rules.fields.root, left, right, pair.arm)
+        if pair.failure is not None:
+            said = wording.describe_failure(pair.failure, pair.arm, pair.primary.status, pair.primary.seconds)
+            explanation.insert(0, said)
+        request_body = self._shown(sent, sent.value, deadline)
+        return Example(
+            id=example_id(pair),
+            service=pair.service,
+            route=pair.route,
+            arm=pair.arm,
+            request_id=pair.request_id,
+            at=pair.at,
+            method=method,
+            target=target,
+            request_fields=request_fields,
+            request_body=request_body,
+            primary_status=pair.primary.status,
+            primary_fields=redactor.fields(pair.primary.fields, deadline),
+            primary_body=self._shown(a, left, deadline),
+            primary_seconds=pair.primary.seconds,
+            shadow_status=shadow.status if shadow else None,
+            shadow_fields=redactor.fields(shadow.fields, deadline) if shadow else [],
+            shadow_body=self._shown(b, right, deadline) if b else "",
+            shadow_seconds=shadow.seconds if shadow else None,
+            failure=pair.failure,
+            differences=differences,
+            explanation=[wording.printable(sentence) for sentence in explanation],
+            curl=curl_command(method, target, request_fields, request_body, binary=_is_binary(sent)),
+            signature=signature_of(pair.route, frozenset(comparison.found.counted)),
+        )
+
+    def _open(self, response: CapturedResponse, deadline: Deadline) -> Opened:
+        return Opened(response.fields, response.body, self._rules, deadline, partial=response.truncated)
+
+    def _pruned(self, a: Opened, b: Opened | None, deadline: Deadline) -> tuple[Any, Any]:
+        """Where two JSON bodies differ, redacted; two equal nulls when there are no two."""
+        if b is None or a.value is ABSENT or b.value is ABSENT:
+            return None, None
+        left, right = Pruner().prune(a.value, b.value)
+        return self._redactor.value(left, deadline), self._redactor.value(right, deadline)
+
+    def _differences(self, found: Findings, left: Any, right: Any, deadline: Deadline) -> list[Difference]:
+        """The findings with redacted values. Those of JSON are found again in what is redacted and pruned."""
+        again = Findings()
+        if not same(left, right):
+            Walker(deadline).walk(self._rules.fields.root, left, right, again)
+        redacted = again.ruled | again.counted
+        by_field = {field: values for (field, _), values in redacted.items()}
+        differences = []
+        for keys, by_rule in ((found.counted, False), (found.ruled, True)):
+            for (field, kind), (a, b) in keys.items():
+                if field.startswith("$"):
+                    a, b = redacted.get((field, kind)) or by_field.get(field) or (self._hidden(a), self._hidden(b))
+                else:
+                    a, b = self._flat(field, a, deadline), self._flat(field, b, deadline)
+                differences.append(Difference(field, kind, wording.render(a), wording.render(b), by_rule))
+        return differences
+
+    def _hidden(self, value: Any) -> Any:
+        """What stands for a value that did not fit into the pruned pair: it was not redacted, so it is not shown."""
+        return value if value is ABSENT else self._mask(value)
+
+    def _flat(self, field: str, value: Any, deadline: Deadline) -> Any:
+        """A value from outside JSON: header values, form values, lines, bytes, sizes, statuses."""
+        room, _, name = field.partition(":")
+        if isinstance(value, list) and room == "header":
+            shown = [self._redactor.field(name, each.decode("latin-1"), deadline) for each in value]
+            return shown[0] if len(shown) == 1 else shown
+        if isinstance(value, list):
+            shown = [wording.printable(self._redactor.parameter(name, each, deadline)) for each in value]
+            return shown[0] if len(shown) == 1 else shown
+        if isinstance(value, bytes):
+            text = _text_of(value[:MAX_BODY])
+            return value if text is None else self._redactor.text(text, deadline)
+        if isinstance(value, str):
+            return wording.printable(self._redactor.text(value[:MAX_BODY], deadline))
+        return value
+
+    def _shown(self, body: Opened, pruned: Any, deadline: Deadline) -> str:
+        """A body as text for people, redacted, at most `MAX_BODY` characters."""
+        if body.note or not body.data:
+            return body.note
+        if body.value is not ABSENT:
+            return self._shown_json(body, pruned, deadline)
+        if _is_binary(body):
+            return wording.binary_note(body.data)
+        text = decode_text(body.data[: MAX_BODY + _MARGIN], body.media_type)
+        if body.kind == content.FORM:
+            return wording.printable(self._redactor.form(text, deadline)[:MAX_BODY])
+        return wording.printable(self._redactor.text(text, deadline)[:MAX_BODY])
+
+    def _shown_json(self, body: Opened, pruned: Any, deadline: Deadline) -> str:
+        if len(body.data) > _MAX_REDACTED:
+            head = f"({len(body.data):,} bytes of JSON; this is where it differs)\n"
+            return head + wording.shorten(_indented(pruned), MAX_BODY)
+        return wording.shorten(_indented(self._redactor.value(body.value, deadline)), MAX_BODY)
+
+
+def _indented(value: Any) -> str:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+
+
+def _text_of(body: bytes) -> str | None:
+    try:
+        return body.decode() if b"\0" not in body else None
+    except UnicodeDecodeError:
+        return None
+
+
+def _is_binary(body: Opened) -> bool:
+    """Whether a body cannot be shown as text: it is no text by its type, and does not read as UTF-8 either."""
+    known = body.kind == content.TEXT or body.value is not ABSENT
+    return bool(body.note) or not (known or _text_of(body.data) is not None)

@@ -1,0 +1,56 @@
+"""Compares what stands above a body: the status and the header fields.
+
+The case and order of names do not matter; a repeated field is the ordered list of its values. What changes by nature
+or belongs to one hop (`model.nature`, and the fields that Connection names, RFC 9110 section 7.6.1) is left out.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from shadowproxy.compare.fields import bounded
+from shadowproxy.compare.findings import ABSENT, Findings
+from shadowproxy.model.nature import IGNORED_FIELDS
+from shadowproxy.model.pair import CapturedResponse, Fields
+
+_CONNECTION: Final = b"connection"
+_LENGTH: Final = b"content-length"
+_BODILESS_STATUS: Final = 304
+
+
+def compare_heads(
+    method: bytes, primary: CapturedResponse, shadow: CapturedResponse, ignored: frozenset[str], found: Findings
+) -> None:
+    """Adds to `found` how status and header fields differ. `ignored` are the fields that rules of the user name."""
+    if primary.status != shadow.status:
+        found.add("status", "status", primary.status, shadow.status, ruled="status" in ignored)
+    if primary.fields == shadow.fields:
+        return
+    length = method == b"HEAD" or primary.status == shadow.status == _BODILESS_STATUS
+    a = grouped(primary.fields, length=length)
+    b = grouped(shadow.fields, length=length)
+    if a == b:
+        return
+    for name in a.keys() | b.keys():
+        x, y = a.get(name, ABSENT), b.get(name, ABSENT)
+        if x != y:
+            field = f"header:{name.decode('latin-1')}"
+            found.add(bounded(field), "header", x, y, ruled=field in ignored)
+
+
+def grouped(fields: Fields, *, length: bool = False) -> dict[bytes, list[bytes]]:
+    """Values by name in lower case, without what is ignored by nature; `length` keeps Content-Length."""
+    groups: dict[bytes, list[bytes]] = {}
+    named: list[bytes] = []
+    for name, value in fields:
+        name = name.lower()
+        if name in IGNORED_FIELDS and not (length and name == _LENGTH):
+            if name == _CONNECTION:
+                named += value.lower().split(b",")
+        elif name in groups:
+            groups[name].append(value)
+        else:
+            groups[name] = [value]
+    for option in named:
+        groups.pop(option.strip(), None)
+    return groups

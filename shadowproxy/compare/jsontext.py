@@ -1,0 +1,119 @@
+"""Reads JSON as RFC 8259 has it, and sees what a dictionary hides.
+
+msgspec reads it; true, 1 and 1.0 stay apart by their types. Nesting is measured before the parser runs. Numbers
+that Python's numbers cannot hold (1e999, or more digits than it converts) are kept as they were written, in a
+`msgspec.Raw`. Members that occur twice are looked for on demand: `repeats` is a cheap test, `read_all` keeps them.
+"""
+
+from __future__ import annotations
+
+import json
+from itertools import accumulate
+from math import isfinite
+from typing import Final, NoReturn
+
+import msgspec
+
+from shadowproxy.compare.limits import IncomparableError
+
+_MAX_DIGITS: Final = 4000
+"""Python converts 4,300 digits at most (`sys.set_int_max_str_digits`), to stay out of quadratic time."""
+_BOM: Final = b"\xef\xbb\xbf"
+_BRACKETS: Final = b"[]{}"
+_ALL_BUT_BRACKETS: Final = bytes(i for i in range(256) if i not in _BRACKETS)
+_UP_AND_DOWN: Final = bytes(1 if i in b"[{" else 255 for i in range(256))
+
+_decode: Final = msgspec.json.Decoder().decode
+_encode: Final = msgspec.json.Encoder().encode
+canonical: Final = msgspec.json.Encoder(order="deterministic").encode
+"""Bytes that are equal only for equal JSON values: members sorted, 1 and 1.0 and true apart."""
+
+
+class NotJsonError(Exception):
+    """The text is no JSON."""
+
+
+class Repeated(list[object]):
+    """All values of a member that occurs more than once in its object, in order."""
+
+
+def read(text: bytes, max_depth: int) -> object:
+    """The value of `text`; of members that occur twice the last.
+
+    Raises NotJsonError, and IncomparableError when it nests deeper than `max_depth`.
+    """
+    text = text.removeprefix(_BOM)
+    check_depth(text, max_depth)
+    try:
+        return _decode(text)
+    except msgspec.ValidationError:
+        return _read_slowly(text, repeated=False)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise NotJsonError from None
+    except RecursionError:
+        raise IncomparableError("too_deep") from None
+
+
+def read_all(text: bytes) -> object:
+    """As `read`, but members that occur more than once have a `Repeated` as their value. For texts read before."""
+    return _read_slowly(text.removeprefix(_BOM), repeated=True)
+
+
+def repeats(text: bytes, value: object) -> bool:
+    """Whether some object in `text`, whose value is `value`, has a member twice: fewer came out than were written."""
+    return _outside_strings(text).count(b":") != _outside_strings(_encode(value)).count(b":")
+
+
+def check_depth(text: bytes, max_depth: int) -> None:
+    """Raises IncomparableError when `text`, valid JSON or not, nests deeper than `max_depth`."""
+    if text.count(b"[") + text.count(b"{") <= max_depth:
+        return
+    brackets = _outside_strings(text).translate(None, _ALL_BUT_BRACKETS)
+    steps = memoryview(brackets.translate(_UP_AND_DOWN)).cast("b")
+    if max(accumulate(steps), default=0) > max_depth:
+        raise IncomparableError("too_deep")
+
+
+def _outside_strings(text: bytes) -> bytes:
+    """`text` without its strings: every second part between quotes, once escaped quotes are gone (RFC 8259, 7)."""
+    if b"\\" in text:
+        text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
+    return b"".join(text.split(b'"')[::2])
+
+
+def _read_slowly(text: bytes, *, repeated: bool) -> object:
+    try:
+        value: object = json.loads(
+            text.decode(),
+            object_pairs_hook=_object if repeated else None,
+            parse_int=_integer,
+            parse_float=_float,
+            parse_constant=_refuse,
+        )
+        canonical(value)  # refuses lone surrogates, which are no Unicode text
+    except (ValueError, RecursionError):
+        raise NotJsonError from None
+    return value
+
+
+def _integer(digits: str) -> object:
+    return int(digits) if len(digits) <= _MAX_DIGITS else msgspec.Raw(digits.encode())
+
+
+def _float(digits: str) -> object:
+    value = float(digits)
+    return value if isfinite(value) else msgspec.Raw(digits.encode())
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise NotJsonError(constant)
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) == len(pairs):
+        return found
+    every: dict[str, list[object]] = {}
+    for key, value in pairs:
+        every.setdefault(key, []).append(value)
+    return {key: values[0] if len(values) == 1 else Repeated(values) for key, values in every.items()}

@@ -1,0 +1,176 @@
+"""Takes out of examples what must not be stored: credentials by name and by look, and what the configuration names.
+
+A secret becomes a mask such as `~a1b2c3d4~`, keyed BLAKE2 of its value: equal secrets have equal masks, so an
+example still tells whether a value was the same on both sides, and the mask tells nothing without the key.
+Names that hold secrets are masked wherever they stand: header fields, JSON members, query and form parameters.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Final
+from urllib.parse import quote, unquote_plus
+
+from shadowproxy.compare.fields import Field, FieldTree, Rule
+from shadowproxy.compare.jsontext import canonical
+from shadowproxy.compare.limits import Deadline
+from shadowproxy.compare.paths import compile_path
+from shadowproxy.compare.patterns import compile_pattern, pieces
+from shadowproxy.model.pair import Fields
+from shadowproxy.model.policy import ComparePolicy
+
+_SECRET_NAME: Final = re.compile(
+    r"token|secret|passw(?:or)?d|passphrase|apikey|accesskey|privatekey|credential|authorization|cookie|sessionid|jwt"
+    r"|^(?:auth|pwd|otp|pin|cvv|cvc|ssn|sid|session)$"
+)
+"""In a name in lower case, without `-`, `_` and `.`."""
+_PLAIN_NAME: Final = str.maketrans("", "", "-_. ")
+
+_SECRET_TEXT: Final = re.compile(
+    r"(?P<jwt>(?<![\w-])eyJ[\w-]+\.[\w-]+(?:\.[\w-]*)?)"
+    r"|(?P<bearer>(?<=\bbearer )[\w.~+/=-]{8,})"
+    r"|(?P<vendor>\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\b[sprk]{2}_(?:live|test)_\w+|\bgh[pousr]_\w{20,}|\bxox[abprs]-[\w-]{10,})"
+    r"|(?P<pem>-----BEGIN [A-Z ]{0,32}PRIVATE KEY-----[^-]*)"
+    r"|(?P<name>(?:token|secret|passw(?:or)?d|passphrase|api[-_]?key|access[-_]?key|private[-_]?key)"
+    r"[\w-]{0,32}[\"']?\s{0,4}[:=>]\s{0,4}[\"']?)(?P<value>[^\s\"'<>&,;]+)",
+    re.IGNORECASE,
+)
+"""What looks like a secret in any text. Each alternative is linear: none can start twice in what it has passed."""
+_COOKIES: Final = ("cookie", "set-cookie")
+_SCHEMES: Final = ("authorization", "proxy-authorization")
+
+
+class Mask:
+    """Masks values with one key: `~` and eight hexadecimal digits and `~`."""
+
+    __slots__ = ("_key",)
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key[: hashlib.blake2b.MAX_KEY_SIZE]
+
+    def __call__(self, value: object) -> str:
+        data = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else b"\0" + canonical(value)
+        return f"~{hashlib.blake2b(data, key=self._key, digest_size=4).hexdigest()}~"
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether what stands under this name is a secret, by the look of the name."""
+    return _SECRET_NAME.search(name.lower().translate(_PLAIN_NAME)) is not None
+
+
+class Redactor:
+    """Redacts the parts of an example under the rules of one route."""
+
+    __slots__ = ("_mask", "_named", "_patterns", "_tree")
+
+    def __init__(self, policy: ComparePolicy, mask: Mask) -> None:
+        paths = [compile_path(text) for text in policy.redact]
+        self._mask = mask
+        self._named = frozenset(f"{path.room}:{path.name}" for path in paths)
+        self._tree = FieldTree(Rule(path, ignore=True) for path in paths)
+        self._patterns = tuple(compile_pattern(text) for text in policy.redact_patterns)
+
+    def hides(self, text: str) -> bool:
+        """Whether something in a short text would be masked: such a member name must not become part of a field."""
+        return _SECRET_TEXT.search(text) is not None or any(pattern.search(text) for pattern in self._patterns)
+
+    def text(self, text: str, deadline: Deadline) -> str:
+        """`text` with everything masked that looks like a secret or matches a pattern. Raises IncomparableError."""
+        text = _SECRET_TEXT.sub(self._secret, text)
+        if not self._patterns:
+            return text
+        parts = []
+        for piece in pieces(text):
+            for pattern in self._patterns:
+                deadline.check()
+                piece = pattern.sub(lambda match: self._mask(match[0]), piece)
+            parts.append(piece)
+        return "".join(parts)
+
+    def value(self, value: object, deadline: Deadline) -> object:
+        """A JSON value with its secrets masked, members of any depth. Raises IncomparableError."""
+        return self._json(value, self._tree.root, False, deadline)
+
+    def fields(self, fields: Fields, deadline: Deadline) -> list[tuple[str, str]]:
+        """Header fields as text. Raises IncomparableError."""
+        return [(text, self.field(text, value, deadline)) for text, value in _as_text(fields)]
+
+    def field(self, name: str, value: str, deadline: Deadline) -> str:
+        """The value of one header field. Raises IncomparableError."""
+        name = name.lower()
+        if f"header:{name}" in self._named:
+            return self._mask(value)
+        if name in _COOKIES:
+            return self._cookies(value, only_first=name == "set-cookie")
+        if name in _SCHEMES:
+            scheme, space, rest = value.partition(" ")
+            return f"{scheme} {self._mask(rest)}" if space else self._mask(value)
+        return self._mask(value) if is_secret_name(name) else self.text(value, deadline)
+
+    def target(self, target: str, deadline: Deadline) -> str:
+        """A request target: its query by name, all of it by look. Raises IncomparableError."""
+        path, mark, query = target.partition("?")
+        return self.text(path, deadline) + mark + self.form(query, deadline)
+
+    def form(self, form: str, deadline: Deadline) -> str:
+        """Parameters `a=b&c=d`, by name and by look. Raises IncomparableError."""
+        return "&".join(self._parameter(part, deadline) for part in form.split("&"))
+
+    def parameter(self, name: str, value: str, deadline: Deadline) -> str:
+        """The value of one form field. Raises IncomparableError."""
+        if f"form:{name}" in self._named or is_secret_name(name):
+            return self._mask(value)
+        return self.text(value, deadline)
+
+    def _parameter(self, part: str, deadline: Deadline) -> str:
+        name, equals, value = part.partition("=")
+        plain = unquote_plus(value)
+        shown = self.parameter(unquote_plus(name), plain, deadline)
+        return self.text(name, deadline) + equals + (value if shown == plain else quote(shown, safe="~"))
+
+    def _secret(self, match: re.Match[str]) -> str:
+        if match["name"]:
+            value = match["value"]
+            return match["name"] + (value if _is_mask(value) else self._mask(value))
+        return self._mask(match[0])
+
+    def _cookies(self, value: str, *, only_first: bool) -> str:
+        parts = value.split(";")
+        masked = [
+            part if only_first and place else self._cookie(part.partition("="), part)
+            for place, part in enumerate(parts)
+        ]
+        return ";".join(masked)
+
+    def _cookie(self, pair: tuple[str, str, str], part: str) -> str:
+        name, equals, value = pair
+        return f"{name}={self._mask(value)}" if equals else f"{' ' * part.startswith(' ')}{self._mask(part.strip())}"
+
+    def _json(self, value: object, field: Field, secret: bool, deadline: Deadline) -> object:
+        deadline.tick()
+        secret = secret or field.ignored
+        if isinstance(value, str):
+            return self._mask(value) if secret else self.text(value, deadline)
+        if isinstance(value, dict):
+            return {
+                self.text(key, deadline): self._json(
+                    child,
+                    field if field.plain else field.member(key),
+                    secret or is_secret_name(key),
+                    deadline,
+                )
+                for key, child in value.items()
+            }
+        if isinstance(value, list):
+            element = field if field.plain else field.element()
+            return [self._json(child, element, secret, deadline) for child in value]
+        return self._mask(value) if secret and value is not None else value
+
+
+def _as_text(fields: Fields) -> list[tuple[str, str]]:
+    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in fields]
+
+
+def _is_mask(text: str) -> bool:
+    return re.fullmatch(r"~[0-9a-f]{8}~", text) is not None

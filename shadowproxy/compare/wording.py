@@ -1,0 +1,123 @@
+"""Values and differences in words, for people."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+
+from shadowproxy.compare.findings import ABSENT
+from shadowproxy.model.pair import Difference
+
+MAX_RENDERED: Final = 200
+_MAX_QUOTED: Final = 80
+
+_FAILURES: Final = {
+    "candidate_error": "The connection to the {arm} broke",
+    "candidate_timeout": "The {arm} gave no whole answer in time",
+    "candidate_refused": "The {arm} refused the connection",
+    "candidate_truncated": "The {arm}'s answer ended too early",
+    "candidate_malformed": "The {arm}'s answer was no valid HTTP",
+    "candidate_tls": "The TLS handshake with the {arm} failed",
+}
+_TYPES: Final = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
+_KINDS: Final = {
+    "body_order": "{field} holds the same in another order.",
+    "body_missing": "{field} is missing; the primary has {primary}.",
+    "body_extra": "{field} is new: {shadow}.",
+    "body_type": "{field} is of another type: {primary} became {shadow}.",
+    "body_size": "{field} has another size: {primary} became {shadow}.",
+    "body_bytes": "{field} has other bytes: {primary} became {shadow}.",
+    "body_value": "{field} changed from {primary} to {shadow}.",
+}
+
+
+def render(value: object) -> str | None:
+    """A value as short JSON; bytes as text or, where they are none, their number and beginning. None: absent."""
+    if value is ABSENT:
+        return None
+    if isinstance(value, bytes):
+        value = _bytes_text(value)
+    text = msgspec.json.encode(value, enc_hook=str).decode()
+    return shorten(text, MAX_RENDERED)
+
+
+def shorten(text: str, limit: int) -> str:
+    """At most `limit` characters."""
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def printable(text: str) -> str:
+    """`text` with whatever is no Unicode text (a kept byte, a lone surrogate) replaced."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def binary_note(body: bytes) -> str:
+    """What stands for a body that is no text."""
+    return f"({len(body):,} bytes, beginning with {body[:16].hex(' ')})"
+
+
+def status_text(status: int) -> str:
+    """`404 Not Found`."""
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)
+
+
+def describe(difference: Difference, arm: str) -> str:
+    """One sentence for one difference of any kind but a failed exchange."""
+    field, primary, shadow = difference.field, _short(difference.primary), _short(difference.shadow)
+    if field == "status":
+        was, now = status_text(int(difference.primary or 0)), status_text(int(difference.shadow or 0))
+        return f"The {arm} answered {now}, the primary {was}."
+    if difference.kind == "header":
+        name = f"Header {field.partition(':')[2]}"
+        if difference.shadow is None:
+            return f"{name} is missing; the primary sends {primary}."
+        return (
+            f"{name} is new: {shadow}." if difference.primary is None else f"{name} changed from {primary} to {shadow}."
+        )
+    return _KINDS[difference.kind].format(field=field, primary=primary, shadow=shadow)
+
+
+def describe_failure(kind: str, arm: str, status: int, seconds: float) -> str:
+    """One sentence for a shadow exchange that gave no whole response."""
+    what = _FAILURES.get(kind, _FAILURES["candidate_error"]).format(arm=arm)
+    return f"{what}; the primary answered {status_text(status)} after {seconds * 1000:,.0f} ms."
+
+
+def changed(where: str, a: Any, b: Any) -> str:
+    """One sentence for a value that became another one."""
+    if type(a) is not type(b):
+        return f"{where} was {_with_type(a)} and is {_with_type(b)} now."
+    relative = ""
+    if type(a) in (int, float) and a:
+        try:
+            share = (b - a) / abs(a) * 100
+            relative = f" ({share:+,.1f} %)" if abs(share) < 10_000 else ""
+        except OverflowError:
+            relative = ""
+    return f"{where} changed from {quoted(a)} to {quoted(b)}{relative}."
+
+
+def quoted(value: object) -> str:
+    """A value as JSON, short enough for a sentence."""
+    return _short(render(value))
+
+
+def _with_type(value: object) -> str:
+    name = _TYPES.get(type(value))
+    return f"the {name} {quoted(value)}" if name else quoted(value)
+
+
+def _short(text: str | None) -> str:
+    return "nothing" if text is None else shorten(text, _MAX_QUOTED)
+
+
+def _bytes_text(value: bytes) -> str:
+    try:
+        return value.decode() if b"\0" not in value else binary_note(value)
+    except UnicodeDecodeError:
+        return binary_note(value)

@@ -134,8 +134,8 @@ class Proxy:
             path.write_text(json.dumps(_complete(config or {}, ports), indent=2))
             arguments = [str(path), *options]
         else:
-            arguments = ["--listen", f"{HOST}:{ports[0]}", "--admin", f"{HOST}:{ports[1]}", *options]
-            ports[2] = 9901
+            names = ("--listen", "--admin", "--probe")
+            arguments = [*(f"{name}={HOST}:{port}" for name, port in zip(names, ports, strict=True)), *options]
         log = directory / "proxy.log"
         with log.open("wb") as output:
             process = subprocess.Popen(

@@ -53,7 +53,7 @@ CASES: tuple[Case, ...] = (
     Case("forward", Candidate.ABSENT, _FULL, rounds=5, quick_seconds=2, noise=True),
     Case("mirror", Candidate.LIVE, _FULL, rounds=5, quick_seconds=2, noise=True),
     Case("frozen", Candidate.FROZEN, _FULL, rounds=3),
-    Case("refusing", Candidate.REFUSING, _FULL),
+    Case("refusing", Candidate.REFUSING, _FULL, quick_rounds=0),
     Case("slow", Candidate.SLOW, _FULL),
     Case("forward 1 MiB down", Candidate.ABSENT, _FULL, "/blob", seconds=2, quick_rounds=0),
     Case("mirror 1 MiB down", Candidate.LIVE, _FULL, "/blob", seconds=2, quick_rounds=0),

@@ -1,7 +1,7 @@
 """The bar: each requirement as a line of one table, with how it is read from the results. Pure.
 
-A bar is met when the whole interval of its measured value lies within the limit, missed when all of it lies outside, unclear
-in between, and not measured when there are no samples: no data is never a pass.
+A bar is met when the whole interval of its measured value lies within the limit, missed when all of it lies outside,
+unclear in between, and not measured when there are no samples: no data is never a pass.
 """
 
 from collections.abc import Callable

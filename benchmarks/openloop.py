@@ -1,8 +1,8 @@
 """An open-loop load generator: requests leave when the schedule says, whether or not earlier ones have been answered.
 
 Arrivals are Poisson at a fixed rate. A latency counts from the moment the request was *due*, so a proxy that stalls is
-charged for every request that had to wait (no coordinated omission). h2load's --rps is not that: its clock starts when it
-sends, and all of its clients send in step. One thread, epoll and a timerfd; it reports its own lateness, to be judged by.
+charged for every request that had to wait (no coordinated omission). h2load's --rps is not that: its clock starts when
+it sends, and all of its clients send in step. One thread, epoll and a timerfd; it reports its own lateness as well.
 
 `python -m benchmarks.openloop PORT --rate R --windows 1,5` prints one JSON object: percentiles per window, in ms.
 """

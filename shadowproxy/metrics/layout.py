@@ -129,6 +129,11 @@ LAST_RELOAD_AT: Final = 7
 SUPERVISOR_BYTES: Final = 4096
 
 
+def code_index(status: int) -> int:
+    """The index in CODES of a status; what is no status of RFC 9110 counts as 5xx (section 15)."""
+    return status // 100 - 1 if 100 <= status <= 599 else 4
+
+
 def service_row(index: int) -> int:
     """First word of a service's row in a block."""
     return SERVICES_AT + index * SERVICE_WORDS

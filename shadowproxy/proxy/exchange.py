@@ -247,7 +247,7 @@ class Exchange:
         own = (_KEEP_ALIVE if self.head.version10 else b"") if keep else _CLOSE
         out = forward_response(head, own, framing, self._site.date)
         if self._capture is not None:
-            self._capture.begin(head.status, head.fields)
+            self._capture.head = head
             if data:
                 self._capture.take(data)
         if data:
@@ -390,7 +390,7 @@ class Exchange:
         seconds = perf_counter() - self._started
         if route is not None and fault is not errors.CLIENT_GONE:
             counters = site.counters
-            counters[route.requests + (_ERROR if fault is not None else self._status // 100 - 1)] += 1
+            counters[route.requests + (_ERROR if fault is not None else at.code_index(self._status))] += 1
             counters[route.durations + bisect_left(at.DURATION_EDGES, seconds)] += 1
             counters[route.durations + at.DURATION_WORDS - 1] += int(seconds * 1e6)
         if site.access_log.enabled and site.access_log.wants(fault is not None):

@@ -48,6 +48,11 @@ class Arm:
             return "breaker"
         return None
 
+    @property
+    def room(self) -> int:
+        """How many more bytes may be held."""
+        return self.max_bytes - self.held
+
     def sweep(self, now: float) -> None:
         """Called at every tick: end the copies whose time is over."""
         late = [copy for copy in self.live if copy.deadline <= now]

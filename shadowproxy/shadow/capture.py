@@ -2,51 +2,53 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from shadowproxy.http1 import ResponseHead
 from shadowproxy.model.nature import IGNORED_FIELDS
-from shadowproxy.model.pair import CapturedResponse, Fields
+from shadowproxy.model.pair import CapturedResponse
 
 if TYPE_CHECKING:
     from shadowproxy.shadow.copy import Copy
+
+_IGNORED: Final = IGNORED_FIELDS | {b":length"}
+"""`ResponseHead.names` calls Content-Length by a name that no field can have."""
 
 
 class Capture:
     """Head and the first `limit` bytes of a response's body. `seconds` runs from sending to the last byte."""
 
-    __slots__ = ("fields", "limit", "pieces", "seconds", "size", "status", "truncated")
+    __slots__ = ("head", "limit", "pieces", "seconds", "size", "truncated")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.status = 0
-        self.fields: Fields = []
+        self.head: ResponseHead | None = None
         self.pieces: list[bytes] = []
         self.size = 0
         self.truncated = False
         self.seconds = 0.0
 
-    def begin(self, status: int, fields: Fields) -> None:
-        self.status = status
-        self.fields = fields
-
     def add(self, data: bytes, room: int) -> int:
         """Keep `data`, or as much of it as fits the limit and `room`; returns how many bytes were kept."""
-        kept = min(self.limit - self.size, room)
-        if self.truncated or kept <= 0:
-            self.truncated = self.truncated or bool(data)
-            return 0
-        if len(data) > kept:
-            data = data[:kept]
+        size = len(data)
+        left = self.limit - self.size
+        if size > left or size > room or self.truncated:
+            data = b"" if self.truncated else data[: max(0, min(left, room))]
+            size = len(data)
             self.truncated = True
         self.pieces.append(data)
-        self.size += len(data)
-        return len(data)
+        self.size += size
+        return size
 
     def body(self) -> bytes:
         return self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces)
 
-    def frozen(self) -> CapturedResponse:
-        return CapturedResponse(self.status, self.fields, self.body(), self.seconds, self.truncated)
+    def frozen(self) -> CapturedResponse | None:
+        """As it goes to the comparer; None when there was no answer."""
+        head = self.head
+        if head is None:
+            return None
+        return CapturedResponse(head.status, head.fields, self.body(), self.seconds, self.truncated)
 
 
 class PrimaryCapture(Capture):
@@ -65,7 +67,8 @@ class PrimaryCapture(Capture):
     def take(self, data: bytes) -> None:
         """A piece of the primary's body, charged to each copy's arm while it may hold bytes."""
         copies = self.copies
-        kept = self.add(data, min(copy.room for copy in copies) if copies else 0)
+        room = copies[0].arm.room if len(copies) == 1 else min((copy.arm.room for copy in copies), default=0)
+        kept = self.add(data, room)
         for copy in copies:
             copy.charge(kept)
 
@@ -84,26 +87,32 @@ def looks_equal(primary: Capture, shadow: Capture) -> bool:
 
     Order and case of field names do not matter; the order of values within a name does.
     """
-    if primary.status != shadow.status or primary.truncated or shadow.truncated:
+    mine, theirs = primary.head, shadow.head
+    if mine is None or theirs is None or mine.status != theirs.status or primary.truncated or shadow.truncated:
         return False
     if primary.pieces != shadow.pieces and primary.body() != shadow.body():
         return False
-    if primary.fields == shadow.fields:
+    if mine.block == theirs.block:
         return True
-    if not primary.size and _length(primary) != _length(shadow):
+    if not primary.size and _length(mine) != _length(theirs):
         return False
-    return _compared(primary.fields) == _compared(shadow.fields)
+    return _lines(mine) == _lines(theirs) or _values(mine) == _values(theirs)
 
 
-def _compared(fields: Fields) -> dict[bytes, list[bytes]]:
+def _lines(head: ResponseHead) -> list[bytes]:
+    """The compared lines as they came: mostly enough, and cheap."""
+    return [line for name, line in zip(head.names, head.kept, strict=True) if name not in _IGNORED]
+
+
+def _values(head: ResponseHead) -> dict[bytes, list[bytes]]:
     found: dict[bytes, list[bytes]] = {}
-    for name, value in fields:
+    for name, value in head.fields:
         lower = name.lower()
         if lower not in IGNORED_FIELDS:
             found.setdefault(lower, []).append(value)
     return found
 
 
-def _length(capture: Capture) -> bytes:
+def _length(head: ResponseHead) -> bytes:
     """Content-Length of a response without a body: for HEAD and 304 it says something about the resource."""
-    return next((value for name, value in capture.fields if name.lower() == b"content-length"), b"")
+    return next((value for name, value in head.fields if name.lower() == b"content-length"), b"")

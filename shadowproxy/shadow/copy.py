@@ -12,10 +12,9 @@ from __future__ import annotations
 from time import perf_counter
 from typing import TYPE_CHECKING, Final
 
-from shadowproxy.http1 import ResponseHead
+from shadowproxy.http1 import RequestHead, ResponseHead
 from shadowproxy.model import errors
 from shadowproxy.model.errors import Fault
-from shadowproxy.model.pair import CapturedRequest
 from shadowproxy.shadow.capture import Capture, PrimaryCapture, looks_equal
 from shadowproxy.upstream.connection import Connection, Trailers
 
@@ -37,7 +36,7 @@ _TIRING: Final = frozenset({errors.REFUSED, errors.CONNECT_TIMEOUT, errors.FIRST
 
 
 class Copy:
-    """`request_id` and `at` identify the exchange for people; `request` is the client's, without its body."""
+    """`request_id` and `at` (Unix time) identify the exchange for people; `request` is the client's head."""
 
     __slots__ = (
         "_body",
@@ -60,7 +59,7 @@ class Copy:
     )
 
     def __init__(
-        self, mirror: Mirror, request: CapturedRequest, request_id: bytes, at: float, primary: PrimaryCapture
+        self, mirror: Mirror, request: RequestHead, request_id: bytes, at: float, primary: PrimaryCapture
     ) -> None:
         arm = mirror.arm
         self.mirror = mirror
@@ -138,23 +137,21 @@ class Copy:
         """Interim answers are not compared."""
 
     def on_response(self, head: ResponseHead, data: bytes, complete: bool) -> None:
-        response = self.response
         if head.status == 101:  # nobody asked for an upgrade
             self._leave()
             self._answered(errors.MALFORMED)
             return
-        response.status = head.status
-        response.fields = head.fields
+        self.response.head = head
         if data:
-            self._keep(data)
+            self.charge(self.response.add(data, self.arm.room))
         if complete:
             self.on_complete([])
-        elif response.truncated:
+        elif self.response.truncated:
             self._cut()
 
     def on_data(self, data: bytes) -> None:
         if self._state == SENT:
-            self._keep(data)
+            self.charge(self.response.add(data, self.arm.room))
             if self.response.truncated:
                 self._cut()
 
@@ -182,9 +179,6 @@ class Copy:
 
     def on_upstream_ready(self) -> None:
         """As above."""
-
-    def _keep(self, data: bytes) -> None:
-        self.charge(self.response.add(data, self.room))
 
     def _cut(self) -> None:
         """More than anyone will compare: what came is enough to judge, and the rest is not read (fault 4)."""
@@ -270,14 +264,8 @@ class Copy:
         self._charged = 0
         self._body = []
 
-    # -- bytes
-
-    @property
-    def room(self) -> int:
-        """How many more bytes may be held for this copy's arm."""
-        return self.arm.max_bytes - self.arm.held
-
     def charge(self, size: int) -> None:
+        """Count bytes that are held for this copy against its arm."""
         if self._state != SETTLED:
             self._charged += size
             self.arm.held += size

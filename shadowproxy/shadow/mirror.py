@@ -79,7 +79,7 @@ class Mirror:
         if reason is not None:
             self.count_dropped(reason)
             return None
-        copy = Copy(self, CapturedRequest(head.method, head.target, head.fields), request_id, when, primary)
+        copy = Copy(self, head, request_id, when, primary)
         primary.copies.append(copy)
         return copy
 
@@ -119,8 +119,8 @@ class Mirror:
 
     def count_exchange(self, response: Capture, failure: str | None) -> None:
         """The arm's own requests and durations."""
-        counters = self._counters
-        code = _ERROR if failure is not None or not 200 <= response.status <= 599 else response.status // 100 - 1
+        counters, head = self._counters, response.head
+        code = _ERROR if failure is not None or head is None else at.code_index(head.status)
         counters[self._requests + code] += 1
         bins = self._durations
         counters[bins + bisect_left(at.DURATION_EDGES, response.seconds)] += 1
@@ -135,17 +135,19 @@ class Mirror:
 
     def offer_pair(self, copy: Copy) -> str | None:
         """Give the pair to the comparer; the reason when that cannot be."""
-        return self.link.offer(self, self._pair(copy, None, answer=True))
+        pair = self._pair(copy, None, answer=True)
+        return self.link.offer(self, pair) if pair is not None else "primary_incomplete"
 
     def offer_example(self, copy: Copy, failure: str) -> None:
         """A failed exchange is counted already; the comparer gets it for the examples, when it has time."""
-        if self.link.has_time:
-            self.link.offer(self, self._pair(copy, failure, answer=False))
-        else:
+        pair = self._pair(copy, failure, answer=False) if self.link.has_time else None
+        if pair is None or self.link.offer(self, pair) is not None:
             self._counters[at.EXAMPLES_SKIPPED] += 1
 
-    def _pair(self, copy: Copy, failure: str | None, answer: bool) -> Pair:
-        request, body = copy.request, copy.body
+    def _pair(self, copy: Copy, failure: str | None, answer: bool) -> Pair | None:
+        request, primary = copy.request, copy.primary.frozen()
+        if primary is None:
+            return None
         return Pair(
             self.link.next_id(),
             self.service,
@@ -153,9 +155,9 @@ class Mirror:
             self.arm.name,
             copy.request_id.decode("latin-1"),
             copy.at,
-            CapturedRequest(request.method, request.target, request.fields, body) if body else request,
-            copy.primary.frozen(),
-            copy.response.frozen() if copy.response.status else None,
+            CapturedRequest(request.method, request.target, request.fields, copy.body),
+            primary,
+            copy.response.frozen(),
             failure,
             answer,
         )

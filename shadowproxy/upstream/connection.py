@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from shadowproxy.http1 import CHUNKED, UNTIL_CLOSE, BodyReader, HeadReader, ResponseHead, body_reader, parse_response
 from shadowproxy.model import errors
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from shadowproxy.upstream.pool import Server
 
 Trailers = list[tuple[bytes, bytes]]
-_WRITE_HIGH = 256 * 1024
+_WRITE_HIGH: Final = 256 * 1024
+_HEADS_KEPT: Final = 512
+_heads: dict[bytes, ResponseHead] = {}
 
 
 class Receiver(Protocol):
@@ -227,7 +229,7 @@ class Connection(asyncio.Protocol):
             raw, data = self._reader.feed(data)
             if raw is None:
                 return
-            head = parse_response(raw, self._method, self._limits)
+            head = _parse(raw, self._method, self._limits)
             if head.status < 200 and head.status != 101:
                 receiver.on_interim(head)
                 if self._receiver is not receiver:
@@ -336,6 +338,20 @@ class Connection(asyncio.Protocol):
             self._fail(errors.FIRST_BYTE_TIMEOUT, "no answer in time")
         else:
             self._fail(errors.IDLE_TIMEOUT, "the upstream stopped in the middle")
+
+
+def _parse(raw: bytes, method: bytes, limits: LimitsPolicy) -> ResponseHead:
+    """As `parse_response`, remembering heads: within a second many answers of a route, and mostly both of a pair,
+    have the same one. A head is never changed after it was parsed.
+    """
+    if method == b"HEAD":
+        return parse_response(raw, method, limits)
+    head = _heads.get(raw)
+    if head is None or head.status == 101:
+        if len(_heads) >= _HEADS_KEPT:
+            _heads.clear()
+        head = _heads[raw] = parse_response(raw, method, limits)
+    return head
 
 
 def _clean(exc: Exception | None) -> bool:

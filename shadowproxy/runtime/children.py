@@ -88,6 +88,12 @@ class Child:
     born: float
     standing: Standing = Standing.STARTING
     kill_at: float = math.inf
+    kill_why: str = ""
+
+    def has_to(self, what: str, by: float) -> None:
+        """Kill the child unless it does `what` by this time; an earlier limit stands."""
+        if by < self.kill_at:
+            self.kill_at, self.kill_why = by, f"did not {what} in time"
 
     @property
     def name(self) -> str:

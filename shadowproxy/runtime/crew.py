@@ -94,7 +94,7 @@ class Crew:
         """The process for `order` runs."""
         child = Child(pid, order.role, order.index, order.block, born=now)
         if order.role == WORKER:
-            child.kill_at = now + START_WITHIN
+            child.has_to("become ready", now + START_WITHIN)
         self.children[pid] = child
         return [Tell(pid, Drain())] if self.phase is Phase.DELAYING and order.role == WORKER else []
 
@@ -138,12 +138,11 @@ class Crew:
             actions += self._vacated(child.role, child.index, now - child.born, now)
         return actions + self.tick(now)
 
-    def lost_touch(self, pid: int, why: str, now: float) -> list[Action]:
+    def lost_touch(self, pid: int, now: float) -> None:
         """Nothing can be told to this child any more. It is ending, or it has to: nobody may be beyond commands."""
         child = self.children.get(pid)
-        if child is not None and child.standing is not Standing.LEAVING:
-            child.kill_at = min(child.kill_at, now + GRACE)
-        return []
+        if child is not None:
+            child.has_to("end after its commands did", now + GRACE)
 
     def roll(self, now: float) -> list[Action]:
         """Replace every worker, slot after slot. A request while one is under way adds one more round, not many."""
@@ -187,8 +186,7 @@ class Crew:
         for child in self.children.values():
             if child.kill_at <= now:
                 child.kill_at = math.inf
-                why = "did not become ready" if child.standing is Standing.STARTING else "did not end in time"
-                actions.append(Kill(child.pid, why))
+                actions.append(Kill(child.pid, child.kill_why))
         return actions
 
     def next_due(self) -> float:
@@ -213,8 +211,10 @@ class Crew:
         return [Tell(other.pid, message) for other in others]
 
     def _stop(self, child: Child, now: float, *, handover: bool) -> list[Action]:
+        if child.standing is Standing.STARTING:
+            child.kill_at = math.inf  # it need not become ready any more
         child.standing = Standing.LEAVING
-        child.kill_at = min(child.kill_at, now + self._timeout + GRACE)
+        child.has_to("end", now + self._timeout + GRACE)
         if child.role != WORKER:
             return [Tell(child.pid, Quit())]
         drain: list[Action] = [Tell(child.pid, Drain())] if handover else []
@@ -258,5 +258,5 @@ class Crew:
         for child in list(self._of(role, None, Standing.STARTING, Standing.SERVING)) if role else []:
             actions += self._stop(child, now, handover=False)
             if phase is not Phase.CLOSING:
-                child.kill_at = now + min(max(self._deadline - now, GRACE), QUIT_WITHIN)
+                child.has_to("end", now + min(max(self._deadline - now, GRACE), QUIT_WITHIN))
         return actions

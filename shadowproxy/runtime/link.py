@@ -51,9 +51,10 @@ class Link:
         except FrameError as error:
             raise LinkError(str(error)) from error
 
-    def send(self, payload: bytes) -> None:
-        """Send `payload` as one frame, now or when the socket takes it. Raises LinkError."""
-        self._waiting += frame(payload)
+    def send(self, *payloads: bytes) -> None:
+        """Send each payload as one frame, now or when the socket takes it. Raises LinkError."""
+        for payload in payloads:
+            self._waiting += frame(payload)
         self.flush()
         if len(self._waiting) > self._limit:
             raise LinkError(f"the peer left {len(self._waiting)} bytes waiting")

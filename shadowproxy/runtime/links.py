@@ -17,7 +17,7 @@ UNREAD: Final = 64 * 1024 * 1024
 _DECODER: Final = msgspec.msgpack.Decoder(ToSupervisor)
 
 Hear = Callable[[int, ToSupervisor], None]
-Lose = Callable[[int, str], None]
+Lose = Callable[[int], None]
 
 
 class Links:
@@ -54,8 +54,8 @@ class Links:
             try:
                 link.send(payload)
                 self._watch(pid, link)
-            except LinkError as error:
-                self._lost(pid, str(error))
+            except LinkError:
+                self._lost(pid)
 
     def _serve(self, pid: int, events: int) -> None:
         link = self._links.get(pid)
@@ -68,8 +68,8 @@ class Links:
             if events & selectors.EVENT_READ:
                 for payload in link.receive():
                     self._hear(pid, _DECODER.decode(payload))
-        except (LinkError, msgspec.MsgspecError) as error:
-            self._lost(pid, str(error))
+        except (LinkError, msgspec.MsgspecError):
+            self._lost(pid)
 
     def _watch(self, pid: int, link: Link) -> None:
         wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if link.wants_to_write else 0)
@@ -77,6 +77,6 @@ class Links:
         if key.events != wanted:
             self._selector.modify(link.connection, wanted, key.data)
 
-    def _lost(self, pid: int, why: str) -> None:
+    def _lost(self, pid: int) -> None:
         self.drop(pid)
-        self._lose(pid, why)
+        self._lose(pid)

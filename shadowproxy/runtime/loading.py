@@ -115,7 +115,7 @@ def start_loading(
                 log.warning("the policy is not kept on disk", error=str(error))
 
     try:
-        pid = fork("loader", log, body)
+        pid = fork("cfg", log, body)
     except OSError:
         os.close(receiving)
         raise

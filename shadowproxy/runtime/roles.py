@@ -70,7 +70,6 @@ def _comparer(order: Fork, setting: Setting, commands: socket.socket) -> None:
         order.index,
         setting.launch,
         setting.apply,
-        setting.counters,
         commands,
         sockets.comparers[order.index],
         sockets.feed_path,

@@ -23,7 +23,7 @@ BACKLOG: Final = 4096
 _PUBLIC: Final = 0o666
 """Clients run as other users (nginx and uvicorn do the same); the directory says who may come near."""
 _PRIVATE: Final = 0o600
-_LONGEST_DIR: Final = 80
+_LONGEST_DIR: Final = 96
 """Of the 107 bytes of a Unix socket's path (unix(7)), so that a file name still fits."""
 
 

@@ -43,7 +43,8 @@ STALE: Final = 5.0
 """Seconds without a heartbeat after which a worker counts as not ready."""
 LONGEST_SLEEP: Final = 60.0
 """Seconds; the loop wakes for what is due, and otherwise hardly ever."""
-_SHORT: Final = {WORKER: "w", COMPARER: "cmp", CONTROL: "control"}
+_SHORT: Final = {WORKER: "w{}", COMPARER: "c{}", CONTROL: "ctl"}
+"""Process names, within the 15 bytes of /proc/PID/comm: `shadowproxy:w0`."""
 
 
 class Supervisor:
@@ -166,7 +167,7 @@ class Supervisor:
     def _fork(self, order: Fork) -> list[Action]:
         if order.restart:
             self._counters.supervisor[at.RESTARTS[order.role]] += 1
-        title = f"{_SHORT[order.role]}{'' if order.role == CONTROL else order.index}"
+        title = _SHORT[order.role].format(order.index)
         setting = Setting(self._launch, self._apply(), self._names, self._counters, self._sockets, self._key)
         try:
             ours, theirs = pair()
@@ -208,8 +209,8 @@ class Supervisor:
             self._links.drop(pid)
             self._perform(self._crew.died(pid, ending(status), self._clock()))
 
-    def _lost(self, pid: int, why: str) -> None:
-        self._perform(self._crew.lost_touch(pid, why, self._clock()))
+    def _lost(self, pid: int) -> None:
+        self._crew.lost_touch(pid, self._clock())
 
     def _hear(self, pid: int, message: ToSupervisor) -> None:
         match message:

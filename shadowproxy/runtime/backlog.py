@@ -1,0 +1,93 @@
+"""What a comparer holds for control: merged counts and the newest examples, bounded, until they are handed over. Pure.
+
+Control may be away for long, and a hostile candidate may invent fields all the time; neither makes this grow.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from typing import Final, NamedTuple
+
+import msgspec
+
+from shadowproxy.model.pair import Aggregate, Example, Examples, FieldCount
+from shadowproxy.model.terms import OTHER
+
+MAX_KEYS: Final = 10_000
+"""Distinct (service, route, field, kind); what is beyond is counted under the field `other`."""
+MAX_BYTES: Final = 8 * 1024 * 1024
+"""Of encoded examples."""
+CONTROL_AWAY: Final = "control_away"
+"""Why an example was given up: control did not take it in time."""
+
+
+class Delivery(NamedTuple):
+    """What goes to control in one go; `payloads` are the encoded messages, none if there is nothing to say."""
+
+    aggregate: Aggregate
+    examples: int
+    payloads: list[bytes]
+
+
+class Backlog:
+    """Collects harvests; `take` gives what control should get and starts anew, `put_back` undoes a failed delivery."""
+
+    def __init__(self) -> None:
+        self._fields: Counter[tuple[str, str, str, str]] = Counter()
+        self._incomparable: Counter[tuple[str, str, str]] = Counter()
+        self._suppressed: Counter[str] = Counter()
+        self._examples: deque[bytes] = deque()
+        self._bytes = 0
+
+    def add(self, aggregate: Aggregate, examples: list[Example]) -> None:
+        """Take in one harvest of the engine."""
+        self._merge(aggregate)
+        for example in examples:
+            encoded = msgspec.msgpack.encode(example)
+            self._examples.append(encoded)
+            self._bytes += len(encoded)
+        while self._bytes > MAX_BYTES:
+            self._bytes -= len(self._examples.popleft())
+            self._suppressed[CONTROL_AWAY] += 1
+
+    def put_back(self, delivery: Delivery) -> None:
+        """A delivery did not reach control: its counts come back, its examples are given up."""
+        self._merge(delivery.aggregate)
+        if delivery.examples:
+            self._suppressed[CONTROL_AWAY] += delivery.examples
+
+    def _merge(self, aggregate: Aggregate) -> None:
+        for count in aggregate.fields:
+            key = (count.service, count.route, count.field, count.kind)
+            if key not in self._fields and len(self._fields) >= MAX_KEYS:
+                key = (count.service, count.route, OTHER, count.kind)
+            self._fields[key] += count.pairs
+        for service, route, reason, pairs in aggregate.incomparable:
+            self._incomparable[service, route, reason] += pairs
+        self._suppressed.update(aggregate.suppressed)
+
+    def take(self) -> Delivery:
+        """Everything held, to be handed over."""
+        aggregate = Aggregate(
+            [FieldCount(*key, pairs) for key, pairs in self._fields.items()],
+            [(*key, pairs) for key, pairs in self._incomparable.items()],
+            dict(self._suppressed),
+        )
+        payloads: list[bytes] = []
+        if aggregate.fields or aggregate.incomparable or aggregate.suppressed:
+            payloads.append(msgspec.msgpack.encode(aggregate))
+        if self._examples:
+            payloads.append(_encode_examples(self._examples))
+        delivery = Delivery(aggregate, len(self._examples), payloads)
+        self._fields.clear()
+        self._incomparable.clear()
+        self._suppressed.clear()
+        self._examples.clear()
+        self._bytes = 0
+        return delivery
+
+
+def _encode_examples(encoded: deque[bytes]) -> bytes:
+    """An `Examples` message from examples that are encoded already."""
+    raw = [msgspec.Raw(example) for example in encoded]
+    return msgspec.msgpack.encode({"type": Examples.__struct_config__.tag, "items": raw})

@@ -174,6 +174,8 @@ class RawUpstream:
     script: Script
     port: int = 0
     connections: list[bytearray] = field(default_factory=list)
+    open: list[bytearray] = field(default_factory=list)
+    """Those of `connections` that have not ended."""
     sent_whole: int = 0
     """Connections whose script came to its end."""
 
@@ -193,9 +195,7 @@ class RawUpstream:
 
         async def main() -> None:
             loop = asyncio.get_running_loop()
-            server = await loop.create_server(
-                lambda: _Logged(self._accept(), self._serve), HOST, self.port, backlog=1024
-            )
+            server = await loop.create_server(lambda: _Logged(self), HOST, self.port, backlog=1024)
             self.port = server.sockets[0].getsockname()[1]
             stop = asyncio.Event()
             loops.append((loop, stop))
@@ -213,11 +213,7 @@ class RawUpstream:
             loop.call_soon_threadsafe(stop.set)
             thread.join(10)
 
-    def _accept(self) -> bytearray:
-        self.connections.append(bytearray())
-        return self.connections[-1]
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # A client that goes away ends a script; that is what many tests are about.
         with contextlib.suppress(OSError, EOFError, asyncio.LimitOverrunError, ValueError):
             await self.script(Peer(reader, writer))
@@ -228,10 +224,21 @@ class RawUpstream:
 class _Logged(asyncio.StreamReaderProtocol):
     """A stream whose bytes are kept as they arrive, whether or not a script reads them."""
 
-    def __init__(self, log: bytearray, serve: Callable[..., Awaitable[None]]) -> None:
-        super().__init__(asyncio.StreamReader(limit=1 << 20), serve)
-        self._log = log
+    def __init__(self, upstream: RawUpstream) -> None:
+        super().__init__(asyncio.StreamReader(limit=1 << 20), upstream.serve)
+        self._upstream = upstream
+        self._log = bytearray()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._upstream.connections.append(self._log)
+        self._upstream.open.append(self._log)
+        super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
         self._log += data
         super().data_received(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        # By identity: two connections may have received the same.
+        self._upstream.open = [log for log in self._upstream.open if log is not self._log]
+        super().connection_lost(exc)

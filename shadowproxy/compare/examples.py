@@ -90,7 +90,7 @@ class ExampleMaker:
         left, right = self._pruned(a, b, deadline)
         differences = self._differences(comparison.found, left, right, deadline)
         standing = [each for each in differences if not each.by_rule and each.field != FAILURE]
-        explanation = explain(standing, self._rules.fields.root, left, right, pair.arm)
+        explanation = explain(standing, comparison.found, self._rules.fields.root, left, right, pair.arm)
         if pair.failure is not None:
             said = wording.describe_failure(pair.failure, pair.arm, pair.primary.status, pair.primary.seconds)
             explanation.insert(0, said)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from shadowproxy.compare import wording
 from shadowproxy.compare.fields import Field
-from shadowproxy.compare.findings import Key
+from shadowproxy.compare.findings import Findings, Key
 from shadowproxy.compare.paths import write_member
 from shadowproxy.model.pair import Difference
 
@@ -20,13 +20,25 @@ _MISSING: Final = ("dictionary_item_removed", "iterable_item_removed")
 _EXTRA: Final = ("dictionary_item_added", "iterable_item_added")
 
 
-def explain(differences: list[Difference], root: Field, a: Any, b: Any, arm: str) -> list[str]:
-    """At most `MAX_SENTENCES` sentences, and one that counts the rest. `differences` are those that stand."""
+def explain(differences: list[Difference], found: Findings, root: Field, a: Any, b: Any, arm: str) -> list[str]:
+    """At most `MAX_SENTENCES` sentences, and one that counts the rest.
+
+    `differences` are those that stand, redacted, `found` the findings they come from, `a` and `b` pruned values.
+    """
     keys = {(difference.field, difference.kind) for difference in differences}
-    inside = [(field, sentence) for field, sentence in _deep(keys, root, a, b)]
-    covered = {field for field, _ in inside}
-    sentences = [wording.describe(each, arm) for each in differences if each.field not in covered]
-    sentences += [sentence for _, sentence in inside]
+    inside: dict[str, list[str]] = {}
+    for field, sentence in _deep(keys, root, a, b):
+        inside.setdefault(field, []).append(sentence)
+    sentences = []
+    for each in differences:
+        if each.kind == "body_size":
+            sentences.append(wording.describe_size(each.field, *found.counted[each.field, each.kind]))
+            sentences += inside.pop(f"{each.field}[]", ())
+        elif each.field in inside:
+            sentences += inside[each.field]
+            inside[each.field] = []
+        else:
+            sentences.append(wording.describe(each, arm))
     more = len(sentences) - MAX_SENTENCES
     if more > 0:
         sentences[MAX_SENTENCES:] = [f"And {more} more."]

@@ -70,7 +70,7 @@ def compare_forms(a: bytes, b: bytes, ignored: frozenset[str], found: Findings) 
     left, right = _form(a), _form(b)
     if left is None or right is None:
         return False
-    for name in left.keys() | right.keys():
+    for name in dict.fromkeys((*left, *right)):
         x, y = left.get(name, ABSENT), right.get(name, ABSENT)
         if x != y:
             kind = "body_extra" if x is ABSENT else "body_missing" if y is ABSENT else "body_value"

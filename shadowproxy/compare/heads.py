@@ -31,7 +31,7 @@ def compare_heads(
     b = grouped(shadow.fields, length=length)
     if a == b:
         return
-    for name in a.keys() | b.keys():
+    for name in dict.fromkeys((*a, *b)):
         x, y = a.get(name, ABSENT), b.get(name, ABSENT)
         if x != y:
             field = f"header:{name.decode('latin-1')}"

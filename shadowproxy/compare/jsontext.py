@@ -60,8 +60,14 @@ def read_all(text: bytes) -> object:
 
 
 def repeats(text: bytes, value: object) -> bool:
-    """Whether some object in `text`, whose value is `value`, has a member twice: fewer came out than were written."""
-    return _outside_strings(text).count(b":") != _outside_strings(_encode(value)).count(b":")
+    """Whether some object in `text`, whose value is `value`, has a member twice: fewer came out than were written.
+
+    Members are counted by their colons. Strings without escapes hold the same colons in both texts.
+    """
+    again = _encode(value)
+    if b"\\" in text:
+        text, again = _outside_strings(text), _outside_strings(again)
+    return text.count(b":") != again.count(b":")
 
 
 def check_depth(text: bytes, max_depth: int) -> None:

@@ -10,6 +10,8 @@ from shadowproxy.compare.walker import same
 MAX_NODES: Final = 400
 """Values that a pruned pair holds at most. DeepDiff takes about 0.1 ms for each."""
 MAX_ELEMENTS: Final = 100
+_SHORT: Final = 20
+"""Arrays of so few plain values stay whole."""
 MAX_STRING: Final = 2000
 CUT: Final = "…"
 
@@ -51,6 +53,8 @@ class Pruner:
         return left, right
 
     def _arrays(self, a: list[Any], b: list[Any]) -> tuple[list[Any], list[Any]]:
+        if len(a) <= _SHORT and not any(isinstance(value, (dict, list)) for value in (*a, *b)):
+            return self._copy(a), self._copy(b)
         left: list[Any] = []
         right: list[Any] = []
         for x, y in zip(a[:MAX_ELEMENTS], b[:MAX_ELEMENTS], strict=True):

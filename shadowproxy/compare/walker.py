@@ -66,8 +66,9 @@ class Walker:
             if x is y or (x == y and same(x, y)):
                 continue
             self.walk(field.member(key), x, y, found)
-        for key in b.keys() - a.keys():
-            self.walk(field.member(key), ABSENT, b[key], found)
+        for key, y in b.items():
+            if key not in a:
+                self.walk(field.member(key), ABSENT, y, found)
 
     def _arrays(self, field: Field, a: list[Any], b: list[Any], found: Findings) -> None:
         tick = self._deadline.tick

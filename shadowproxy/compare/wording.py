@@ -27,7 +27,6 @@ _KINDS: Final = {
     "body_missing": "{field} is missing; the primary has {primary}.",
     "body_extra": "{field} is new: {shadow}.",
     "body_type": "{field} is of another type: {primary} became {shadow}.",
-    "body_size": "{field} has another size: {primary} became {shadow}.",
     "body_bytes": "{field} has other bytes: {primary} became {shadow}.",
     "body_value": "{field} changed from {primary} to {shadow}.",
 }
@@ -67,19 +66,20 @@ def status_text(status: int) -> str:
 
 
 def describe(difference: Difference, arm: str) -> str:
-    """One sentence for one difference of any kind but a failed exchange."""
-    field, primary, shadow = difference.field, _short(difference.primary), _short(difference.shadow)
-    if field == "status":
+    """One sentence for one difference of any kind but `body_size` and a failed exchange."""
+    if difference.kind == "status":
         was, now = status_text(int(difference.primary or 0)), status_text(int(difference.shadow or 0))
         return f"The {arm} answered {now}, the primary {was}."
     if difference.kind == "header":
-        name = f"Header {field.partition(':')[2]}"
-        if difference.shadow is None:
-            return f"{name} is missing; the primary sends {primary}."
-        return (
-            f"{name} is new: {shadow}." if difference.primary is None else f"{name} changed from {primary} to {shadow}."
-        )
-    return _KINDS[difference.kind].format(field=field, primary=primary, shadow=shadow)
+        return _describe_header(difference)
+    primary, shadow = _short(difference.primary), _short(difference.shadow)
+    return _KINDS[difference.kind].format(field=difference.field, primary=primary, shadow=shadow)
+
+
+def describe_size(field: str, primary: object, shadow: object) -> str:
+    """One sentence for two arrays or bodies of unequal length."""
+    unit = "elements" if isinstance(primary, list) else "bytes"
+    return f"{field} has {_size(shadow)} {unit}, the primary's {_size(primary)}."
 
 
 def describe_failure(kind: str, arm: str, status: int, seconds: float) -> str:
@@ -105,6 +105,29 @@ def changed(where: str, a: Any, b: Any) -> str:
 def quoted(value: object) -> str:
     """A value as JSON, short enough for a sentence."""
     return _short(render(value))
+
+
+def _describe_header(difference: Difference) -> str:
+    name = f"Header {difference.field.partition(':')[2]}"
+    primary, shadow = _bare(difference.primary), _bare(difference.shadow)
+    if difference.shadow is None:
+        return f"{name} is missing; the primary sends {primary}"
+    return f"{name} is new: {shadow}" if difference.primary is None else f"{name} changed from {primary} to {shadow}"
+
+
+def _bare(rendered: str | None) -> str:
+    """A header value as it was sent, if it is a single one."""
+    try:
+        value = msgspec.json.decode(rendered or "null")
+    except msgspec.DecodeError:
+        value = None
+    return shorten(value, _MAX_QUOTED) if isinstance(value, str) else _short(rendered)
+
+
+def _size(value: object) -> str:
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{len(value):,}" if isinstance(value, (bytes, list)) else "more"
 
 
 def _with_type(value: object) -> str:

@@ -42,3 +42,10 @@ def schema() -> dict[str, Any]:
     from shadowproxy.config.schema import schema as render
 
     return render()
+
+
+def describe(loaded: Loaded) -> list[str]:
+    """Lines that say what the configuration means, for people. Secrets are masked."""
+    from shadowproxy.config.describe import describe as render
+
+    return render(loaded)

@@ -1,6 +1,6 @@
 """Listening addresses, upstream URLs, peers and Host names, parsed from text. Pure: nothing is resolved here.
 
-Every parser raises Wrong, whose message says what would be right and does not repeat the value.
+Every parser raises BadValueError, whose message says what would be right and does not repeat the value.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from typing import Final
 from urllib.parse import unquote
 
-from shadowproxy.config.problems import Wrong
+from shadowproxy.config.problems import BadValueError
 from shadowproxy.model.policy import Bind, Endpoint
 
 MAX_UNIX_PATH: Final = 107
@@ -59,10 +59,12 @@ def parse_bind(text: str) -> Bind:
     if text.startswith("unix:"):
         return Bind(unix=_unix_path(text.removeprefix("unix:"), "unix:/run/app.sock"))
     if text.isdigit() or text.startswith((":", "*:")):
-        raise Wrong("write the address too: 127.0.0.1:8080 for this machine alone, 0.0.0.0:8080 for every interface")
+        raise BadValueError(
+            "write the address too: 127.0.0.1:8080 for this machine alone, 0.0.0.0:8080 for every interface"
+        )
     host, port = _host_port(text, _BIND_RIGHT)
     if port is None:
-        raise Wrong(_BIND_RIGHT)
+        raise BadValueError(_BIND_RIGHT)
     return Bind(host, port)
 
 
@@ -75,19 +77,21 @@ def parse_url(text: str) -> Endpoint:
             return Endpoint(url=f"unix:{path}", unix=_unix_path(path, "unix:/run/app.sock"))
     scheme, separator, rest = text.partition("://")
     if not separator:
-        raise Wrong(f"{_URL_RIGHT}: the scheme is missing" if "/" not in text else _URL_RIGHT)
+        raise BadValueError(f"{_URL_RIGHT}: the scheme is missing" if "/" not in text else _URL_RIGHT)
     scheme = scheme.lower()
     if scheme not in _SCHEMES:
-        raise Wrong(f"{_URL_RIGHT}: these schemes are all there are")
+        raise BadValueError(f"{_URL_RIGHT}: these schemes are all there are")
     if "@" in rest:
-        raise Wrong("take the user and the password out of the URL; use shadow.headers to set credentials of a copy")
+        raise BadValueError(
+            "take the user and the password out of the URL; use shadow.headers to set credentials of a copy"
+        )
     if "?" in rest or "#" in rest or "/" in rest.removesuffix("/"):
-        raise Wrong(f"{_URL_RIGHT} without a path or a query: the client's target is passed on as it came")
+        raise BadValueError(f"{_URL_RIGHT} without a path or a query: the client's target is passed on as it came")
     host, port = _host_port(rest.removesuffix("/"), _URL_RIGHT)
     if port == 0:
-        raise Wrong("write a port from 1 to 65535")
+        raise BadValueError("write a port from 1 to 65535")
     if host in {"0.0.0.0", "::"}:
-        raise Wrong("this is an address to listen on: write one to connect to, such as 127.0.0.1")
+        raise BadValueError("this is an address to listen on: write one to connect to, such as 127.0.0.1")
     port = port or _SCHEMES[scheme]
     return Endpoint(url=f"{scheme}://{Bind(host, port)}", scheme=scheme, host=host, port=port)
 
@@ -103,17 +107,29 @@ def parse_network(text: str) -> str:
     try:
         network = ipaddress.ip_network(text, strict=False)
     except ValueError:
-        raise Wrong("write an IP, a network such as 10.0.0.0/8, or the word unix") from None
-    raise Wrong(f"the address goes past its prefix length: write {network}")
+        raise BadValueError("write an IP, a network such as 10.0.0.0/8, or the word unix") from None
+    raise BadValueError(f"the address goes past its prefix length: write {network}")
 
 
 def parse_host(text: str) -> str:
     """A Host name as requests carry it, in lower case, without a port: a name, an IPv4 or a bracketed IPv6 literal."""
+    return _host(text, "write one host name without a port or a wildcard, such as checkout.example")
+
+
+def parse_hosts(text: str) -> str:
+    """One Host name, or `*.` and a domain for every name below it."""
+    right = "write a host name without a port, such as checkout.example, or *.example for every name below example"
+    if text.startswith("*."):
+        return "*." + _host(text[2:], right)
+    return _host(text, right)
+
+
+def _host(text: str, right: str) -> str:
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     if ":" in bare and bare is not text and is_ip(bare):
         return text.lower()
     if not text or not _NAME.fullmatch(text) or len(text) > 253:
-        raise Wrong("write one host name without a port or a wildcard, such as checkout.example")
+        raise BadValueError(right)
     return text.lower().removesuffix(".")
 
 
@@ -123,26 +139,26 @@ def _host_port(text: str, right: str) -> tuple[str, int | None]:
         try:
             bare = ipaddress.IPv6Address(text.rpartition(":")[0] or text)
         except ValueError:
-            raise Wrong(right) from None
-        raise Wrong(f"put an IPv6 address in brackets: [{bare}]:8080")
+            raise BadValueError(right) from None
+        raise BadValueError(f"put an IPv6 address in brackets: [{bare}]:8080")
     host = found["v6"] if found["v6"] is not None else found["host"].lower()
     if found["v6"] is not None:
         if not is_ip(host):
-            raise Wrong(f"{right}: the address in brackets is no IPv6 address")
+            raise BadValueError(f"{right}: the address in brackets is no IPv6 address")
         host = str(ipaddress.ip_address(host))
     elif not _NAME.fullmatch(host) or len(host) > 253:
-        raise Wrong(f"{right}: the host is neither a name (ASCII; punycode for others) nor an address")
+        raise BadValueError(f"{right}: the host is neither a name (ASCII; punycode for others) nor an address")
     elif re.fullmatch(r"[0-9.]+", host) and not is_ip(host):
-        raise Wrong(f"{right}: an IPv4 address has four numbers from 0 to 255")
+        raise BadValueError(f"{right}: an IPv4 address has four numbers from 0 to 255")
     port = int(found["port"]) if found["port"] is not None else None
     if port is not None and port > 65535:
-        raise Wrong("write a port up to 65535")
+        raise BadValueError("write a port up to 65535")
     return host, port
 
 
 def _unix_path(path: str, example: str) -> str:
     if not path or "\0" in path:
-        raise Wrong(f"write the path of a socket, such as {example}")
+        raise BadValueError(f"write the path of a socket, such as {example}")
     if len(path.encode(errors="surrogateescape")) > MAX_UNIX_PATH:
-        raise Wrong(f"write a path of at most {MAX_UNIX_PATH} bytes: the kernel takes no longer ones")
+        raise BadValueError(f"write a path of at most {MAX_UNIX_PATH} bytes: the kernel takes no longer ones")
     return path

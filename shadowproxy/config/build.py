@@ -1,8 +1,7 @@
-"""A valid document → what the processes run on. Defaults come from the policy itself: only written keys replace them."""
+"""A valid document → what the processes run on. Defaults are the policy's own: only written keys replace them."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path as FilePath
 from typing import TypeVar
 
@@ -38,13 +37,15 @@ class Builder:
         self._registry = registry
 
     def located(self, path: str) -> str:
-        """An absolute path from one that may be relative to the file."""
-        return os.path.normpath(self._base / path)
+        """An absolute path from one that may be relative to the file. Links stay: they are how mounted files change."""
+        return str(self._base / path)
 
     def launch(self, config_path: str, processors: int) -> p.Launch:
         document = self._document
         changes: dict[str, object] = {
-            "data_dir": os.path.abspath(p.Launch().data_dir) if document.data_dir is None else self.located(document.data_dir),
+            "data_dir": str(FilePath(p.Launch().data_dir).absolute())
+            if document.data_dir is None
+            else self.located(document.data_dir),
             "config_path": config_path,
             "admin": self._admin(),
             "store": fill(p.StorePolicy(), document.store),
@@ -120,14 +121,10 @@ class Builder:
             shadow=shadow,
         )
 
-    def _route(
-        self, service: str, route: doc.Route, shadow: p.ShadowPolicy, compare: p.ComparePolicy
-    ) -> p.RoutePolicy:
+    def _route(self, service: str, route: doc.Route, shadow: p.ShadowPolicy, compare: p.ComparePolicy) -> p.RoutePolicy:
         name = route.name or OTHER
         row = p.RoutePolicy(name, self._registry.route(service, name))
-        return fill(
-            row, route.match, shadow=shadowing(shadow, route.shadow), compare=comparing(compare, route.compare)
-        )
+        return fill(row, route.match, shadow=shadowing(shadow, route.shadow), compare=comparing(compare, route.compare))
 
     def _upstreams(self, section: doc.Upstreams | None) -> dict[str, p.UpstreamPolicy]:
         arms = {arm: getattr(section, arm) for arm in ARMS}

@@ -33,7 +33,7 @@ def identity_problem(pair: tuple[FilePath, FilePath] | None, ca: FilePath | None
     try:
         if pair is not None:
             context.load_cert_chain(pair[0], pair[1], password=_no_passphrase)
-    except _Encrypted:
+    except _PassphraseError:
         return IdentityProblem(False, "its key asks for a passphrase: write a key without one")
     except (OSError, ValueError) as error:
         why = "they do not belong together" if "mismatch" in str(error).lower() else "not PEM, or damaged"
@@ -46,9 +46,9 @@ def identity_problem(pair: tuple[FilePath, FilePath] | None, ca: FilePath | None
     return None
 
 
-class _Encrypted(Exception):  # noqa: N818 - a signal out of a callback
+class _PassphraseError(Exception):
     """The key needs a passphrase that nobody is there to type."""
 
 
 def _no_passphrase() -> str:
-    raise _Encrypted
+    raise _PassphraseError

@@ -40,11 +40,11 @@ def _get(value: Any, dotted: str) -> Any:
 
 
 def host_names(policy: Policy) -> set[str]:
-    """The names, not IP literals, that upstreams and their health checks use and that have to be resolved."""
-    hosts: set[str] = set()
-    for service in policy.services:
-        for upstream in service.upstreams.values():
-            hosts |= {endpoint.host for endpoint in upstream.endpoints if not endpoint.unix}
-            if upstream.health is not None and upstream.health.host is not None:
-                hosts.add(upstream.health.host)
-    return {host for host in hosts if not is_ip(host.strip("[]"))}
+    """The names, not IP literals, of upstreams: they have to be resolved. Health checks go to the same addresses."""
+    endpoints = (
+        endpoint
+        for service in policy.services
+        for upstream in service.upstreams.values()
+        for endpoint in upstream.endpoints
+    )
+    return {endpoint.host for endpoint in endpoints if not endpoint.unix and not is_ip(endpoint.host)}

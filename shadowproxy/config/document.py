@@ -16,13 +16,7 @@ from shadowproxy.config import values as v
 from shadowproxy.config.problems import Path
 from shadowproxy.model import policy
 
-LATER: Final = {
-    "version": "which build an arm runs",
-    "noise": "learned noise",
-    "rollout": "rollouts",
-    "freeze": "freezes",
-    "flags": "feature flags",
-}
+LATER: Final = frozenset({"version", "noise", "rollout", "freeze", "flags"})
 """Keys that the product will have and this version does not: refused, since an option that does nothing is a defect."""
 
 
@@ -57,7 +51,7 @@ class Drain(Section):
 
 
 class ClientCertificates(Section):
-    """A certificate with its key, and which clients it asks for one of theirs. Files are PEM and re-read on a reload."""
+    """A certificate with its key, and which clients are asked for one of theirs. PEM files, read again on a reload."""
 
     needs: ClassVar[tuple[str, ...]] = ("cert", "key")
     fills: ClassVar[Struct | None] = policy.CertificatePolicy("", "")
@@ -68,7 +62,9 @@ class ClientCertificates(Section):
 
 
 class Certificate(ClientCertificates):
-    names: tuple[v.Host, ...] | None = about("Server names (SNI) that this certificate is for; the first one serves the rest.")
+    names: tuple[v.Hosts, ...] | None = about(
+        "Server names (SNI) that this certificate is for; the first one serves the rest."
+    )
 
 
 class Limits(Section):
@@ -91,7 +87,9 @@ class ClientTimeouts(Section):
     fills: ClassVar[Struct | None] = policy.ClientTimeouts()
     head: v.Positive | None = about("From the first byte of a head, or from accepting, to its empty line.")
     idle: v.Positive | None = about("Between two requests on a kept connection.")
-    body_rate: v.Rate | None = about("An upload slower than this is ended once `body_grace` has passed; `0B/s` never ends one.")
+    body_rate: v.Rate | None = about(
+        "An upload slower than this is ended once `body_grace` has passed; `0B/s` never ends one."
+    )
     body_grace: v.Duration | None = about("How long an upload may be slower than `body_rate`.")
     write: v.Positive | None = about("How long a client may take nothing while bytes wait for it.")
     tls: v.Positive | None = about("The TLS handshake.")
@@ -157,7 +155,9 @@ class UpstreamTimeouts(Section):
     connect: v.Positive | None = about("Connecting.")
     tls: v.Positive | None = about("The TLS handshake.")
     first_byte: v.MaybePositive | None = about("From the end of the request to the first byte of the response.")
-    idle: v.MaybePositive | None = about("Between two reads of a response, or two writes of a request that is not taken.")
+    idle: v.MaybePositive | None = about(
+        "Between two reads of a response, or two writes of a request that is not taken."
+    )
     total: v.MaybePositive | None = about("The whole exchange.")
     keep_alive: v.Positive | None = about("How long an unused connection is kept; less than the upstream's own.")
 
@@ -174,10 +174,10 @@ class UpstreamTls(Section):
 
 
 class Health(Section):
-    """Active checks: `GET path` of every URL, 2xx and 3xx are good. Off unless this section is there (`{}` is enough)."""
+    """Active checks: `GET path` of every URL, 2xx and 3xx are good. Off unless this section is there (`{}` is one)."""
 
     fills: ClassVar[Struct | None] = policy.HealthPolicy()
-    path: v.Prefix | None = about("What is asked for.")
+    path: v.Target | None = about("What is asked for.")
     interval: v.Positive | None = about("How often.")
     timeout: v.Positive | None = about("How long an answer may take.")
     rise: v.Few | None = about("Good answers in a row that bring a URL back.")
@@ -212,7 +212,9 @@ class Upstreams(Section):
     needs: ClassVar[tuple[str, ...]] = ("primary",)
     primary: Upstream | None = about("Serves users today.")
     candidate: Upstream | None = about("The version under test: gets copies.")
-    secondary: Upstream | None = about("A second instance of the primary's version: gets copies, to learn what differs by itself.")
+    secondary: Upstream | None = about(
+        "A second instance of the primary's version: gets copies, to learn what differs by itself."
+    )
 
 
 class HeaderRules(Section):
@@ -220,7 +222,9 @@ class HeaderRules(Section):
 
     fills: ClassVar[Struct | None] = policy.HeaderRules()
     remove: tuple[v.FieldName, ...] | None = about("Fields to leave out.")
-    set: dict[v.FieldName, v.FieldValue] | None = about("Fields to send instead of any of that name, such as other credentials.")
+    set: dict[v.FieldName, v.FieldValue] | None = about(
+        "Fields to send instead of any of that name, such as other credentials."
+    )
 
 
 class ShadowHeaders(Section):
@@ -231,7 +235,6 @@ class ShadowHeaders(Section):
 class RouteShadow(Section):
     """Mirroring of one route. What is written here replaces the service's value, key by key, `headers` arm by arm."""
 
-    fills: ClassVar[Struct | None] = policy.ShadowPolicy()
     sample: v.Share | None = about("The share of requests that is mirrored.")
     methods: tuple[v.Method, ...] | None = about("The methods that are mirrored; anything that writes is opt-in.")
     max_body: v.Size | None = about("Requests with a larger body are not mirrored (`dropped{max_body}`).")
@@ -242,12 +245,15 @@ class RouteShadow(Section):
 
 
 class Breaker(Section):
-    failures: v.Count | None = about("Refusals or timeouts in a row after which the arm rests; it is probed every second.")
+    failures: v.Count | None = about(
+        "Refusals or timeouts in a row after which the arm rests; it is probed every second."
+    )
 
 
 class Shadow(RouteShadow):
     """Mirroring. The limits hold for each arm of the service."""
 
+    fills: ClassVar[Struct | None] = policy.ShadowPolicy()
     max_in_flight: v.Count | None = about("Copies under way (`dropped{in_flight}`).")
     max_bytes: v.Size | None = about("Bytes held for copies and their responses (`dropped{bytes}`).")
     breaker: Breaker | None = about("When a failing arm rests (`dropped{breaker}`).")
@@ -263,7 +269,9 @@ class Compare(Section):
     fills: ClassVar[Struct | None] = policy.ComparePolicy()
     ignore: tuple[v.FieldPath, ...] | None = about("Fields whose differences do not count.")
     unordered: tuple[v.BodyPath, ...] | None = about("Lists whose order does not count.")
-    tolerance: dict[v.BodyPath, v.Difference] | None = about("By field: the largest difference of two numbers that is equal.")
+    tolerance: dict[v.BodyPath, v.Difference] | None = about(
+        "By field: the largest difference of two numbers that is equal."
+    )
     redact: tuple[v.FieldPath, ...] | None = about("Fields to mask in examples, besides credentials and cookies.")
     redact_patterns: tuple[v.Pattern, ...] | None = about("Regular expressions; what they match is masked in examples.")
     max_decoded: v.Size | None = about("Larger bodies, decoded, are `incomparable`.")
@@ -275,7 +283,7 @@ class Compare(Section):
 class RouteMatch(Section):
     path: v.Template | None = about("A template: `{name}` is one segment, a trailing `/*` any rest.")
     methods: tuple[v.Method, ...] | None = about("Absent: all.")
-    host: v.Host | None = about("Absent: any.")
+    host: v.Hosts | None = about("One name, or `*.` and a domain. Absent: any.")
 
 
 class Route(Section):
@@ -289,7 +297,7 @@ class Route(Section):
 
 
 class ServiceMatch(Section):
-    host: v.Host | None = about("The `Host` of its requests. Absent: any.")
+    host: v.Hosts | None = about("The `Host` of its requests: one name, or `*.` and a domain. Absent: any.")
     path: v.Prefix | None = about("The path that its requests begin with, in whole segments.")
 
 
@@ -378,3 +386,13 @@ def section_at(path: Path) -> type[Section] | None:
             return None
         named = step == "services"
     return None if section is None else section
+
+
+def all_sections(section: type[Section] = Document) -> list[type[Section]]:
+    """Every kind of section that a file can hold, each once, outer ones first."""
+    found = [section]
+    for field in section.model_fields.values():
+        inner = kind_of(field)
+        if isinstance(inner, type):
+            found += [one for one in all_sections(inner) if one not in found]
+    return found

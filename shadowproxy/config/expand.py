@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path as FilePath
 from typing import Any, Final
 
-from shadowproxy.config.problems import Path, Wrong
+from shadowproxy.config.problems import BadValueError, Path
 from shadowproxy.config.tree import Tree, leaves
 
 MAX_FILE: Final = 64 * 1024
@@ -32,7 +32,7 @@ class Expanded(str):
 
 
 def expand(text: str, environ: Mapping[str, str], base: FilePath) -> str:
-    """`text` with every reference replaced; files are relative to `base`. Raises Wrong."""
+    """`text` with every reference replaced; files are relative to `base`. Raises BadValueError."""
 
     def replace(found: re.Match[str]) -> str:
         if found["literal"]:
@@ -40,13 +40,12 @@ def expand(text: str, environ: Mapping[str, str], base: FilePath) -> str:
         if found["file"]:
             return _content(base / found["file"])
         if found["broken"]:
-            raise Wrong("write ${NAME}, ${NAME:-default} or ${file:/path}; a literal ${ is written $${")
-        value = environ.get(found["name"], "")
-        if value or found["name"] in environ and found["default"] is None:
-            return value
-        if found["default"] is None:
-            raise Wrong(f"the environment variable {found['name']} is not set: set it, or write a default as in ${{{found['name']}:-…}}")
-        return str(found["default"])
+            raise BadValueError("write ${NAME}, ${NAME:-default} or ${file:/path}; a literal ${ is written $${")
+        name, default = found["name"], found["default"]
+        value = environ.get(name, None if default is None else "")
+        if value is None:
+            raise BadValueError(f"the variable {name} is not set: set it, or write a default as in ${{{name}:-…}}")
+        return value or default or ""
 
     return Expanded(_REFERENCE.sub(replace, text)) if "${" in text else text
 
@@ -55,16 +54,19 @@ def _content(path: FilePath) -> str:
     """What a file holds, less one line end at its end, as secrets are written."""
     try:
         if not path.is_file():
-            raise Wrong(f"the file in ${{file:…}} {'is not a file' if path.exists() else 'does not exist'}: write the path of one")
+            state = "is no regular file" if path.exists() else "does not exist"
+            raise BadValueError(f"the file in ${{file:…}} {state}: write the path of one")
         with path.open("rb") as file:
             data = file.read(MAX_FILE + 1)
         text = data.decode()
     except OSError as error:
-        raise Wrong(f"the file in ${{file:…}} cannot be read ({error.strerror}): let this user read it") from None
+        raise BadValueError(
+            f"the file in ${{file:…}} cannot be read ({error.strerror}): let this user read it"
+        ) from None
     except ValueError:
-        raise Wrong("the file in ${file:…} is not UTF-8 text") from None
+        raise BadValueError("the file in ${file:…} is not UTF-8 text") from None
     if len(data) > MAX_FILE:
-        raise Wrong(f"the file in ${{file:…}} is larger than {MAX_FILE // 1024}KiB")
+        raise BadValueError(f"the file in ${{file:…}} is larger than {MAX_FILE // 1024}KiB")
     return text.removesuffix("\n").removesuffix("\r")
 
 
@@ -79,6 +81,6 @@ def expand_all(tree: Tree, environ: Mapping[str, str], base: FilePath) -> list[t
             for step in path[:-1]:
                 parent = parent[step]
             parent[path[-1]] = expand(value, environ, base)
-        except Wrong as error:
+        except BadValueError as error:
             failed.append((path, str(error)))
     return failed

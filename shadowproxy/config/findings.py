@@ -27,6 +27,10 @@ class Findings:
     def is_blamed(self, path: Path) -> bool:
         return any(path[:end] in self._blamed for end in range(len(path) + 1))
 
+    def blames_below(self, path: Path) -> bool:
+        """Whether something in the value at this path was wrong."""
+        return any(blamed[: len(path)] == path for blamed in self._blamed)
+
     def wrong(self, path: Path, message: str, *, at_key: bool = False) -> None:
         """A problem with the value at `path`, or with its key."""
         if not self.is_blamed(path):

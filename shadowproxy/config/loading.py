@@ -20,7 +20,7 @@ from shadowproxy.config.expand import expand_all
 from shadowproxy.config.findings import Findings
 from shadowproxy.config.messages import meant_key, path_of, sentence
 from shadowproxy.config.overrides import Overrides, apply
-from shadowproxy.config.problems import COMMAND_LINE, ConfigError, Path, Problem, Wrong
+from shadowproxy.config.problems import COMMAND_LINE, BadValueError, ConfigError, Path, Problem
 from shadowproxy.config.rules import RULES
 from shadowproxy.config.source import text_of
 from shadowproxy.config.tree import Tree, read
@@ -37,7 +37,7 @@ def load(path: FilePath | None, overrides: Overrides, registry: Registry, enviro
     Raises ConfigError with every problem.
     """
     cwd = FilePath.cwd()
-    base = cwd if path is None else FilePath(os.path.abspath(path)).parent
+    base = cwd if path is None else path.absolute().parent
     file = COMMAND_LINE if path is None else str(path)
     tree = _tree(path, file)
     findings = Findings(tree, file, base)
@@ -53,7 +53,7 @@ def load(path: FilePath | None, overrides: Overrides, registry: Registry, enviro
     if not findings.problems:
         builder = Builder(document, base, rows)
         loaded = Loaded(
-            builder.launch("" if path is None else os.path.abspath(path), len(os.sched_getaffinity(0))),
+            builder.launch("" if path is None else str(path.absolute()), len(os.sched_getaffinity(0))),
             builder.policy(),
             rows,
             tuple(findings.warnings),
@@ -71,10 +71,10 @@ def _tree(path: FilePath | None, file: str) -> Tree:
     try:
         tree = read(text_of(path), file)
         if tree.whole and tree.data is None and not tree.problems:
-            raise Wrong("the file is empty: write at least upstreams.primary.urls")
+            raise BadValueError("the file is empty: write at least upstreams.primary.urls")
         if tree.whole and tree.data is not None and not isinstance(tree.data, dict):
-            raise Wrong("the file must be a mapping: keys such as listen and upstreams, each with a colon")
-    except Wrong as error:
+            raise BadValueError("the file must be a mapping: keys such as listen and upstreams, each with a colon")
+    except BadValueError as error:
         raise ConfigError([Problem(file, 1, 1, "", str(error))]) from None
     if not tree.whole or not isinstance(tree.data, dict):
         raise ConfigError(tree.problems)
@@ -130,7 +130,9 @@ def _check_rows(document: Document, before: Registry, rows: Registry, findings: 
     more = "" if not before.services else ", those of earlier reloads included: restart to begin anew"
     where: Path = ("services",) if document.services is not None else ("routes",)
     if len(rows.services) > MAX_SERVICES:
-        findings.wrong(where, f"{len(rows.services)} services, at most {MAX_SERVICES} can be counted{more}", at_key=True)
+        findings.wrong(
+            where, f"{len(rows.services)} services, at most {MAX_SERVICES} can be counted{more}", at_key=True
+        )
     if len(rows.routes) > MAX_ROUTES:
         right = f"{len(rows.routes)} routes (one `other` for each service), at most {MAX_ROUTES} can be counted{more}"
         findings.wrong(where, right, at_key=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from shadowproxy.config.problems import Wrong
+from shadowproxy.config.problems import BadValueError
 from shadowproxy.model.nature import FRAMING, HOP_BY_HOP
 from shadowproxy.model.policy import RoutePolicy
 
@@ -33,17 +33,17 @@ _FIELD_VALUE: Final = re.compile(r"[!-~](?:[\t -~]*[!-~])?|")
 def parse_name(text: str) -> str:
     """A name that can be a metric label, a query parameter and a file name."""
     if not _NAME.fullmatch(text):
-        raise Wrong("write 1 to 64 letters, digits, - _ or . beginning with a letter or a digit")
+        raise BadValueError("write 1 to 64 letters, digits, - _ or . beginning with a letter or a digit")
     return text
 
 
 def parse_method(text: str) -> str:
     if not TOKEN.fullmatch(text) or len(text) > 32:
-        raise Wrong("write a request method, such as GET")
+        raise BadValueError("write a request method, such as GET")
     if text.upper() in REFUSED_METHODS:
-        raise Wrong(f"{text.upper()} is refused from every client and cannot be matched or mirrored: delete it")
+        raise BadValueError(f"{text.upper()} is refused from every client and cannot be matched or mirrored: delete it")
     if text != text.upper() and text.upper() in _COMMON:
-        raise Wrong(f"methods are written in capitals: {text.upper()}")
+        raise BadValueError(f"methods are written in capitals: {text.upper()}")
     return text
 
 
@@ -54,9 +54,16 @@ def parse_prefix(text: str) -> str:
     """The path under which a service is found, whole segments: `/api` takes `/api` and `/api/x`, not `/apis`."""
     segments = _segments(text, "/api")
     if any("{" in segment or "*" in segment for segment in segments):
-        raise Wrong("write a plain path such as /api: it takes everything below it; templates belong to routes")
+        raise BadValueError("write a plain path such as /api: it takes everything below it; templates belong to routes")
     _plain(segments)
     return text.rstrip("/") or "/"
+
+
+def parse_target(text: str) -> str:
+    """What a health check asks for: a path, maybe with a query."""
+    if not re.fullmatch(r"/[!-\"$-~]{0,1023}", text):
+        raise BadValueError("write a path that begins with /, such as /healthz, other characters percent-encoded")
+    return text
 
 
 def parse_template(text: str) -> str:
@@ -65,10 +72,10 @@ def parse_template(text: str) -> str:
     if segments[-1] == "*":
         segments = segments[:-1]
     if any("*" in segment for segment in segments):
-        raise Wrong("a * stands only at the end, as a segment of its own: /static/*")
+        raise BadValueError("a * stands only at the end, as a segment of its own: /static/*")
     plain = [segment for segment in segments if not _VARIABLE.fullmatch(segment)]
     if any("{" in segment or "}" in segment for segment in plain):
-        raise Wrong("{name} is a whole segment, such as /items/{id}; the name is letters, digits, - or _")
+        raise BadValueError("{name} is a whole segment, such as /items/{id}; the name is letters, digits, - or _")
     _plain(plain)
     return text
 
@@ -76,42 +83,56 @@ def parse_template(text: str) -> str:
 def parse_field_name(text: str) -> str:
     """A header name that a rule may touch on a copy."""
     if not TOKEN.fullmatch(text) or len(text) > 256:
-        raise Wrong("write the name of a header field, such as Authorization")
+        raise BadValueError("write the name of a header field, such as Authorization")
     if text.lower() in UNTOUCHABLE:
-        raise Wrong("Host, framing, hop-by-hop and the proxy's own fields cannot be changed on a copy: delete it")
+        raise BadValueError(
+            "Host, framing, hop-by-hop and the proxy's own fields cannot be changed on a copy: delete it"
+        )
     return text
 
 
 def parse_field_value(text: str) -> str:
     if not _FIELD_VALUE.fullmatch(text):
-        raise Wrong("write a field value of visible ASCII, without line breaks or spaces at its ends")
+        raise BadValueError("write a field value of visible ASCII, without line breaks or spaces at its ends")
     return text
 
 
 def _segments(text: str, example: str) -> list[str]:
     if not text.startswith("/"):
-        raise Wrong(f"write a path that begins with /, such as {example}")
+        raise BadValueError(f"write a path that begins with /, such as {example}")
     if "?" in text or "#" in text:
-        raise Wrong("write the path alone: a query or a fragment is not matched")
+        raise BadValueError("write the path alone: a query or a fragment is not matched")
     if len(text) > 1024:
-        raise Wrong("write at most 1024 characters")
+        raise BadValueError("write at most 1024 characters")
     return text[1:].split("/")
 
 
 def _plain(segments: list[str]) -> None:
     if not all(_SEGMENT.fullmatch(segment) for segment in segments):
-        raise Wrong("write the path as it stands in a request: spaces and other characters percent-encoded")
+        raise BadValueError("write the path as it stands in a request: spaces and other characters percent-encoded")
     if any(segment in {".", ".."} for segment in segments):
-        raise Wrong("write the path without . and .. segments")
+        raise BadValueError("write the path without . and .. segments")
 
 
 def takes_all(first: RoutePolicy, later: RoutePolicy) -> bool:
     """Whether every request that `later` matches is matched by `first`."""
-    if first.host is not None and first.host != later.host:
+    if not host_takes_all(first.host, later.host):
         return False
     if first.methods is not None and (later.methods is None or not set(later.methods) <= set(first.methods)):
         return False
     return first.path is None or (later.path is not None and path_takes_all(first.path, later.path))
+
+
+def host_takes_all(first: str | None, later: str | None) -> bool:
+    """Whether every Host that `later` matches is matched by `first`; None is any, `*.` and a domain all below it."""
+    if first is None or first == later:
+        return True
+    return later is not None and first.startswith("*.") and later.removeprefix("*").endswith(first[1:])
+
+
+def hosts_meet(one: str | None, other: str | None) -> bool:
+    """Whether some Host is matched by both."""
+    return host_takes_all(one, other) or host_takes_all(other, one)
 
 
 def path_takes_all(first: str, later: str) -> bool:
@@ -136,3 +157,13 @@ def _segment_takes_all(one: str, other: str) -> bool:
 def prefix_takes_all(first: str, later: str) -> bool:
     """Whether the service path `later` lies at or below `first`."""
     return first in {"/", later} or later.startswith(first + "/")
+
+
+def reaches_into(template: str, prefix: str) -> bool:
+    """Whether a path that the template matches can lie at or below the service path `prefix`."""
+    ours, theirs = template.split("/"), prefix.rstrip("/").split("/")
+    open_end = ours[-1] == "*"
+    ours = ours[:-1] if open_end else ours
+    if len(ours) < len(theirs) and not open_end:
+        return False
+    return all(_segment_takes_all(one, other) for one, other in zip(ours, theirs, strict=False))

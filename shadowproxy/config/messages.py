@@ -9,7 +9,7 @@ from typing import Any, Final
 from shadowproxy.config.document import LATER, section_at
 from shadowproxy.config.problems import Path, printable
 from shadowproxy.config.tree import Place
-from shadowproxy.config.values import Hidden
+from shadowproxy.config.values import SecretError
 
 
 def place_of(places: Mapping[Path, Place], path: Path) -> Place | None:
@@ -46,7 +46,7 @@ def meant_key(path: Path) -> str | None:
 def _unknown(error: Mapping[str, Any], path: Path, places: Mapping[Path, Place]) -> str:
     name = str(path[-1])
     if name in LATER:
-        return f"{LATER[name]} are not supported by this version yet: delete the key"
+        return "is not supported by this version yet: delete it"
     meant = meant_key(path)
     if meant is not None:
         return f"unknown key: did you mean {meant}?"
@@ -73,7 +73,7 @@ def _wrong(error: Mapping[str, Any], path: Path, places: Mapping[Path, Place]) -
     place = places.get(path)
     if error["loc"][-1:] == ("[key]",):
         return f"this name cannot be used: {wrong}"
-    if isinstance(wrong, Hidden) or place is None or place.written is None:
+    if isinstance(wrong, SecretError) or place is None or place.written is None:
         return f"cannot be used: {wrong}"
     return f'cannot be "{printable(place.written)}": {wrong}'
 

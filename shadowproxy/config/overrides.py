@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any
 
-from shadowproxy.config.problems import COMMAND_LINE, Path, Wrong
+from shadowproxy.config.problems import COMMAND_LINE, BadValueError, Path
 from shadowproxy.config.tree import Place, Tree, resolve
 from shadowproxy.model.terms import ARMS
 
@@ -38,11 +37,17 @@ def apply(tree: Tree, overrides: Overrides, cwd: FilePath) -> list[tuple[str, st
         ("--listen", ("listen",), [_absolute(text, cwd) for text in overrides.listen] or None, None),
         ("--workers", ("workers",), overrides.workers and resolve(overrides.workers), overrides.workers),
         ("--admin", ("admin", "listen"), _absolute(overrides.admin, cwd), overrides.admin),
-        ("--data-dir", ("data_dir",), overrides.data_dir and os.path.abspath(cwd / overrides.data_dir), overrides.data_dir),
+        (
+            "--data-dir",
+            ("data_dir",),
+            overrides.data_dir and str(cwd / overrides.data_dir),
+            overrides.data_dir,
+        ),
         ("--probe", ("probe", "listen"), _absolute(overrides.probe, cwd), overrides.probe),
         ("--metrics", ("metrics", "listen"), _absolute(overrides.metrics, cwd), overrides.metrics),
     ]
     urls = [(f"--{arm}", ("upstreams", arm, "urls"), getattr(overrides, arm)) for arm in ARMS]
+    served: list[tuple[str, Path, Any, str]]
     served = [(option, path, [_absolute(url, cwd)], url) for option, path, url in urls if url is not None]
     if overrides.sample is not None:
         served.append(("--sample", ("shadow", "sample"), _percent(overrides.sample), overrides.sample))
@@ -51,7 +56,7 @@ def apply(tree: Tree, overrides: Overrides, cwd: FilePath) -> list[tuple[str, st
             _put(tree, option, path, value, written)
     try:
         service = _only_service(tree.data)
-    except Wrong as error:
+    except BadValueError as error:
         return [(option, str(error)) for option, *_ in served]
     for option, path, value, written in served:
         _put(tree, option, (*service, *path), value, written)
@@ -59,13 +64,17 @@ def apply(tree: Tree, overrides: Overrides, cwd: FilePath) -> list[tuple[str, st
 
 
 def _only_service(data: dict[str, Any]) -> Path:
-    """Where the keys of the one service stand. Raises Wrong when there are several."""
+    """Where the keys of the one service stand. Raises BadValueError when there are several."""
     services = data.get("services")
     if not isinstance(services, dict) or not services:
         return ()
     if len(services) > 1:
         names = ", ".join(list(services)[:5])
-        raise Wrong(f"the file has {len(services)} services ({names}…): write this into one of them".replace("…", "" if len(services) <= 5 else ", …"))
+        raise BadValueError(
+            f"the file has {len(services)} services ({names}…): write this into one of them".replace(
+                "…", "" if len(services) <= 5 else ", …"
+            )
+        )
     return ("services", next(iter(services)))
 
 
@@ -93,7 +102,7 @@ def _absolute(text: str | None, cwd: FilePath) -> str | None:
         return None
     scheme, colon, path = text.partition("unix:")
     if colon and scheme in {"", "http+"} and path and not path.startswith("/"):
-        return f"{scheme}unix:{os.path.normpath(cwd / path)}"
+        return f"{scheme}unix:{cwd / path}"
     return text
 
 

@@ -36,7 +36,7 @@ class ConfigError(Exception):
         self.problems = problems
 
 
-class Wrong(ValueError):
+class BadValueError(ValueError):
     """A value that cannot be used. The message says what would be right and never repeats the value itself."""
 
 

@@ -83,7 +83,7 @@ def read(text: str, file: str) -> Tree:
         for event in YAML(typ="safe", pure=True).parse(text):
             builder.take(event)
         whole = True
-    except _Stop:
+    except _FatalError:
         pass
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -109,7 +109,7 @@ def _syntax(error: MarkedYAMLError, text: str, line: int) -> str:
     return what
 
 
-class _Stop(Exception):  # noqa: N818 - ends the reading, is no error of its own
+class _FatalError(Exception):
     """Nothing after this place can be read usefully."""
 
 
@@ -146,7 +146,7 @@ class _Builder:
         self.blamed.add(path)
 
     def take(self, event: Any) -> None:
-        """Put one event where it belongs. Raises _Stop after a problem that ends the reading."""
+        """Put one event where it belongs. Raises _FatalError after a problem that ends the reading."""
         mark = event.start_mark
         if isinstance(event, DocumentStartEvent):
             self._documents += 1
@@ -159,7 +159,7 @@ class _Builder:
 
     def _fatal(self, mark: Any, message: str) -> None:
         self.problem(mark.line, mark.column, self._stack[-1].path if self._stack else (), message)
-        raise _Stop
+        raise _FatalError
 
     def _count(self, mark: Any) -> None:
         self._nodes += 1

@@ -10,7 +10,7 @@ import re
 from decimal import Decimal
 from typing import Final
 
-from shadowproxy.config.problems import Wrong
+from shadowproxy.config.problems import BadValueError
 
 _NUMBER: Final = r"([0-9]{1,15}(?:\.[0-9]{1,30})?)"
 _PERCENT: Final = re.compile(_NUMBER + "%")
@@ -33,36 +33,36 @@ _RATE_RIGHT: Final = "write a rate with its unit, such as 240B/s or 1KiB/s"
 
 
 def parse_percent(text: str) -> float:
-    """A share 0..1 from `25%`. Raises Wrong."""
+    """A share 0..1 from `25%`. Raises BadValueError."""
     found = _PERCENT.fullmatch(text)
     share = Decimal(found[1]) / 100 if found else None
     if share is None or share > 1:
-        raise Wrong(_PERCENT_RIGHT)
+        raise BadValueError(_PERCENT_RIGHT)
     return float(share)
 
 
 def parse_duration(text: str) -> float:
-    """Seconds from `250ms`, `10s`, `5m`, `24h`, `7d`. Raises Wrong."""
+    """Seconds from `250ms`, `10s`, `5m`, `24h`, `7d`. Raises BadValueError."""
     found = _WITH_UNIT.fullmatch(text)
     unit = DURATIONS.get(found[2]) if found else None
     if found is None or unit is None or " " in text:
-        raise Wrong(_DURATION_RIGHT)
+        raise BadValueError(_DURATION_RIGHT)
     seconds = float(Decimal(found[1]) * unit)
     if seconds > MAX_DURATION:
-        raise Wrong(f"write at most {render_duration(MAX_DURATION)}")
+        raise BadValueError(f"write at most {render_duration(MAX_DURATION)}")
     return seconds
 
 
 def parse_size(text: str) -> int:
-    """Bytes from `512B`, `64KiB`, `1MiB`, `1GiB`. Raises Wrong."""
+    """Bytes from `512B`, `64KiB`, `1MiB`, `1GiB`. Raises BadValueError."""
     return _bytes(text, _SIZE_RIGHT)
 
 
 def parse_rate(text: str) -> int:
-    """Bytes per second from `240B/s`. Raises Wrong."""
+    """Bytes per second from `240B/s`. Raises BadValueError."""
     size, slash, second = text.rpartition("/")
     if not slash or second != "s":
-        raise Wrong(_RATE_RIGHT)
+        raise BadValueError(_RATE_RIGHT)
     return _bytes(size, _RATE_RIGHT)
 
 
@@ -71,12 +71,12 @@ def _bytes(text: str, right: str) -> int:
     unit = SIZES.get(found[2]) if found else None
     if found is None or unit is None or " " in text:
         decimal = found is not None and found[2].lower() in {"k", "kb", "m", "mb", "g", "gb"}
-        raise Wrong(f"{right} (powers of 1024: {found[2][0].upper()}iB)" if found and decimal else right)
+        raise BadValueError(f"{right} (powers of 1024: {found[2][0].upper()}iB)" if found and decimal else right)
     size = Decimal(found[1]) * unit
     if size != int(size):
-        raise Wrong("write a whole number of bytes, " + right.removeprefix("write "))
+        raise BadValueError("write a whole number of bytes, " + right.removeprefix("write "))
     if size > MAX_SIZE:
-        raise Wrong(f"write at most {render_size(MAX_SIZE)}")
+        raise BadValueError(f"write at most {render_size(MAX_SIZE)}")
     return int(size)
 
 

@@ -14,9 +14,11 @@ from typing import Annotated, Any, Final
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from shadowproxy.config import addresses, comparing, matching, patterns, units
+from shadowproxy.compare.paths import check_path
+from shadowproxy.compare.patterns import check_pattern
+from shadowproxy.config import addresses, matching, units
 from shadowproxy.config.expand import Expanded
-from shadowproxy.config.problems import Wrong
+from shadowproxy.config.problems import BadValueError
 from shadowproxy.config.tree import resolve
 from shadowproxy.model.policy import Bind, Endpoint
 
@@ -25,7 +27,7 @@ NONE: Final = "none"
 _VARIABLE: Final = r"\$\{"
 
 
-class Hidden(Wrong):
+class SecretError(BadValueError):
     """A secret that cannot be used: its text is never shown."""
 
 
@@ -37,6 +39,8 @@ class Kind:
     parse: Callable[[Any], Any]
     schema: dict[str, Any]
     render: Callable[[Any], str] = str
+    accepts_none: bool = False
+    """Whether the word `none` may stand here."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self.parse)
@@ -47,7 +51,7 @@ class Kind:
 
 def _scalar(value: Any, right: str) -> Any:
     if isinstance(value, dict | list):
-        raise Wrong(f"{right}: one value, not a {'mapping' if isinstance(value, dict) else 'list'}")
+        raise BadValueError(f"{right}: one value, not a {'mapping' if isinstance(value, dict) else 'list'}")
     return resolve(str(value)) if isinstance(value, Expanded) else value
 
 
@@ -61,7 +65,7 @@ def _text(
             _scalar(value, f"write a {label}")
         parsed = parse(str(value))
         if not isinstance(value, str):
-            raise Wrong("this is text: put quotes around it")
+            raise BadValueError("this is text: put quotes around it")
         return parsed
 
     return Kind(label, read, {"type": "string"} | ({"pattern": f"{pattern}|{_VARIABLE}"} if pattern else {}), render)
@@ -75,7 +79,7 @@ def _unit(label: str, parse: Callable[[str], Any], pattern: str, render: Callabl
             _scalar(value, f"write a {label}")
         number = parse(str(value))
         if least and number < parse(least):
-            raise Wrong(f"write at least {least}")
+            raise BadValueError(f"write at least {least}")
         return number
 
     return Kind(label, read, {"type": "string", "pattern": f"{pattern}|{_VARIABLE}"}, render)
@@ -88,7 +92,7 @@ def _or_none(kind: Kind) -> Kind:
     def render(value: Any) -> str:
         return NONE if value is None else kind.render(value)
 
-    return Kind(f"{kind.label} or `{NONE}`", read, {"anyOf": [kind.schema, {"const": NONE}]}, render)
+    return Kind(f"{kind.label} or `{NONE}`", read, {"anyOf": [kind.schema, {"const": NONE}]}, render, True)
 
 
 def _count(least: int, most: int) -> Kind:
@@ -97,11 +101,16 @@ def _count(least: int, most: int) -> Kind:
     def read(value: Any) -> int:
         number = _scalar(value, right)
         if isinstance(number, bool) or not isinstance(number, int) or not least <= number <= most:
-            raise Wrong(right)
+            raise BadValueError(right)
         return number
 
     schema = {"type": "integer", "minimum": least, "maximum": most}
-    return Kind(f"{least} … {most}", read, {"anyOf": [schema, {"type": "string", "pattern": _VARIABLE}]})
+    return Kind(f"{least} … {most}", read, _or_variable(schema))
+
+
+def _or_variable(schema: dict[str, Any]) -> dict[str, Any]:
+    """For editors: the value itself, or text that is expanded to it."""
+    return {"anyOf": [schema, {"type": "string", "pattern": _VARIABLE}]}
 
 
 def _choice(*words: str) -> Kind:
@@ -110,17 +119,17 @@ def _choice(*words: str) -> Kind:
     def read(value: Any) -> str:
         word = str(_scalar(value, right))
         if word not in words:
-            raise Wrong(right)
+            raise BadValueError(right)
         return word
 
-    return Kind(" or ".join(f"`{word}`" for word in words), read, {"enum": list(words)})
+    return Kind(" or ".join(f"`{word}`" for word in words), read, _or_variable({"enum": list(words)}))
 
 
 def _flag(value: Any) -> bool:
     right = "write true or false (in YAML 1.2 yes, no, on and off are text)"
     flag = _scalar(value, right)
     if not isinstance(flag, bool):
-        raise Wrong(right)
+        raise BadValueError(right)
     return flag
 
 
@@ -128,7 +137,7 @@ def _difference(value: Any) -> float:
     right = "write the largest difference that is still equal, a number such as 0.001"
     number = _scalar(value, right)
     if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number < float("inf"):
-        raise Wrong(right)
+        raise BadValueError(right)
     return float(number)
 
 
@@ -138,30 +147,61 @@ def _workers(value: Any) -> int | str:
     if number == "auto":
         return "auto"
     if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= 256:
-        raise Wrong(right)
+        raise BadValueError(right)
     return number
 
 
 def _secret(value: Any) -> str:
     if not isinstance(value, str):
-        raise Hidden("this is text: put quotes around it")
+        raise SecretError("this is text: put quotes around it")
     if not re.fullmatch(r"[A-Za-z0-9\-._~+/]{1,1024}=*", value):
-        raise Hidden("write what a Bearer token may hold: letters, digits and -._~+/ (RFC 6750 section 2.1), not empty")
+        raise SecretError(
+            "write what a Bearer token may hold: letters, digits and -._~+/ (RFC 6750 section 2.1), not empty"
+        )
     return str(value)
 
 
 def _set_value(value: Any) -> str:
     try:
         if not isinstance(value, str):
-            raise Wrong("this is text: put quotes around it")
+            raise BadValueError("this is text: put quotes around it")
         return matching.parse_field_value(str(value))
-    except Wrong as error:
-        raise Hidden(str(error)) from None
+    except BadValueError as error:
+        raise SecretError(str(error)) from None
+
+
+def _pattern(value: Any) -> str:
+    """A pattern may itself be a secret that must not be stored: what an expansion gave is not quoted back."""
+    if not isinstance(value, str):
+        raise BadValueError("write a regular expression, in quotes")
+    why = check_pattern(value)
+    if why is not None:
+        raise BadValueError("write a safe regular expression" if isinstance(value, Expanded) else _without(value, why))
+    return str(value)
+
+
+def _field(text: str) -> str:
+    why = check_path(text)
+    if why is not None:
+        raise BadValueError(_without(text, why))
+    return text
+
+
+def _body_field(text: str) -> str:
+    why = check_path(text, json=True)
+    if why is not None:
+        raise BadValueError(_without(text, why))
+    return text
+
+
+def _without(text: str, why: str) -> str:
+    """Another room's message less the value that it begins with: the caller knows whether that may be shown."""
+    return why.removeprefix(repr(text)).lstrip(" :,")
 
 
 def _some(text: str) -> str:
     if not text or "\0" in text:
-        raise Wrong("write the path of a file")
+        raise BadValueError("write the path of a file")
     return text
 
 
@@ -182,22 +222,26 @@ Few = Annotated[int, _count(1, 1000)]
 Count = Annotated[int, _count(1, 1_000_000)]
 Waiting = Annotated[int, _count(0, 1_000_000)]
 Depth = Annotated[int, _count(1, 200)]
-Processes = Annotated[int, _count(0, 64)]
-Workers = Annotated[int | str, Kind("1 … 256 or `auto`", _workers, {"anyOf": [{"type": "integer"}, {"type": "string"}]})]
-Flag = Annotated[bool, Kind("`true` or `false`", _flag, {"anyOf": [{"type": "boolean"}, {"pattern": _VARIABLE}]})]
-Difference = Annotated[float, Kind("number", _difference, {"anyOf": [{"type": "number"}, {"pattern": _VARIABLE}]})]
+Processes = Annotated[int, _count(1, 64)]
+Workers = Annotated[
+    int | str, Kind("1 … 256 or `auto`", _workers, {"anyOf": [{"type": "integer"}, {"type": "string"}]})
+]
+Flag = Annotated[bool, Kind("`true` or `false`", _flag, _or_variable({"type": "boolean"}))]
+Difference = Annotated[float, Kind("number", _difference, _or_variable({"type": "number"}))]
 Name = Annotated[str, _text("name", matching.parse_name, matching.NAME_PATTERN)]
 Method = Annotated[str, _text("method", matching.parse_method)]
 Prefix = Annotated[str, _text("path", matching.parse_prefix, "^/")]
+Target = Annotated[str, _text("path", matching.parse_target, "^/")]
 Template = Annotated[str, _text("path template", matching.parse_template, "^/")]
 Host = Annotated[str, _text("host name", addresses.parse_host)]
+Hosts = Annotated[str, _text("host name or `*.` and a domain", addresses.parse_hosts)]
 Address = Annotated[Bind, _text("address", addresses.parse_bind)]
 Url = Annotated[Endpoint, _text("URL", addresses.parse_url)]
 Network = Annotated[str, _text("network", addresses.parse_network)]
 File = Annotated[str, _text("file", _some)]
-FieldPath = Annotated[str, _text("field", comparing.parse_field)]
-BodyPath = Annotated[str, _text("field", comparing.parse_body_field)]
-Pattern = Annotated[str, _text("regular expression", patterns.parse_pattern)]
+FieldPath = Annotated[str, _text("field", _field)]
+BodyPath = Annotated[str, _text("JSON field", _body_field)]
+Pattern = Annotated[str, Kind("regular expression", _pattern, {"type": "string"})]
 FieldName = Annotated[str, _text("header name", matching.parse_field_name)]
 FieldValue = Annotated[str, Kind("header value", _set_value, {"type": "string"})]
 Secret = Annotated[str, Kind("secret", _secret, {"type": "string"})]

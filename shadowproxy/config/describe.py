@@ -1,0 +1,150 @@
+"""What a configuration means, in words: `check` prints it. Secrets are masked before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from shadowproxy.config.addresses import is_loopback
+from shadowproxy.config.units import render_duration, render_percent, render_size
+from shadowproxy.model import policy as p
+from shadowproxy.model.nature import IGNORED_FIELDS
+from shadowproxy.model.terms import MIRRORED_ARMS
+
+MASK: Final = "***"
+
+
+def masked(loaded: p.Loaded) -> dict[str, Any]:
+    """The whole of it as plain data, durations in seconds and sizes in bytes, with every secret replaced."""
+    plain: dict[str, Any] = msgspec.to_builtins(loaded)
+    for token in plain["launch"]["admin"]["tokens"]:
+        token["token"] = MASK
+    for service in plain["policy"]["services"]:
+        for rules in (service, service["other"], *service["routes"]):
+            for headers in rules["shadow"]["headers"].values():
+                headers["set"] = dict.fromkeys(headers["set"], MASK)
+            if "compare" in rules:
+                rules["compare"]["redact_patterns"] = [MASK] * len(rules["compare"]["redact_patterns"])
+    plain.pop("registry")
+    plain["ignored_by_default"] = ignored_by_default()
+    return plain
+
+
+def ignored_by_default() -> list[str]:
+    """Header fields that are never compared."""
+    return sorted(name.decode() for name in IGNORED_FIELDS)
+
+
+def describe(loaded: p.Loaded) -> list[str]:
+    """Lines for people: listeners, processes, each service with its upstreams and its routes in order."""
+    lines = [*_listeners(loaded), *_processes(loaded)]
+    for service in loaded.policy.services:
+        lines += ["", *_service(service)]
+    lines += ["", "never compared, since they differ by nature: " + ", ".join(ignored_by_default())]
+    return lines
+
+
+def _listeners(loaded: p.Loaded) -> Iterator[str]:
+    launch, policy = loaded.launch, loaded.policy
+    spoken = f", TLS with {_count(len(policy.tls), 'certificate')}" if policy.tls else ""
+    spoken += ", PROXY protocol" if policy.proxy_protocol else ""
+    for bind in launch.listen:
+        yield f"users      {bind}{spoken}"
+    admin = launch.admin
+    who = ", ".join(f"{token.name} ({token.role})" for token in admin.tokens)
+    if admin.cert is not None and admin.cert.client_ca is not None:
+        who += (", " if who else "") + "client certificates"
+    access = f"tokens of {who}" if admin.tokens else who or "no token needed from this machine"
+    yield f"admin      {admin.bind}, {access}{', TLS' if admin.cert is not None else ''}"
+    yield f"probes     {launch.probe}"
+    if launch.metrics is not None:
+        reach = "this machine" if is_loopback(launch.metrics) else "anyone who can reach it"
+        yield f"metrics    {launch.metrics}, for {reach}"
+    if policy.trusted_proxies:
+        yield f"trusted    {', '.join(policy.trusted_proxies)}"
+
+
+def _processes(loaded: p.Loaded) -> Iterator[str]:
+    launch, log = loaded.launch, loaded.policy.access_log
+    yield f"processes  {_count(launch.workers, 'worker')}, {_count(launch.comparers, 'comparer')}"
+    yield f"data       {launch.data_dir}"
+    delay, timeout = render_duration(launch.drain_delay), render_duration(launch.drain_timeout)
+    yield f"drain      accepting for {delay}, then {timeout} for what is running"
+    if log.sample:
+        where = "standard output" if log.path == "-" else log.path
+        yield f"access log {render_percent(log.sample)} of requests and every error, to {where}"
+
+
+def _service(service: p.ServicePolicy) -> Iterator[str]:
+    where = (service.host or "any host") + ("" if service.path == "/" else f", below {service.path}")
+    yield f"service {service.name}: {where}"
+    for arm, upstream in service.upstreams.items():
+        yield f"  {arm:<10} {_upstream(upstream)}"
+    mirrored: list[str] = [arm for arm in MIRRORED_ARMS if arm in service.upstreams]
+    if not mirrored:
+        yield "  nothing is mirrored: there is neither a candidate nor a secondary"
+    else:
+        yield f"  copies     {_bounds(service.shadow)}"
+    yield "  routes, the first that matches takes the request:"
+    rows = [*service.routes, service.other]
+    width = max(len(route.name) for route in rows)
+    for number, route in enumerate(rows, 1):
+        yield f"    {number:>3}  {route.name:<{width}}  {_match(route, service)}"
+        if mirrored:
+            yield from (f"         {'':<{width}}{line}" for line in _rules(route, mirrored))
+
+
+def _upstream(upstream: p.UpstreamPolicy) -> str:
+    timeouts = upstream.timeouts
+    waits = {"first byte": timeouts.first_byte, "idle": timeouts.idle, "total": timeouts.total}
+    said = [f"connect {render_duration(timeouts.connect)}"]
+    said += [f"{name} {render_duration(value)}" for name, value in waits.items() if value is not None]
+    said.append(f"at most {_count(upstream.max_connections, 'connection')} a worker")
+    if upstream.health is not None:
+        said.append(f"GET {upstream.health.path} every {render_duration(upstream.health.interval)}")
+    if not upstream.tls.verify:
+        said.append("certificate NOT verified")
+    return f"{' '.join(endpoint.url for endpoint in upstream.endpoints)} ({', '.join(said)})"
+
+
+def _bounds(shadow: p.ShadowPolicy) -> str:
+    return (
+        f"at most {shadow.max_in_flight} at once and {render_size(shadow.max_bytes)} for each arm of a worker, "
+        f"resting after {_count(shadow.breaker_failures, 'failure')} in a row"
+    )
+
+
+def _match(route: p.RoutePolicy, service: p.ServicePolicy) -> str:
+    if route is service.other:
+        return "everything else"
+    methods = " ".join(route.methods) if route.methods else "any method"
+    return f"{methods} {route.host or ''}{route.path or ' any path'}"
+
+
+def _rules(route: p.RoutePolicy, mirrored: list[str]) -> Iterator[str]:
+    shadow, compare = route.shadow, route.compare
+    methods = ", ".join(shadow.methods) or "no method"
+    yield (
+        f"  mirrors {render_percent(shadow.sample)} of {methods} with a body up to {render_size(shadow.max_body)} "
+        f"to {' and '.join(mirrored)}, each within {render_duration(shadow.timeout)}"
+    )
+    for arm, rules in shadow.headers.items():
+        changes = [
+            f"{verb} {', '.join(names)}" for verb, names in (("remove", rules.remove), ("set", rules.set)) if names
+        ]
+        if changes:
+            yield f"  headers to {arm}: {'; '.join(changes)}"
+    named = {"ignores": compare.ignore, "unordered": compare.unordered, "masks": compare.redact}
+    for verb, fields in named.items():
+        if fields:
+            yield f"  {verb} {', '.join(fields)}"
+    if compare.tolerance:
+        yield "  tolerates " + ", ".join(f"{field} ± {limit:g}" for field, limit in compare.tolerance.items())
+    if compare.redact_patterns:
+        yield f"  masks what {_count(len(compare.redact_patterns), 'pattern')} of yours match"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

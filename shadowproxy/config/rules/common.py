@@ -1,0 +1,43 @@
+"""How the rules walk through a document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from shadowproxy.config import document as doc
+from shadowproxy.config.findings import Findings
+from shadowproxy.config.problems import Path
+from shadowproxy.model.terms import ARMS
+
+
+def sections(section: doc.Section, path: Path = ()) -> Iterator[tuple[Path, doc.Section]]:
+    """A section and every section in it, with their paths."""
+    yield path, section
+    for name in section.model_fields_set:
+        value = getattr(section, name)
+        items: Any = ()
+        if isinstance(value, doc.Section):
+            items = [((), value)]
+        elif isinstance(value, tuple):
+            items = [((index,), item) for index, item in enumerate(value)]
+        elif isinstance(value, dict):
+            items = [((key,), item) for key, item in value.items()]
+        for step, item in items:
+            if isinstance(item, doc.Section):
+                yield from sections(item, (*path, name, *step))
+
+
+def upstreams(document: doc.Document) -> Iterator[tuple[Path, doc.Upstream]]:
+    for _, path, service in document.named():
+        for arm in ARMS:
+            upstream = getattr(service.upstreams, arm) if service.upstreams is not None else None
+            if upstream is not None:
+                yield (*path, "upstreams", arm), upstream
+
+
+def once(path: Path, key: str, values: list[str | None], what: str, findings: Findings) -> None:
+    first: dict[str, int] = {}
+    for index, value in enumerate(values):
+        if value is not None and first.setdefault(value, index) != index:
+            findings.wrong((*path, index, key), f"is {what} of item {first[value] + 1} as well: write another one")

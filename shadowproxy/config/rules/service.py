@@ -1,0 +1,116 @@
+"""Rules about services: what must be there, and options that could have no effect."""
+
+from __future__ import annotations
+
+from shadowproxy.config import document as doc
+from shadowproxy.config.build import fill, shadowing
+from shadowproxy.config.findings import Findings
+from shadowproxy.config.problems import Path
+from shadowproxy.config.rules.common import sections, upstreams
+from shadowproxy.config.units import render_size
+from shadowproxy.model import policy as p
+from shadowproxy.model.terms import MIRRORED_ARMS
+
+
+def needed_keys(document: doc.Document, findings: Findings) -> None:
+    """Every section has the keys that it needs."""
+    for path, section in sections(document):
+        for name in section.needs:
+            if not section.has(name):
+                findings.lacks(path, name, f"{name} is missing: {doc.meaning(type(section), name)}")
+
+
+def services_or_one(document: doc.Document, findings: Findings) -> None:
+    """Either `services`, or the keys of one service at the top level."""
+    if document.services is None:
+        if not document.has("upstreams") and not findings.is_blamed(("services",)):
+            message = "there is nothing to serve: write upstreams.primary.urls, or services, or use --primary URL"
+            findings.lacks((), "upstreams", message)
+        return
+    for name in (*doc.SERVICE_KEYS, "service"):
+        if document.has(name):
+            findings.wrong((name,), "stands beside services: write it into one of them", at_key=True)
+    if not document.services and not findings.blames_below(("services",)):
+        findings.wrong(("services",), "has no service: write a name and below it upstreams.primary.urls")
+    for name, service in document.services.items():
+        if not service.has("upstreams"):
+            findings.lacks(("services", name), "upstreams", "upstreams is missing: write upstreams.primary.urls")
+
+
+def upstream_urls(document: doc.Document, findings: Findings) -> None:
+    """Every upstream has URLs, each once."""
+    for path, upstream in upstreams(document):
+        if upstream.urls is not None and not upstream.urls:
+            findings.wrong((*path, "urls"), "is empty: write at least one URL, such as http://127.0.0.1:8000")
+        seen: set[p.Endpoint] = set()
+        for index, url in enumerate(upstream.urls or ()):
+            if url in seen:
+                findings.wrong((*path, "urls", index), "stands twice in the list: delete one")
+            seen.add(url)
+        if upstream.tls is not None and upstream.tls.verify is False:
+            findings.warn((*path, "tls", "verify"), "anyone on the way can pose as this upstream")
+
+
+def mirrors(document: doc.Document, findings: Findings) -> None:
+    """No rules for an arm that is not there."""
+    for _, path, service in document.named():
+        upstreams = service.upstreams
+        arms = [arm for arm in MIRRORED_ARMS if upstreams is not None and getattr(upstreams, arm) is not None]
+        arms += [arm for arm in MIRRORED_ARMS if findings.is_blamed((*path, "upstreams", arm))]
+        holders: list[tuple[Path, doc.Service | doc.Route]] = [(path, service)]
+        holders += [((*path, "routes", index), route) for index, route in enumerate(service.routes or ())]
+        for at, holder in holders:
+            for name in ("shadow", "compare"):
+                if holder.has(name) and not arms:
+                    findings.wrong(
+                        (*at, name), "needs upstreams.candidate: without it nothing is mirrored", at_key=True
+                    )
+            headers = holder.shadow.headers if holder.shadow is not None else None
+            for arm in headers.model_fields_set if headers is not None else ():
+                if arm not in arms:
+                    findings.wrong(
+                        (*at, "shadow", "headers", arm), f"needs upstreams.{arm}: there is none", at_key=True
+                    )
+
+
+def header_rules(document: doc.Document, findings: Findings) -> None:
+    """A field is named once: names differ in more than their case."""
+    for path, section in sections(document):
+        if isinstance(section, doc.HeaderRules):
+            seen: set[str] = set()
+            for name in section.set or {}:
+                if name.lower() in seen:
+                    findings.wrong((*path, "set", name), "is set twice (case does not matter): keep one", at_key=True)
+                seen.add(name.lower())
+            for index, name in enumerate(section.remove or ()):
+                if name.lower() in seen:
+                    findings.wrong((*path, "remove", index), "is set as well, which removes it first: delete one")
+
+
+def sizes(document: doc.Document, findings: Findings) -> None:
+    """No limit that another one makes unreachable."""
+    limits = fill(p.LimitsPolicy(), document.limits)
+    if limits.line > limits.head:
+        name = "line" if document.limits is not None and document.limits.line is not None else "head"
+        findings.wrong(
+            ("limits", name),
+            f"line ({render_size(limits.line)}) is more than head ({render_size(limits.head)}): make it less",
+        )
+    for path, upstream in upstreams(document):
+        if upstream.health is not None:
+            health = fill(p.HealthPolicy(), upstream.health)
+            if health.timeout > health.interval:
+                findings.wrong((*path, "health"), "timeout is longer than interval: make one check end before the next")
+    for _, path, service in document.named():
+        shadow = shadowing(p.ShadowPolicy(), service.shadow)
+        _copies_fit((*path, "shadow"), shadow, findings)
+        for index, route in enumerate(service.routes or ()):
+            if route.shadow is not None and not findings.is_blamed((*path, "shadow", "max_body")):
+                _copies_fit((*path, "routes", index, "shadow"), shadowing(shadow, route.shadow), findings)
+
+
+def _copies_fit(path: Path, shadow: p.ShadowPolicy, findings: Findings) -> None:
+    for name in ("max_body", "max_response"):
+        if getattr(shadow, name) > shadow.max_bytes:
+            right = f"is more than max_bytes ({render_size(shadow.max_bytes)}): such a copy would never be held"
+            findings.wrong((*path, name), right)

@@ -35,6 +35,7 @@ class Message:
 
     @property
     def status(self) -> int:
+        """0 where not even the head is whole."""
         return int(self.start[0])
 
 
@@ -62,6 +63,9 @@ def responses(data: bytes, methods: list[bytes], closed: bool = True) -> list[Me
         if message.whole:
             interim = 100 <= message.status < 200
             method = (queue[0] if queue else b"GET") if interim else (queue.pop(0) if queue else b"GET")
+            if message.status == 101:
+                # From here on it is another protocol (RFC 9110 section 15.2.2).
+                message.body, data = data, b""
             none = interim or method == b"HEAD" or message.status in (204, 304)
             message.to_close = not none and not _framed(message)
             data = _body(message, data, none=none)
@@ -73,7 +77,7 @@ def responses(data: bytes, methods: list[bytes], closed: bool = True) -> list[Me
 def _message(data: bytes, start: re.Pattern[bytes]) -> tuple[Message, bytes]:
     head, end, rest = data.partition(b"\r\n\r\n")
     if not end:
-        return Message((head,), [], whole=False), b""
+        return Message((b"0", head), [], whole=False), b""
     line, *rows = head.split(b"\r\n")
     if not (found := start.fullmatch(line)):
         raise StrictError(f"start line {line!r}")

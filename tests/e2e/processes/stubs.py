@@ -168,6 +168,7 @@ def run_worker(order: Fork, setting: Setting, connection: socket.socket) -> None
 def run_other(order: Fork, setting: Setting, connection: socket.socket) -> None:
     """A comparer or control: notes that it lives and what it hears, until Quit or the supervisor's end."""
     commands = Commands(connection)
+    supervisor = os.getppid()
     commands.say(say.Ready(setting.apply.policy.sequence))
     if order.role == "control":
         commands.say(say.Names({"control.example": ("192.0.2.1",)}))
@@ -179,6 +180,8 @@ def run_other(order: Fork, setting: Setting, connection: socket.socket) -> None:
             messages = commands.hear()
             if messages is None or any(isinstance(message, say.Quit) for message in messages):
                 file.write(f"{os.getpid()} {'orphaned' if messages is None else 'quit'}\n")
+                while messages is None and os.getppid() == supervisor:
+                    time.sleep(0.01)  # the real ones end later, after the workers
                 return
             for message in messages:
                 if isinstance(message, say.Apply):

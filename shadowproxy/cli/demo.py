@@ -23,12 +23,12 @@ def demo(
 
     Version 2 has five seeded faults. Exits 0 when every one of them is in the report, else 1.
     """
-    from shadowproxy.config.problems import Wrong
+    from shadowproxy.config.problems import BadValueError
     from shadowproxy.config.units import parse_duration
     from shadowproxy.demo.run import Options, run
 
     try:
         seconds = parse_duration(duration)
-    except Wrong as error:
+    except BadValueError as error:
         raise typer.BadParameter(str(error), param_hint="--duration") from None
     raise typer.Exit(run(Options(requests=requests, seconds=seconds, keep=keep, output=output.value)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path as FilePath
 
-from shadowproxy.config.messages import place_of
+from shadowproxy.config.messages import as_written, place_of
 from shadowproxy.config.problems import COMMAND_LINE, Path, Problem, spell
 from shadowproxy.config.tree import Tree
 
@@ -22,9 +22,10 @@ class Findings:
 
     def blame(self, path: Path) -> None:
         """From now on nothing is said about this path or what stands in it."""
-        self._blamed.add(path)
+        self._blamed.add(as_written(path, self._places))
 
     def is_blamed(self, path: Path) -> bool:
+        path = as_written(path, self._places)
         return any(path[:end] in self._blamed for end in range(len(path) + 1))
 
     def blames_below(self, path: Path) -> bool:
@@ -65,6 +66,7 @@ class Findings:
         return sorted(dict.fromkeys(self.problems), key=lambda p: (p.file == COMMAND_LINE, p.line, p.column))
 
     def _problem(self, path: Path, message: str, at_key: bool) -> Problem:
+        path = as_written(path, self._places)
         place = place_of(self._places, path)
         if place is None:
             return Problem(self._file, 1, 1, spell(path), message)

@@ -17,9 +17,18 @@ def place_of(places: Mapping[Path, Place], path: Path) -> Place | None:
     return next((places[path[:end]] for end in range(len(path), -1, -1) if path[:end] in places), None)
 
 
+def as_written(path: Path, places: Mapping[Path, Place]) -> Path:
+    """The path without the indexes of lists that were written as one value, such as `tls` with one certificate."""
+    written: Path = ()
+    for step in path:
+        if not isinstance(step, int) or (*written, step) in places:
+            written = (*written, step)
+    return written
+
+
 def path_of(error: Mapping[str, Any], places: Mapping[Path, Place]) -> Path:
     """The path that an error is about, without the steps that pydantic adds for keys and single-item lists."""
-    path: Path = error["loc"]
+    path = as_written(error["loc"], places)
     while path and path not in places:
         path = path[:-1]
     return path

@@ -34,6 +34,7 @@ class Saturation:
         return self.requests / self.seconds
 
 
+ROOT = Path(__file__).parent.parent
 UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -62,22 +63,30 @@ def saturate(
         return parse_wrk(_run([*argv, f"http://127.0.0.1:{port}{path}"], seconds + 30, cpus))
 
 
+def paced_argv(port: int, rate: float, windows: Sequence[float], seed: int = 1) -> list[str]:
+    """The command that asks for /item at `rate` per second through the windows, given in seconds."""
+    asked = ["--rate", f"{rate:.0f}", "--seed", str(seed), "--windows", ",".join(f"{seconds:g}" for seconds in windows)]
+    return [sys.executable, "-m", "benchmarks.openloop", str(port), *asked]
+
+
+def parse_paced(text: str) -> list[dict[str, float]]:
+    """What each window saw, from openloop's report. Raises LoadFailedError where it is none."""
+    try:
+        return list(json.loads(text)["windows"])
+    except (ValueError, KeyError) as error:
+        raise LoadFailedError(f"openloop gave no figures: {text.strip() or 'it printed nothing'}") from error
+
+
 def paced(
     port: int, rate: float, windows: Sequence[float], cpus: frozenset[int], seed: int = 1
 ) -> list[dict[str, float]]:
-    """GET /item at `rate` per second; what each window saw (see benchmarks.openloop)."""
-    argv = [sys.executable, "-m", "benchmarks.openloop", str(port), "--rate", f"{rate:.0f}", "--seed", str(seed)]
-    output = _run([*argv, "--windows", ",".join(f"{seconds:g}" for seconds in windows)], sum(windows) + 30, cpus)
-    try:
-        return list(json.loads(output)["windows"])
-    except (ValueError, KeyError) as error:
-        raise LoadFailedError(f"openloop printed no figures: {output.strip()}") from error
+    """Run openloop and wait for it; what each window saw."""
+    return parse_paced(_run(paced_argv(port, rate, windows, seed), sum(windows) + 30, cpus))
 
 
 def _run(argv: list[str], limit: float, cpus: frozenset[int]) -> str:
     pinned = ["taskset", "-c", ",".join(map(str, sorted(cpus))), *argv]
-    root = Path(__file__).parent.parent
-    done = subprocess.run(pinned, capture_output=True, text=True, check=False, timeout=limit, cwd=root)
+    done = subprocess.run(pinned, capture_output=True, text=True, check=False, timeout=limit, cwd=ROOT)
     if done.returncode != 0:
         raise LoadFailedError(f"{' '.join(argv)} ended with {done.returncode}: {(done.stderr or done.stdout).strip()}")
     return done.stdout

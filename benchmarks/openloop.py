@@ -95,7 +95,10 @@ class Generator:
             self.connect()
 
     def connect(self) -> None:
-        connection = Connection(self.port)
+        try:
+            connection = Connection(self.port)
+        except OSError as error:
+            raise SystemExit(f"openloop: no connection to 127.0.0.1:{self.port}: {error}") from None
         self.open[connection.sock.fileno()] = connection
         self.epoll.register(connection.sock.fileno(), select.EPOLLIN)
         self.idle.append(connection)

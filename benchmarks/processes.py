@@ -28,7 +28,11 @@ class NotStartedError(Exception):
 
 @contextlib.contextmanager
 def running(
-    argv: Sequence[str], cpus: frozenset[int], log: Path, env: Mapping[str, str] | None = None
+    argv: Sequence[str],
+    cpus: frozenset[int],
+    log: Path,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run `argv` on `cpus` with its output in `log`; the whole group is ended on the way out, stopped or not."""
 
@@ -43,6 +47,7 @@ def running(
             stdout=output,
             stderr=output,
             env={**os.environ, **(env or {})},
+            cwd=cwd,
             start_new_session=True,
             preexec_fn=prepare,  # noqa: PLW1509  # only syscalls, and the benchmark's parent has one thread
         )

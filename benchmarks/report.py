@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from benchmarks.cases import CASES, SLOW_MS, STEADY_RATE, Case, Load
-from benchmarks.checks import Finding, Verdict
+from benchmarks.checks import COMPARER, Finding, Verdict
 from benchmarks.contestants import AGAIN
 from benchmarks.law import GROWTH, PREFIX, SUBJECT
 from benchmarks.samples import Results
@@ -35,6 +35,7 @@ LAW_COLUMNS: tuple[Column, ...] = (
     ("p50 on ms", "on_p50_ms", 2),
     ("p99 off ms", "off_p99_ms", 2),
     ("p99 on ms", "on_p99_ms", 2),
+    ("generator late p99 ms", "lag_p99_ms", 2),
     ("errors", "errors", 0),
 )
 
@@ -64,6 +65,8 @@ def markdown(run: Run, results: Results, findings: Sequence[Finding]) -> str:
             columns = SATURATION_COLUMNS if case.load is Load.SATURATION else RATE_COLUMNS
             parts += [f"## {_title(case)}", _table(results, case.name, columns)]
     parts += _law_part(results)
+    if results.contestants(COMPARER):
+        parts += ["## One comparer", _table(results, COMPARER, (("pairs/s", "pairs_per_second", 0),))]
     if results.notes:
         parts += ["## Notes", "\n".join(f"- {note}" for note in results.notes)]
     versions = "\n".join(f"| {name} | {text} |" for name, text in machine.items())

@@ -8,7 +8,6 @@ import contextlib
 import itertools
 import os
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -183,9 +182,11 @@ def frozen_growth(stand: Stand, contestant: str, rate: float, seconds: float) ->
         before = processes.pss_mib(running.pid)
         processes.freeze(pid)
         seen: list[float] = []
-        load = threading.Thread(target=loads.paced, args=(running.port, rate, [seconds], stand.other_cpus))
-        load.start()
-        while load.is_alive():
-            seen.append(processes.pss_mib(running.pid))
-            load.join(1.0)
-        return {"before_mib": before, "growth_mib": max(seen) - before, "seconds": seconds, "rate": rate}
+        report = stand.directory("growth") / "report"
+        argv = loads.paced_argv(running.port, rate, [seconds])
+        with processes.running(argv, stand.other_cpus, report, cwd=loads.ROOT) as load:
+            while load.poll() is None:
+                seen.append(processes.pss_mib(running.pid))
+                time.sleep(1)
+        (window,) = loads.parse_paced(report.read_text())
+        return {**window, "before_mib": before, "growth_mib": max(seen) - before, "rate": rate}

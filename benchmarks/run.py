@@ -43,7 +43,8 @@ FAILURES = (processes.NotStartedError, loads.LoadFailedError, OSError, subproces
 
 def main() -> None:
     given = options()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exception, so that everything started is stopped
+    for number in (signal.SIGINT, signal.SIGTERM):  # as an exception, so that everything started is stopped
+        signal.signal(number, lambda received, _: sys.exit(128 + received))
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     install_missing()
@@ -180,13 +181,15 @@ def take_comparer(stand: rig.Stand, results: Results) -> None:
     """One comparer's pairs per second, as benchmarks.compare_pairs measures them, on the contestant's processor."""
     cpus = ",".join(map(str, sorted(stand.proxy_cpus)))
     argv = ["taskset", "-c", cpus, sys.executable, "-m", "benchmarks.compare_pairs", "--json"]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=120, cwd=RESULTS.parent.parent)
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=120, cwd=loads.ROOT)
     try:
-        figures = {"pairs_per_second": float(json.loads(done.stdout)["pairs_per_second"])}
-    except (ValueError, KeyError) as error:
-        raise loads.LoadFailedError(f"compare_pairs gave no pairs_per_second: {done.stderr.strip()[-300:]}") from error
-    results.add(COMPARER, law.SUBJECT, 0, figures)
-    say(f"comparer: {figures['pairs_per_second']:,.0f} pairs/s")
+        rows = [(row["body"], row["differences"], float(row["pairs_per_s"])) for row in json.loads(done.stdout)]
+    except (ValueError, KeyError, TypeError) as error:
+        raise loads.LoadFailedError(f"compare_pairs gave no figures: {done.stderr.strip()[-300:]}") from error
+    for body, differences, rate in rows:
+        figures = {"differences": differences, "pairs_per_second": rate}
+        results.add(COMPARER, f"{body}, {differences} differences", 0, figures)
+        say(f"comparer, {body}, {differences} differences: {rate:,.0f} pairs/s")
 
 
 @contextlib.contextmanager

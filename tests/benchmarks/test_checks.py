@@ -88,3 +88,17 @@ def test_cpu_is_compared_with_the_peers_of_the_same_case() -> None:
     found = {finding.name: finding for finding in judge_all(results) if finding.measured}
     assert [finding.measured.median for finding in found.values() if finding.measured] == [0.4]
     assert {finding.verdict for finding in found.values()} == {Verdict.MET}
+
+
+def test_the_comparer_is_judged_by_its_slowest_differing_2_kb_pair() -> None:
+    results = Results()
+    for body, differences, rate in (
+        ("2 KB", 0, 7000.0),
+        ("2 KB", 1, 30_000.0),
+        ("2 KB", 20, 9000.0),
+        ("12 KB", 1, 4000.0),
+    ):
+        figures = {"differences": differences, "pairs_per_second": rate}
+        results.add("comparer", f"{body}, {differences} differences", 0, figures)
+    (found,) = (finding for finding in judge_all(results) if finding.measured)
+    assert (found.measured and found.measured.median, found.verdict) == (9000.0, Verdict.MET)

@@ -45,8 +45,8 @@ bench: $(READY_BENCH)
 	$(BIN)/python -m benchmarks $(ARGS)
 
 docs: $(READY)
-	$(BIN)/shadowproxy schema --format markdown > docs/configuration.md
-	$(BIN)/python -m shadowproxy.metrics > docs/metrics.md
+	$(BIN)/python -m shadowproxy.config.reference > docs/configuration.md
+	$(BIN)/python -m shadowproxy.metrics.series > docs/metrics.md
 
 # nginx's package starts a server on port 80 when installed: RUNLEVEL=1 keeps it from doing so.
 system:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from shadowproxy.http1.grammar import Memo
+from shadowproxy.http1.grammar import Memo, token
 
 NO_BODY: Final = 0
 CHUNKED: Final = -1
@@ -62,7 +62,7 @@ class Connection(NamedTuple):
 
 
 def _read_connection(value: bytes) -> Connection:
-    options = frozenset(list_members(value))
+    options = frozenset(filter(token, list_members(value)))  # what is no token names no field, and not Host by ":host"
     close = b"close" in options
     return Connection(
         (not close, not close and b"keep-alive" in options), b"upgrade" in options, (options - _ALWAYS_OWN) or None

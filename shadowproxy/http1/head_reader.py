@@ -24,10 +24,11 @@ _EMPTY_LINES: Final = 4
 class HeadReader:
     """Reads one head after another from one peer; after a head it is ready for the next one."""
 
-    __slots__ = ("_buffer", "_empty_lines", "_limits", "_line_fault", "_line_sound", "_request", "_searched")
+    __slots__ = ("_buffer", "_empty_lines", "_limits", "_line_fault", "_line_sound", "_request", "_searched", "_small")
 
     def __init__(self, limits: LimitsPolicy, request: bool) -> None:
         self._limits = limits
+        self._small = min(limits.line, limits.head)
         self._request = request
         self._line_fault = request_line_fault if request else status_line_fault
         self._buffer = bytearray()
@@ -48,8 +49,8 @@ class HeadReader:
         """
         if not self._buffer:
             end = data.find(_END) + 4
-            # Shorter than a line may be: no limit can be exceeded. Not for empty lines before a request.
-            if 4 < end <= self._limits.line and data[0] > 0x20 and not self._empty_lines:
+            # So small that no limit can be exceeded; empty lines before a request are for the slow way.
+            if 4 < end <= self._small and data[0] > 0x20 and not self._empty_lines:
                 return (data, b"") if end == len(data) else (data[:end], data[end:])
         return self._feed_slowly(data)
 

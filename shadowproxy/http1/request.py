@@ -76,7 +76,7 @@ class RequestHead(Struct, gc=False):
 
 
 def parse_request(head: bytes, limits: LimitsPolicy) -> RequestHead:
-    """The request that `head`, which includes its empty line, makes.
+    """The request that `head`, which includes its empty line, makes. How long it may be is the head reader's to judge.
 
     Raises ExchangeError with REQUEST_LINE, METHOD_TOO_LONG, TARGET_TOO_LONG, VERSION, HEADER, HEAD_TOO_LARGE,
     METHOD_REFUSED, HOST, FRAMING, TRANSFER_CODING or EXPECTATION.

@@ -117,24 +117,23 @@ def _port(child: subprocess.Popen[str], version: int) -> int:
 @contextmanager
 def _proxy(directory: Path, one: str, two: str) -> Generator[Stage, None, None]:
     """The proxy, as a user would start it."""
-    log = directory / "proxy.log"
     path = directory / "shadowproxy.yaml"
-    for attempt in range(_ATTEMPTS):
-        traffic, admin, probe = _free_addresses(3)
-        path.write_text(configuration(traffic, admin, probe, one, two), encoding="utf-8")
-        scene = Stage(traffic, admin, probe, path, log)
-        command = [sys.executable, "-m", "shadowproxy.cli.main", "run", str(path)]
+    command = [sys.executable, "-m", "shadowproxy.cli.main", "run", str(path)]
+    for left in reversed(range(_ATTEMPTS)):
+        scene = Stage(*_free_addresses(3), configuration=path, log=directory / "proxy.log")
+        path.write_text(configuration(scene.traffic, scene.admin, scene.probe, one, two), encoding="utf-8")
         with (
-            log.open("wb") as output,
+            scene.log.open("wb") as output,
             subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, process_group=0) as child,
         ):
             try:
-                if _ready(child, probe):
+                if _ready(child, scene.probe):
                     yield scene
                     return
+                ended = child.poll() is not None
             finally:
                 _stop(child)
-        if attempt == _ATTEMPTS - 1:
+        if not ended or not left:
             raise DemoError("the proxy did not come up; the end of its log:", scene.tail())
 
 

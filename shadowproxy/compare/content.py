@@ -156,11 +156,13 @@ def _deflate(body: bytes, partial: bool) -> Iterator[bytes]:
 
 
 def _brotli(body: bytes, partial: bool) -> Iterator[bytes]:
+    """RFC 7932. Once a limit was met, output is asked for without input until none comes and input is wanted again."""
     stream = brotli.Decompressor()
     for data in _slices(body):
-        yield stream.process(data, output_buffer_limit=_PORTION)
-        while not stream.can_accept_more_data():
-            yield stream.process(b"", output_buffer_limit=_PORTION)
+        portion = stream.process(data, output_buffer_limit=_PORTION)
+        while portion or not stream.can_accept_more_data():
+            yield portion
+            portion = stream.process(b"", output_buffer_limit=_PORTION)
     if not stream.is_finished() and not partial:
         raise brotli.error("it ends too early")
 

@@ -120,14 +120,15 @@ def _proxy(directory: Path, one: str, two: str) -> Generator[Stage, None, None]:
     path = directory / "shadowproxy.yaml"
     command = [sys.executable, "-m", "shadowproxy.cli.main", "run", str(path)]
     for left in reversed(range(_ATTEMPTS)):
-        scene = Stage(*_free_addresses(3), configuration=path, log=directory / "proxy.log")
-        path.write_text(configuration(scene.traffic, scene.admin, scene.probe, one, two), encoding="utf-8")
+        traffic, admin, probe = _free_addresses(3)
+        scene = Stage(traffic, admin, probe, path, directory / "proxy.log")
+        path.write_text(configuration(traffic, admin, probe, one, two), encoding="utf-8")
         with (
             scene.log.open("wb") as output,
             subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, process_group=0) as child,
         ):
             try:
-                if _ready(child, scene.probe):
+                if _ready(child, probe):
                     yield scene
                     return
                 ended = child.poll() is not None

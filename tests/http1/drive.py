@@ -52,7 +52,7 @@ class Stream:
     def __init__(self, limits: LimitsPolicy, methods: Iterable[bytes] | None) -> None:
         self.limits = limits
         self.request = methods is None
-        self.methods = iter(methods or ())
+        self.methods = list(methods or ())
         self.reader = HeadReader(limits, self.request)
         self.body: BodyReader | None = None
         self.ended = False
@@ -78,10 +78,9 @@ class Stream:
     def _parse(self, head: bytes) -> RequestHead | ResponseHead:
         if self.request:
             return parse_request(head, self.limits)
-        self.method = getattr(self, "method", None) or next(self.methods, b"GET")
-        response = parse_response(head, self.method, self.limits)
+        response = parse_response(head, self.methods[0] if self.methods else b"GET", self.limits)
         if response.status >= 200:
-            self.method = b""
+            del self.methods[:1]
         return response
 
     def _body(self, body: BodyReader, data: bytes) -> bytes:

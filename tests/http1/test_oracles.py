@@ -62,7 +62,8 @@ class Llhttp:
     """What httptools makes of bytes."""
 
     def __init__(self, raw: bytes) -> None:
-        self.url, self.body, self.fields, self.messages = b"", b"", [], 0
+        self.url, self.body, self.messages = b"", b"", 0
+        self.fields: list[tuple[bytes, bytes]] = []
         self.parser = httptools.HttpRequestParser(self)
         self.parser.feed_data(raw)
 

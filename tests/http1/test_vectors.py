@@ -15,6 +15,7 @@ import pytest
 
 from shadowproxy.http1 import (
     CHUNKED,
+    UNTIL_CLOSE,
     RequestHead,
     ResponseHead,
     encode_chunk,
@@ -96,16 +97,15 @@ def test_response(case: dict[str, Any]) -> None:
 
 
 def verify_response(outcome: Outcome, case: dict[str, Any]) -> None:
-    """The vector's own reading of interim responses, status, body, and what is left over."""
-    interim, finals = case["interim"], [m for m in outcome.messages if m.head.status >= 200]  # type: ignore[union-attr]
-    statuses = [message.head.status for message in outcome.messages]  # type: ignore[union-attr]
-    assert statuses[: len(interim)] == interim
+    """The vector's own reading of the interim responses, the final one, and whether that is whole."""
+    heads = [message.head for message in outcome.messages if isinstance(message.head, ResponseHead)]
+    interim = len(case["interim"])
+    assert [head.status for head in heads[:interim]] == case["interim"]
     if case["status"] is None:
-        assert not finals
+        assert len(heads) == interim
         return
-    final = finals[0]
-    assert final.head.status == case["status"]  # type: ignore[union-attr]
+    head, final = heads[interim], outcome.messages[interim]
+    assert head.status == case["status"]
     if case["body_bytes"] is not None:
         assert len(final.body) == case["body_bytes"]
-    whole = final.whole or final.head.framing == -2
-    assert whole == case["complete"]
+    assert (final.whole or head.framing == UNTIL_CLOSE) == case["complete"]

@@ -1,0 +1,89 @@
+"""`shadowproxy demo` from beginning to end: every seeded fault is found, and nothing is left behind."""
+
+from __future__ import annotations
+
+import io
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from shadowproxy.demo import stage as scenery
+from shadowproxy.demo.run import Options, run
+from tests.e2e.harness import eventually
+
+FAULTS = {"changed type", "lost field", "changed value", "slow route", "server error"}
+
+
+@pytest.fixture
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the demo makes its directory."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    return tmp_path
+
+
+def backends() -> set[int]:
+    """Pids of the demo's children, of whichever demo."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if b"shadowproxy.demo.backend" in path.read_bytes():
+                found.add(int(path.parent.name))
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return found
+
+
+def test_every_seeded_fault_is_found_and_nothing_is_left(scratch: Path) -> None:
+    before, out, err = backends(), io.StringIO(), io.StringIO()
+    code = run(Options(requests=2000, seconds=6.0), out, err)
+    text = out.getvalue()
+    assert code == 0, text + err.getvalue()
+    assert "5 of 5 seeded faults found." in text
+    assert "2,000 requests answered (2,000 by shop/1), 0 without a whole answer" in text
+    assert "Admin API: http://127.0.0.1:" in text
+    assert "2000/2000 requests" in err.getvalue()
+    assert list(scratch.iterdir()) == []
+    assert backends() <= before
+
+
+def test_as_json_the_report_carries_the_faults(scratch: Path) -> None:
+    out = io.StringIO()
+    run(Options(requests=300, seconds=1.0, output="json"), out, io.StringIO())
+    document = json.loads(out.getvalue())
+    assert {fault["name"] for fault in document["faults"]} == FAULTS
+    assert document["services"][0]["name"] == "shop"
+    assert sum(route["requests"] for route in document["services"][0]["routes"]) == 300
+
+
+def test_a_proxy_that_does_not_come_up_is_one_line_and_the_end_of_its_log(
+    scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scenery, "configuration", lambda *addresses: "listen: [nonsense\n")
+    out, err = io.StringIO(), io.StringIO()
+    assert run(Options(requests=10, seconds=1.0), out, err) == 1
+    first, *tail = err.getvalue().splitlines()
+    assert first == "shadowproxy demo: the proxy did not come up; the end of its log:"
+    assert any("shadowproxy.yaml:" in line for line in tail)
+    assert out.getvalue() == ""
+    assert list(scratch.iterdir()) == []
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_in_mid_traffic_stops_everything(scratch: Path, number: signal.Signals, code: int) -> None:
+    command = [sys.executable, "-m", "shadowproxy.cli.main", "demo", "--duration", "60s"]
+    before = backends()
+    demo = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0)
+    assert demo.stderr
+    assert b"version 1 and version 2" in demo.stderr.readline()
+    demo.send_signal(number)
+    _, rest = demo.communicate(timeout=30)
+    assert demo.returncode == code, rest.decode()
+    assert b"Traceback" not in rest
+    assert list(scratch.iterdir()) == []
+    eventually(lambda: backends() <= before, 5.0, "the backends have ended")

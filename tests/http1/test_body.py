@@ -204,6 +204,7 @@ def test_extensions_are_bounded_over_the_message() -> None:
     assert chunked_fault(six * 2) is None
     assert chunked_fault(six * 3) is errors.CHUNK
     assert chunked_fault(b"1;" + b"e" * 40) is errors.CHUNK
+    assert chunked_fault(b"0" * 15 + b"1;" + b"e" * 11 + b"\r\na\r\n") is None
 
 
 def test_a_chunk_may_come_in_many_pieces() -> None:

@@ -123,6 +123,11 @@ def test_a_fault_before_the_limit_wins() -> None:
     assert fault_of(raw, TIGHT) is errors.HEADER
 
 
+def test_a_fault_after_the_limit_does_not() -> None:
+    raw = request()[:-2].ljust(TIGHT.head + 1, b"x") + b"\n"
+    assert fault_of(raw, TIGHT) is errors.HEAD_TOO_LARGE
+
+
 def test_a_body_is_no_part_of_the_head() -> None:
     raw = request(b"X: ".ljust(9000, b"x")) + b"body\nwith\rany\x00thing" * 9
     head, rest = HeadReader(LIMITS, request=True).feed(raw)

@@ -19,6 +19,11 @@ SATURATION_COLUMNS: tuple[Column, ...] = (
     ("loaded MiB", "loaded_mib", 0),
     ("errors", "errors", 0),
 )
+MIRROR_COLUMNS: tuple[Column, ...] = (
+    ("copies/request", "copies_share", 3),
+    ("compared/eligible", "compared_share", 3),
+    ("matched/compared", "matched_share", 3),
+)
 RATE_COLUMNS: tuple[Column, ...] = (
     ("requests/s", "rate", 0),
     ("p50 ms", "p50_ms", 2),
@@ -137,10 +142,8 @@ def _noise(results: Results) -> list[str]:
 
 
 def _table(results: Results, case: str, columns: Sequence[Column]) -> str:
-    extra: tuple[Column, ...] = ()
-    if any("compared_share" in sample.figures for sample in results.samples if sample.case == case):
-        extra = (("compared/eligible", "compared_share", 3), ("matched/compared", "matched_share", 3))
-    columns = (*columns, *extra)
+    present = {figure for sample in results.samples if sample.case == case for figure in sample.figures}
+    columns = (*columns, *(column for column in MIRROR_COLUMNS if column[1] in present))
     lines = [
         f"| | {' | '.join(heading for heading, _, _ in columns)} |",
         f"|---|{'---|' * len(columns)}",

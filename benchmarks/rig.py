@@ -51,6 +51,7 @@ class Proxy:
     port: int
     admin_port: int | None
     pss_mib: float = 0.0
+    candidate: str | None = None  # its address where it can be asked how many copies came
 
 
 def processors() -> tuple[frozenset[int], frozenset[int]]:
@@ -127,6 +128,7 @@ def ready(stand: Stand, contestant: str, state: Candidate, warm_up: float, path:
         with proxy(stand, engine_of(contestant), candidate=target) as running:
             time.sleep(0.3)  # what a proxy still does after its first answer is not part of its idle memory or its load
             running.pss_mib = processes.pss_mib(running.pid)
+            running.candidate = address if state is Candidate.LIVE else None
             loads.saturate(running.port, path, warm_up, stand.other_cpus)
             if state is Candidate.FROZEN:
                 processes.freeze(pid)
@@ -137,6 +139,7 @@ def saturation_sample(stand: Stand, contestant: str, case: Case, seconds: float,
     """Requests/s, CPU per request in µs, memory in MiB before and after; shadowproxy: the share of copies compared."""
     with ready(stand, contestant, case.candidate, warm_up, case.path) as running:
         books = scrape.books(running.admin_port) if case.mirrors and running.admin_port else None
+        copies = scrape.requests_seen(running.candidate) if running.candidate else 0
         before = processes.cpu_seconds(running.pid)
         result = loads.saturate(running.port, case.path, seconds, stand.other_cpus)
         cpu = processes.cpu_seconds(running.pid) - before
@@ -147,8 +150,10 @@ def saturation_sample(stand: Stand, contestant: str, case: Case, seconds: float,
             "idle_mib": running.pss_mib,
             "loaded_mib": processes.pss_mib(running.pid),
         }
-        if books and running.admin_port:
-            sample |= scrape.books(running.admin_port).since(books)
+        if running.candidate and result.requests:
+            sample["copies_share"] = (scrape.requests_seen(running.candidate) - copies - 1) / result.requests
+        if books and running.admin_port and (later := scrape.books(running.admin_port)):
+            sample |= later.since(books)
         return sample
 
 

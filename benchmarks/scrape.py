@@ -1,9 +1,10 @@
-"""The books of shadowproxy, read from its /metrics as a user would."""
+"""Counts read over HTTP: the books of shadowproxy from its /metrics, and the requests that an arm has seen."""
 
 import re
 import time
 import urllib.request
 from dataclasses import dataclass
+from http.client import HTTPException
 
 LINE = re.compile(r"^(?P<name>\w+)(?:\{(?P<labels>[^}]*)\})? (?P<value>\S+)", re.MULTILINE)
 LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
@@ -53,8 +54,25 @@ def read(text: str) -> Books:
     )
 
 
-def books(port: int) -> Books:
-    """Scrape, after what is in flight had time to settle."""
+def books(port: int) -> Books | None:
+    """Scrape, after what is in flight had time to settle; None where nothing answers: no data is not compared."""
     time.sleep(SETTLE_SECONDS)
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
-        return read(answer.read().decode())
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            return read(answer.read().decode())
+    except (OSError, HTTPException):
+        return None
+
+
+def parse_stub_status(text: str) -> int:
+    """Requests since its start, from nginx's stub_status. Raises ValueError where it is none."""
+    counted = re.search(r"requests\s*\n\s*\d+ \d+ (\d+)", text)
+    if counted is None:
+        raise ValueError(f"not a stub_status page: {text[:100]!r}")
+    return int(counted[1])
+
+
+def requests_seen(address: str) -> int:
+    """Requests that an arm has seen so far, this one included."""
+    with urllib.request.urlopen(f"http://{address}/count", timeout=5) as answer:
+        return parse_stub_status(answer.read().decode())

@@ -1,4 +1,6 @@
-from benchmarks.scrape import read, total
+import pytest
+
+from benchmarks.scrape import parse_stub_status, read, total
 
 TEXT = """# HELP shadowproxy_comparisons_total Pairs compared.
 # TYPE shadowproxy_comparisons_total counter
@@ -33,3 +35,13 @@ def test_shares_are_of_what_was_counted_in_between() -> None:
 def test_no_traffic_gives_no_share() -> None:
     seen = read(TEXT).since(read(TEXT))
     assert seen["compared_share"] != seen["compared_share"]
+
+
+def test_an_arm_says_how_many_requests_it_saw() -> None:
+    page = "Active connections: 3 \nserver accepts handled requests\n 5 5 4711 \nReading: 0 Writing: 1 Waiting: 2 \n"
+    assert parse_stub_status(page) == 4711
+
+
+def test_another_page_is_no_count() -> None:
+    with pytest.raises(ValueError, match="not a stub_status page"):
+        parse_stub_status("<html>404</html>")

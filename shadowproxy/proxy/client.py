@@ -238,23 +238,28 @@ class ClientConnection(asyncio.Protocol):
         if not keep:
             self._linger()
             return
+        if self._pending:
+            # Not from here: a long pipeline would grow the stack by a few frames per request. Until then the state
+            # stays SERVING, so that what arrives meanwhile queues up behind.
+            asyncio.get_running_loop().call_soon(self._go_on)
+            return
         self._state = IDLE
-        pending = self._pending
-        if pending:
-            self._pending = b""
-            # Not from here: a long pipeline would grow the stack by a few frames per request.
-            asyncio.get_running_loop().call_soon(self._go_on, pending)
-        elif self.ended:
+        if self.ended:
             self.close()
         else:
             self._arm(self.site.snapshot.timeouts.idle)
         if self._paused:
             self.resume()
 
-    def _go_on(self, pending: bytes) -> None:
-        if self._state == IDLE:
-            later, self._pending = self._pending, b""
-            self._read_head(pending + later)
+    def _go_on(self) -> None:
+        """The next of the pipelined requests."""
+        if self._state != SERVING:
+            return
+        self._state = IDLE
+        pending, self._pending = self._pending, b""
+        if self._paused:
+            self.resume()
+        self._read_head(pending)
         if self.ended and self._state <= HEAD:
             self.close()
 

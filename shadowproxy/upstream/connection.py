@@ -187,6 +187,8 @@ class Connection(asyncio.Protocol):
         if self._tunnel is not None:
             self._tunnel.upstream_ended()
             return True
+        if self._receiver is None:
+            self.close()  # unused: nobody shall be lent it between now and `connection_lost`
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:

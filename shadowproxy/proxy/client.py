@@ -232,6 +232,11 @@ class ClientConnection(asyncio.Protocol):
         if len(self._pending) > _PENDING_MAX or self._pending.count(_EMPTY_LINE) >= self.site.snapshot.limits.pipelined:
             self.pause()
 
+    @property
+    def may_go_on(self) -> bool:
+        """Can there be another request? Not when the client ended its side and nothing of it is left."""
+        return not self.ended or bool(self._pending)
+
     def exchange_done(self, keep: bool) -> None:
         """The answer is out. Go on with the next request, or end."""
         self._exchange = None

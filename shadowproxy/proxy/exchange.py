@@ -287,7 +287,7 @@ class Exchange:
         return UNTIL_CLOSE if self.head.version10 else CHUNKED
 
     def _keeps_alive(self) -> bool:
-        return self.head.keep_alive and self.whole and not self._site.draining and not self._client.ended
+        return self.head.keep_alive and self.whole and not self._site.draining and self._client.may_go_on
 
     def on_client_full(self) -> None:
         """The client takes no more for now."""

@@ -178,7 +178,7 @@ class Exchange:
         if self._early:
             connection.write(b"".join(self._early))
             self._early = []
-        if not self.whole and not connection.full:
+        if not connection.full:
             self._client.resume()
 
     def on_no_connection(self, fault: Fault, detail: str) -> None:

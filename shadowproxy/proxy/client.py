@@ -286,13 +286,14 @@ class ClientConnection(asyncio.Protocol):
         if exchange is not None and exchange.begun:
             self.cut_off(reset=False)
             return
-        self.answer(fault, (exchange.request_id if exchange is not None else b"") or site.new_id())
+        method = exchange.head.method if exchange is not None else b""
+        self.answer(fault, (exchange.request_id if exchange is not None else b"") or site.new_id(), method)
 
-    def answer(self, fault: Fault, request_id: bytes) -> None:
+    def answer(self, fault: Fault, request_id: bytes, method: bytes) -> None:
         """Say what went wrong, and close."""
         self._exchange = None
         if fault.status:
-            self.write(plain_response(fault, request_id.decode("latin-1")))
+            self.write(plain_response(fault, request_id.decode("latin-1"), self.site.date, method))
         self._linger()
 
     def cut_off(self, reset: bool) -> None:

@@ -126,7 +126,7 @@ class Exchange:
         self._service = service
         self._route = route = service.table.find(head.method, head.path, head.host)
         self._own, self._strip = own_fields(client.peer, head, site.via, generated)
-        self._forwarded = forward_request(head, self._own, self._strip, head.framing)
+        self._forwarded = forward_request(head, self._own, self._strip, head.framing, service.authority)
         if route.mirrors and head.upgrade is None:
             self._mirror(route, service)
         if service.total is not None:
@@ -339,7 +339,7 @@ class Exchange:
         if self.begun:
             self._client.cut_off(reset=self._client_framing == UNTIL_CLOSE)
         else:
-            self._client.answer(fault, self.request_id)
+            self._client.answer(fault, self.request_id, self.head.method)
 
     def _out_of_time(self) -> None:
         self._drop_connection()

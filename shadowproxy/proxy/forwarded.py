@@ -48,7 +48,7 @@ def own_fields(peer: Peer, head: RequestHead, via: bytes, generated_id: bytes | 
 
 
 def _extended(peer: Peer, head: RequestHead, via: bytes) -> tuple[bytes, frozenset[bytes]]:
-    names = {name.lower() for name, _ in head.fields}
+    names = head.names
     hops = [hop for hop in (head.forwarded_for, peer.address.encode()) if hop]
     own = b"X-Forwarded-For: " + b", ".join(hops) + b"\r\n" if hops else b""
     if b"x-forwarded-proto" not in names:

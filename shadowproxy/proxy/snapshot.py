@@ -38,7 +38,7 @@ class Route:
 
 
 class Service:
-    __slots__ = ("first_byte", "host", "name", "origin", "path", "salt", "table", "total")
+    __slots__ = ("authority", "first_byte", "host", "name", "origin", "path", "salt", "table", "total")
 
     def __init__(self, policy: ServicePolicy, origin: Origin, table: Table[Route]) -> None:
         self.name = policy.name
@@ -47,6 +47,9 @@ class Service:
         self.salt = (policy.salt or policy.name).encode()
         self.origin = origin
         self.table = table
+        endpoint = origin.policy.endpoints[0]
+        self.authority = f"{endpoint.host}:{endpoint.port}".encode() if endpoint.host else b"localhost"
+        """The Host of an HTTP/1.0 request that came without one."""
         self.first_byte = origin.policy.timeouts.first_byte
         self.total = origin.policy.timeouts.total
 

@@ -14,7 +14,7 @@ import ssl
 import sys
 from collections.abc import Callable
 from time import monotonic
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 import uvloop
@@ -221,10 +221,11 @@ class _Commands(asyncio.Protocol):
         self._orphaned = orphaned
         self._reader = FrameReader()
         self._decode = msgspec.msgpack.Decoder(ToRole).decode
-        self._transport: asyncio.BaseTransport | None = None
+        self._transport: asyncio.WriteTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
+        # Not isinstance: uvloop's transports derive from none of asyncio's.
+        self._transport = cast(asyncio.WriteTransport, transport)
 
     def data_received(self, data: bytes) -> None:
         for payload in self._reader.feed(data):
@@ -235,7 +236,7 @@ class _Commands(asyncio.Protocol):
         self._orphaned()
 
     def send(self, message: ToSupervisor) -> None:
-        if isinstance(self._transport, asyncio.WriteTransport):
+        if self._transport is not None:
             with contextlib.suppress(OSError, RuntimeError):
                 self._transport.write(frame(msgspec.msgpack.encode(message)))
 

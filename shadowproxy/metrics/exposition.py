@@ -181,8 +181,7 @@ def _store(store: StoreFigures) -> Iterator[Metric]:
 def _instance(page: memoryview, version: str) -> Iterator[Metric]:
     yield _family(series.RELOADS, [(("success",), page[at.RELOADS_OK]), (("failure",), page[at.RELOADS_FAILED])])
     yield _one(series.LAST_RELOAD_OK, page[at.LAST_RELOAD_OK])
-    last = page[at.LAST_RELOAD_AT]
-    yield _family(series.LAST_RELOAD_AT, [((), last / 1000)] if last else [])
+    yield _one(series.LAST_RELOAD_AT, page[at.LAST_RELOAD_AT] / 1000)
     yield _family(series.BUILD_INFO, [((version,), 1)])
     yield _one(series.START_TIME, page[at.STARTED_AT] / 1000)
     yield _family(series.RESTARTS, (((role,), page[word]) for role, word in at.RESTARTS.items()))

@@ -71,11 +71,9 @@ class FieldTable:
         changed, self._changed = self._changed, set()
         return [(key, FieldRow(row.pairs, row.hidden, row.named)) for key in changed if (row := self._rows[key])]
 
-    def top(self, service: str, route: str, limit: int) -> list[tuple[FieldKey, int]]:
-        """The most frequent fields of a route, largest first, and the pairs that differ in them."""
-        mine = [(k, row.pairs) for k, row in self._rows.items() if k.service == service and k.route == route]
-        mine.sort(key=lambda item: (item[0].field == OTHER_FIELD, -item[1], item[0].field, item[0].kind))
-        return mine[:limit]
+    def items(self) -> Iterator[tuple[FieldKey, int]]:
+        """Every field that is counted, and the pairs that differ in it."""
+        return ((key, row.pairs) for key, row in self._rows.items())
 
     def exported(self) -> Iterator[tuple[FieldKey, int]]:
         """What the metric shows: named fields, and one `other` per service, route and kind."""

@@ -164,7 +164,7 @@ LAST_RELOAD_OK: Final = Series(
     "shadowproxy_config_last_reload_successful", GAUGE, "1 if the last reload (or the start) took the configuration."
 )
 LAST_RELOAD_AT: Final = Series(
-    "shadowproxy_config_last_reload_timestamp_seconds", GAUGE, "Unix time of the last reload; absent before the first."
+    "shadowproxy_config_last_reload_timestamp_seconds", GAUGE, "Unix time of the last reload (or of the start)."
 )
 BUILD_INFO: Final = Series("shadowproxy_build_info", GAUGE, "Always 1; the label carries the version.", ("version",))
 START_TIME: Final = Series("shadowproxy_start_time_seconds", GAUGE, "Unix time at which the supervisor started.")

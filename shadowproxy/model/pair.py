@@ -61,7 +61,7 @@ class Answer(Struct, frozen=True, array_like=True):
     kinds: tuple[str, ...] = ()
 
 
-class Difference(Struct, frozen=True, array_like=True):
+class Difference(Struct, frozen=True):
     """One differing field. `field` is written as in the contract (`$.item.price`, `header:name`, `status`).
 
     `primary` and `shadow` are short JSON renderings of the two values, redacted, at most 200 characters; None: absent.

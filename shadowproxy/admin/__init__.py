@@ -1,0 +1,1 @@
+"""The admin listener: API, metrics, health and an overview page, on aiohttp."""

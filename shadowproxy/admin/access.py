@@ -1,0 +1,99 @@
+"""Who may do what at the admin listener. Pure: headers in, a role or a problem out.
+
+- A foreign Host is refused: a page that rebinds its own name to this address (DNS rebinding) sends that name.
+- A foreign Origin is refused: a browser says whose page asks; programs send none.
+- Where tokens are configured one is needed, unless TLS has verified a client certificate. Where none are, the
+  listener is on loopback or a Unix socket or asks for certificates (`config` refuses the rest), and all may do all.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+from collections.abc import Sequence
+from typing import Final
+from urllib.parse import urlsplit
+
+from shadowproxy.admin.problems import ProblemError
+from shadowproxy.model.policy import AdminPolicy, Bind, TokenPolicy
+
+VIEWER: Final = "viewer"
+OPERATOR: Final = "operator"
+READING: Final = frozenset({"GET", "HEAD"})
+OPEN: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+"""No token and any Host: scrapers and kubelets come by address."""
+
+
+class Access:
+    """The rules of one admin listener. `bind` is where it really listens."""
+
+    def __init__(self, policy: AdminPolicy, bind: Bind) -> None:
+        self._tokens = policy.tokens
+        self._any_address = not bind.unix and not _is_loopback(bind.host)
+        self._hosts = {"localhost", *(host.lower() for host in policy.hosts)}
+        if policy.bind.host and not _address(policy.bind.host):
+            self._hosts.add(policy.bind.host.lower())
+
+    def check(self, method: str, host: str, origin: str | None, authorization: str, certified: bool) -> str:
+        """The role of a request. Raises ProblemError: 403 or 401."""
+        self._check_host(host)
+        if origin is not None and _place(origin) != host.lower():
+            raise ProblemError(403, f"requests from pages of {origin!r} are refused")
+        role = self._role(authorization, certified)
+        if method not in READING and role != OPERATOR:
+            raise ProblemError(403, f"{method} takes the role {OPERATOR}; this token's role is {role}")
+        return role
+
+    def _check_host(self, host: str) -> None:
+        name = _host_name(host)
+        address = _address(name)
+        if name in self._hosts or (address and (self._any_address or _is_loopback(name))):
+            return
+        raise ProblemError(403, f"the admin listener does not answer to Host {host!r}; list it under admin.hosts")
+
+    def _role(self, authorization: str, certified: bool) -> str:
+        scheme, _, token = authorization.partition(" ")
+        if not self._tokens or (certified and not authorization):
+            return OPERATOR
+        if scheme.lower() != "bearer" or not token:
+            raise ProblemError(401, "send `Authorization: Bearer TOKEN`")
+        found = _find(self._tokens, token.strip())
+        if found is None:
+            raise ProblemError(401, "this token is not known here")
+        return found.role
+
+
+def _find(tokens: Sequence[TokenPolicy], given: str) -> TokenPolicy | None:
+    """The token that `given` is. Looks at all of them, so that the time tells nothing."""
+    found = None
+    for token in tokens:
+        if hmac.compare_digest(token.token.encode(), given.encode(errors="surrogateescape")):
+            found = token
+    return found
+
+
+def _place(origin: str) -> str:
+    """Host and port of an Origin field; empty for `null` and for what is no URL."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
+
+
+def _host_name(host: str) -> str:
+    """A Host field without its port, and an IPv6 address without its brackets."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0].lower()
+    return host.partition(":")[0].lower()
+
+
+def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(name)
+    except ValueError:
+        return None
+
+
+def _is_loopback(name: str) -> bool:
+    address = _address(name)
+    return address.is_loopback if address else name == "localhost"

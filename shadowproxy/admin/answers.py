@@ -1,0 +1,86 @@
+"""Responses: JSON, problem details, and what stands around every handler. No error leaves without a problem body."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from typing import Final
+
+import msgspec
+from aiohttp import hdrs, web
+
+from shadowproxy.admin.access import OPEN, Access
+from shadowproxy.admin.problems import Problem, ProblemError
+from shadowproxy.store import StoreError
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+MAX_BODY: Final = 64 * 1024
+
+log = logging.getLogger(__name__)
+
+
+def json_response(value: object, status: int = 200) -> web.Response:
+    return web.Response(body=msgspec.json.encode(value), status=status, content_type="application/json")
+
+
+def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> web.Response:
+    """RFC 9457; `about:blank` types have the title of their status."""
+    return web.Response(
+        body=msgspec.json.encode(Problem(title=HTTPStatus(status).phrase, status=status, detail=detail)),
+        status=status,
+        content_type="application/problem+json",
+        headers=headers,
+    )
+
+
+def guard(access: Access) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+    """Lets only those in whom `access` lets in."""
+
+    @web.middleware
+    async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path in OPEN and request.method in {"GET", "HEAD"}:
+            return await handler(request)
+        headers = request.headers
+        certified = request.transport is not None and bool(request.transport.get_extra_info("peercert"))
+        access.check(
+            request.method,
+            headers.get(hdrs.HOST, ""),
+            headers.get(hdrs.ORIGIN),
+            headers.get(hdrs.AUTHORIZATION, ""),
+            certified,
+        )
+        return await handler(request)
+
+    return guarded
+
+
+@web.middleware
+async def explained(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turns whatever goes wrong into problem details."""
+    try:
+        if (request.content_length or 0) > MAX_BODY:
+            return problem(413, f"bodies may have at most {MAX_BODY} bytes")
+        return await handler(request)
+    except ProblemError as error:
+        headers = {str(hdrs.WWW_AUTHENTICATE): "Bearer"} if error.status == 401 else {}
+        return problem(error.status, error.detail, headers)
+    except StoreError as error:
+        return problem(503, f"the store of examples cannot be read: {error}")
+    except web.HTTPMethodNotAllowed as error:
+        allowed = ", ".join(sorted(error.allowed_methods))
+        return problem(405, f"{request.path} takes {allowed}", {str(hdrs.ALLOW): allowed})
+    except web.HTTPException as error:
+        detail = f"nothing is at {request.path}; see /openapi.json" if error.status == 404 else error.reason
+        return problem(error.status, detail)
+    except Exception:
+        log.exception("a request for %s failed", request.path)
+        return problem(500, "the request failed inside the proxy; its log says why")
+
+
+async def finish(_request: web.Request, response: web.StreamResponse) -> None:
+    """What every response carries."""
+    response.headers[hdrs.SERVER] = "shadowproxy"
+    response.headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
+    response.headers["X-Content-Type-Options"] = "nosniff"

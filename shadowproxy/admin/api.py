@@ -1,0 +1,167 @@
+"""Every path of the admin listener, in one table, and the application made from it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiohttp import web
+
+from shadowproxy.admin import answers, queries
+from shadowproxy.admin.access import Access
+from shadowproxy.admin.events import stream
+from shadowproxy.admin.page import CONTENT_SECURITY_POLICY, overview
+from shadowproxy.admin.problems import ProblemError
+from shadowproxy.admin.status import route_list, services, status
+from shadowproxy.admin.values import RouteStatus, ServiceStatus, Status
+from shadowproxy.control.state import State
+from shadowproxy.metrics.exposition import CONTENT_TYPE, expose
+from shadowproxy.model.pair import Example
+from shadowproxy.model.policy import Bind
+from shadowproxy.report import Report, build, render_json, render_markdown, render_text
+from shadowproxy.store import DiffPage
+
+STATE: Final = web.AppKey("state", State)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One GET path. `answer` is the type of its JSON; without one `content` says what comes."""
+
+    path: str
+    handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    summary: str
+    answer: Any = None
+    content: str = "application/json"
+    parameters: tuple[str, ...] = ()
+
+
+async def _healthz(_request: web.Request) -> web.Response:
+    return web.Response(text="ok\n")
+
+
+async def _readyz(request: web.Request) -> web.Response:
+    if request.app[STATE].is_ready(time.monotonic()):
+        return web.Response(text="ok\n")
+    return web.Response(status=503, text="not every worker listens, or the proxy is draining\n")
+
+
+async def _metrics(request: web.Request) -> web.Response:
+    body = expose(request.app[STATE].scrape(time.monotonic()))
+    return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
+
+
+async def _status(request: web.Request) -> web.Response:
+    state = request.app[STATE]
+    queries.only(request, "service")
+    chosen = queries.service(request, state)
+    return answers.json_response(status(state, time.monotonic(), time.time(), chosen))
+
+
+async def _services(request: web.Request) -> web.Response:
+    queries.only(request, "service")
+    chosen = queries.service(request, request.app[STATE])
+    return answers.json_response([each for each in services(request.app[STATE]) if chosen in {None, each.name}])
+
+
+async def _routes(request: web.Request) -> web.Response:
+    state = request.app[STATE]
+    queries.only(request, "service")
+    return answers.json_response(route_list(state, queries.service(request, state)))
+
+
+async def _diffs(request: web.Request) -> web.Response:
+    state = request.app[STATE]
+    return answers.json_response(await state.read(state.store.find, queries.diffs(request, state)))
+
+
+async def _diff(request: web.Request) -> web.Response:
+    state = request.app[STATE]
+    queries.only(request)
+    prefix = request.match_info["id"]
+    example = await state.read(state.store.example, prefix)
+    if example is None:
+        raise ProblemError(404, f"no example, or more than one, has an id that begins with {prefix!r}")
+    return answers.json_response(example)
+
+
+async def _report(request: web.Request) -> web.Response:
+    queries.only(request, "service", "format")
+    report = await _build(request)
+    match queries.report_format(request):
+        case "text":
+            return web.Response(text=render_text(report))
+        case "markdown":
+            return web.Response(text=render_markdown(report), content_type="text/markdown")
+        case _:
+            return web.Response(body=render_json(report), content_type="application/json")
+
+
+async def _build(request: web.Request) -> Report:
+    state = request.app[STATE]
+    chosen = queries.service(request, state)
+    return build(await state.facts(time.time()), chosen)
+
+
+async def _events(request: web.Request) -> web.StreamResponse:
+    state = request.app[STATE]
+    queries.only(request)
+    return await stream(request, state.watchers)
+
+
+async def _overview(request: web.Request) -> web.Response:
+    page = overview(await _build(request))
+    return web.Response(
+        text=page, content_type="text/html", headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY}
+    )
+
+
+async def _openapi(_request: web.Request) -> web.Response:
+    from shadowproxy.admin.openapi import document  # needed by few, and never twice
+
+    return web.Response(body=document(ENDPOINTS), content_type="application/json")
+
+
+_METRICS: Final = Endpoint("/metrics", _metrics, "Prometheus metrics", content="text/plain")
+ENDPOINTS: Final = (
+    Endpoint("/healthz", _healthz, "Whether the control process answers", content="text/plain"),
+    Endpoint("/readyz", _readyz, "Whether every worker listens; 503 while draining", content="text/plain"),
+    _METRICS,
+    Endpoint("/api/v1/status", _status, "Processes, upstreams and counts", Status, parameters=("service",)),
+    Endpoint("/api/v1/services", _services, "The services", list[ServiceStatus], parameters=("service",)),
+    Endpoint("/api/v1/routes", _routes, "The routes", list[RouteStatus], parameters=("service",)),
+    Endpoint(
+        "/api/v1/diffs",
+        _diffs,
+        "Stored examples, newest first",
+        DiffPage,
+        parameters=("service", "route", "arm", "field", "kind", "limit", "offset"),
+    ),
+    Endpoint("/api/v1/diffs/{id}", _diff, "One example, by its id or the beginning of it", Example),
+    Endpoint("/api/v1/report", _report, "What differs, and what follows", Report, parameters=("service", "format")),
+    Endpoint("/api/v1/events", _events, "Server-sent events: status, example", content="text/event-stream"),
+    Endpoint("/openapi.json", _openapi, "This document"),
+    Endpoint("/", _overview, "An overview for people", content="text/html"),
+)
+
+
+def application(state: State, bind: Bind) -> web.Application:
+    """Everything, for the admin listener, which listens on `bind`."""
+    access = Access(state.launch.admin, bind)
+    return _application(state, ENDPOINTS, [answers.explained, answers.guard(access)])
+
+
+def metrics_application(state: State) -> web.Application:
+    """/metrics alone, for the `metrics` listener: no token, any Host."""
+    return _application(state, (_METRICS,), [answers.explained])
+
+
+def _application(state: State, endpoints: tuple[Endpoint, ...], middlewares: list[Any]) -> web.Application:
+    app = web.Application(middlewares=middlewares, client_max_size=answers.MAX_BODY)
+    app[STATE] = state
+    for endpoint in endpoints:
+        app.router.add_get(endpoint.path, endpoint.handler)
+    app.on_response_prepare.append(answers.finish)
+    return app

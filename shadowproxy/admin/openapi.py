@@ -1,0 +1,70 @@
+"""The OpenAPI description, from the table of endpoints and the types of their answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from shadowproxy import __version__
+from shadowproxy.admin.problems import Problem
+from shadowproxy.admin.queries import FORMATS, MAX_LIMIT, MAX_OFFSET
+from shadowproxy.model.terms import KINDS, MIRRORED_ARMS
+
+if TYPE_CHECKING:
+    from shadowproxy.admin.api import Endpoint
+
+_STRING: Final = {"type": "string"}
+_PARAMETERS: Final[dict[str, dict[str, Any]]] = {
+    "service": _STRING,
+    "route": _STRING,
+    "arm": {"type": "string", "enum": list(MIRRORED_ARMS)},
+    "field": _STRING,
+    "kind": {"type": "string", "enum": list(KINDS)},
+    "limit": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT},
+    "offset": {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET},
+    "format": {"type": "string", "enum": list(FORMATS)},
+}
+
+
+def document(endpoints: Sequence[Endpoint]) -> bytes:
+    types = [endpoint.answer for endpoint in endpoints if endpoint.answer is not None]
+    schemas, components = msgspec.json.schema_components([*types, Problem], ref_template="#/components/schemas/{name}")
+    answers = dict(zip(map(id, types), schemas, strict=False))
+    whole = {
+        "openapi": "3.1.0",
+        "info": {"title": "shadowproxy", "version": __version__},
+        "paths": {endpoint.path: {"get": _operation(endpoint, answers)} for endpoint in endpoints},
+        "components": {
+            "schemas": components,
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "responses": {
+                "problem": {
+                    "description": "Problem details (RFC 9457)",
+                    "content": {"application/problem+json": {"schema": schemas[-1]}},
+                }
+            },
+        },
+        "security": [{}, {"token": []}],
+    }
+    return msgspec.json.encode(whole)
+
+
+def _operation(endpoint: Endpoint, answers: dict[int, dict[str, Any]]) -> dict[str, Any]:
+    schema = answers.get(id(endpoint.answer), {})
+    operation: dict[str, Any] = {
+        "summary": endpoint.summary,
+        "responses": {
+            "200": {"description": "OK", "content": {endpoint.content: {"schema": schema} if schema else {}}},
+            "default": {"$ref": "#/components/responses/problem"},
+        },
+    }
+    parameters: list[dict[str, Any]] = [
+        {"name": name, "in": "query", "schema": _PARAMETERS[name]} for name in endpoint.parameters
+    ]
+    if "{id}" in endpoint.path:
+        parameters.append({"name": "id", "in": "path", "required": True, "schema": _STRING})
+    if parameters:
+        operation["parameters"] = parameters
+    return operation

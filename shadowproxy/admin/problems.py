@@ -1,0 +1,23 @@
+"""How the API says no: problem details, RFC 9457."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class Problem(Struct, frozen=True):
+    """The body of every error. A type of `about:blank` has the title of its status (RFC 9457 section 4.2.1)."""
+
+    title: str
+    status: int
+    detail: str
+    type: str = "about:blank"
+
+
+class ProblemError(Exception):
+    """Ends a request with a status and a sentence that says what would be right."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail

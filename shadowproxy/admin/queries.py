@@ -1,0 +1,72 @@
+"""Query parameters, checked: every wrong one is a 400 (an unknown service: 404) that says what would be right."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
+
+from aiohttp import web
+
+from shadowproxy.admin.problems import ProblemError
+from shadowproxy.control.state import State
+from shadowproxy.model.terms import KINDS, MIRRORED_ARMS
+from shadowproxy.store import DiffQuery
+
+MAX_LIMIT: Final = 500
+MAX_OFFSET: Final = 1_000_000
+FORMATS: Final = ("json", "text", "markdown")
+
+
+def only(request: web.Request, *allowed: str) -> None:
+    """Refuse parameters that nothing reads, and repeated ones."""
+    for name in request.query:
+        if name not in allowed:
+            known = f"there are {', '.join(allowed)}" if allowed else "there are none here"
+            raise ProblemError(400, f"unknown parameter {name!r}; {known}")
+        if len(request.query.getall(name)) > 1:
+            raise ProblemError(400, f"parameter {name!r} is given twice")
+
+
+def service(request: web.Request, state: State) -> str | None:
+    """The service asked for, or None: all of them."""
+    name = request.query.get("service")
+    known = [each.name for each in state.policy.services]
+    if name is not None and name not in known:
+        raise ProblemError(404, f"there is no service {name!r}; there are {', '.join(known)}")
+    return name
+
+
+def report_format(request: web.Request) -> str:
+    return _one_of(request, "format", FORMATS) or FORMATS[0]
+
+
+def diffs(request: web.Request, state: State) -> DiffQuery:
+    only(request, "service", "route", "arm", "field", "kind", "limit", "offset")
+    chosen = service(request, state)
+    routes = {key.partition("\n")[2] for key in state.registry.routes if chosen in {None, key.partition("\n")[0]}}
+    return DiffQuery(
+        service=chosen,
+        route=_one_of(request, "route", sorted(routes)),
+        arm=_one_of(request, "arm", MIRRORED_ARMS),
+        field=request.query.get("field"),
+        kind=_one_of(request, "kind", KINDS),
+        limit=_number(request, "limit", DiffQuery().limit, 1, MAX_LIMIT),
+        offset=_number(request, "offset", 0, 0, MAX_OFFSET),
+    )
+
+
+def _one_of(request: web.Request, name: str, known: Collection[str]) -> str | None:
+    value = request.query.get(name)
+    if value is not None and value not in known:
+        raise ProblemError(400, f"{name} {value!r} is not one of {', '.join(known)}")
+    return value
+
+
+def _number(request: web.Request, name: str, default: int, least: int, most: int) -> int:
+    text = request.query.get(name)
+    if text is None:
+        return default
+    # isascii: int() also takes the digits of other scripts; the length: and numbers of any size.
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and least <= int(text) <= most):
+        raise ProblemError(400, f"{name} {text!r} is not a whole number from {least} to {most}")
+    return int(text)

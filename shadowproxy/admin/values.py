@@ -1,0 +1,85 @@
+"""What the API answers with, besides reports and examples. Durations are seconds, `_at` Unix times."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from shadowproxy.model.totals import StoreFigures
+
+
+class WorkerStatus(Struct, frozen=True):
+    """`fresh`: its heart beat lately. `policy` is the sequence number in force there. `age` None: not there."""
+
+    block: int
+    fresh: bool
+    age: float | None
+    policy: int
+    connections: int
+    tunnels: int
+    held_bytes: int
+    loop_lag: float
+    draining: bool
+    overloaded: bool
+
+
+class UpstreamStatus(Struct, frozen=True):
+    """`healthy` of the `urls` are in rotation; `connections` by state."""
+
+    urls: list[str]
+    healthy: int
+    connections: dict[str, int]
+    breaker_open: bool
+
+
+class ServiceStatus(Struct, frozen=True):
+    """Counts since the start. `differ` and `compared` are the candidate's."""
+
+    name: str
+    match: str
+    upstreams: dict[str, UpstreamStatus]
+    routes: list[str]
+    requests: int
+    sent: int
+    in_flight: int
+    compared: int
+    differ: int
+
+
+class RouteStatus(Struct, frozen=True):
+    """One route of the policy in force, and its counts."""
+
+    service: str
+    name: str
+    path: str | None
+    methods: list[str] | None
+    sample: float
+    mirrored_methods: list[str]
+    max_body: int
+    requests: int
+    compared: int
+    differ: int
+
+
+class ReloadStatus(Struct, frozen=True):
+    """`problems` are those of the last reload, if it was refused: then the configuration before it is in force."""
+
+    succeeded: int
+    failed: int
+    last_ok: bool
+    last_at: float
+    problems: list[str]
+
+
+class Status(Struct, frozen=True):
+    version: str
+    epoch: str
+    policy: int
+    fingerprint: str
+    ready: bool
+    started_at: float
+    at: float
+    services: list[ServiceStatus]
+    workers: list[WorkerStatus]
+    restarts: dict[str, int]
+    reloads: ReloadStatus
+    store: StoreFigures

@@ -1,0 +1,101 @@
+"""The connections of control inside the tree: to the supervisor, and from the comparers. Framed msgpack."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+from typing import Final, cast
+
+import msgspec
+
+from shadowproxy.channel import FrameError, FrameReader, frame
+from shadowproxy.model.commands import Apply, Names, Quit, Ready
+from shadowproxy.model.pair import Aggregate, Examples
+
+log = logging.getLogger(__name__)
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode_command: Final = msgspec.msgpack.Decoder(Apply | Quit).decode
+_decode_report: Final = msgspec.msgpack.Decoder(Aggregate | Examples).decode
+
+
+class _Framed(asyncio.Protocol):
+    """Cuts what arrives into frames; a stream that cannot be understood ends."""
+
+    def __init__(self, receive: Callable[[bytes], None], gone: Callable[[], None]) -> None:
+        self._receive = receive
+        self._gone = gone
+        self._reader = FrameReader()
+        self.transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's do not inherit from asyncio's
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for message in self._reader.feed(data):
+                self._receive(message)
+        except (FrameError, msgspec.MsgspecError) as error:
+            log.error("a message inside the tree cannot be understood: %s", error)
+            if self.transport:
+                self.transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._gone()
+
+
+class Commands:
+    """The connection to the supervisor. `ended` is set when it says Quit, or is gone."""
+
+    def __init__(self, apply: Callable[[Apply], None], ended: asyncio.Event) -> None:
+        self._apply = apply
+        self._ended = ended
+        self._protocol = _Framed(self._receive, ended.set)
+
+    async def connect(self, connection: socket.socket) -> None:
+        connection.setblocking(False)
+        await asyncio.get_running_loop().create_unix_connection(lambda: self._protocol, sock=connection)
+
+    def send(self, message: Ready | Names) -> None:
+        transport = self._protocol.transport
+        if transport and not transport.is_closing():
+            transport.write(frame(_encode(message)))
+
+    def _receive(self, payload: bytes) -> None:
+        message = _decode_command(payload)
+        if isinstance(message, Quit):
+            self._ended.set()
+        else:
+            self._apply(message)
+
+
+class Feed:
+    """The comparers' way in."""
+
+    def __init__(self, hear: Callable[[Aggregate | Examples], None]) -> None:
+        self._hear = hear
+        self._connected = 0
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+
+    async def listen(self, listener: socket.socket) -> asyncio.AbstractServer:
+        return await asyncio.get_running_loop().create_unix_server(self._accept, sock=listener)
+
+    async def drained(self, seconds: float) -> None:
+        """Wait until every comparer has said what it had to say and gone, for at most `seconds`."""
+        try:
+            await asyncio.wait_for(self._quiet.wait(), seconds)
+        except TimeoutError:
+            log.warning("%d comparers are still connected", self._connected)
+
+    def _accept(self) -> _Framed:
+        self._connected += 1
+        self._quiet.clear()
+        return _Framed(lambda payload: self._hear(_decode_report(payload)), self._gone)
+
+    def _gone(self) -> None:
+        self._connected -= 1
+        if not self._connected:
+            self._quiet.set()

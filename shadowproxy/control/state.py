@@ -1,0 +1,104 @@
+"""Everything that control knows, in one place, and the views of it: a scrape, a report, the status."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import ParamSpec, TypeVar
+
+from shadowproxy import __version__
+from shadowproxy.control.tally import Tally
+from shadowproxy.control.watchers import Watchers
+from shadowproxy.metrics import layout as at
+from shadowproxy.metrics.counters import Counters
+from shadowproxy.metrics.exposition import Scrape
+from shadowproxy.metrics.reading import is_ready, routes, workers
+from shadowproxy.model.commands import Apply
+from shadowproxy.model.pair import Aggregate, Examples
+from shadowproxy.model.policy import Launch, Policy, Registry
+from shadowproxy.model.totals import FieldExample
+from shadowproxy.report import Facts
+from shadowproxy.store import Store, StoreError
+from shadowproxy.store.rows import summary
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class State:
+    """One per control process. Only the loop's thread touches it."""
+
+    def __init__(self, launch: Launch, policy: Policy, registry: Registry, counters: Counters, store: Store) -> None:
+        # for life
+        self.launch = launch
+        self.counters = counters
+        self.store = store
+        self.tally = Tally()
+        self.watchers = Watchers()
+        # until the next reload
+        self.policy = policy
+        self.registry = registry
+        self.problems: tuple[str, ...] = ()
+
+    @property
+    def started_at(self) -> float:
+        """Unix time at which the supervisor started."""
+        return self.counters.supervisor[at.STARTED_AT] / 1000
+
+    def apply(self, message: Apply) -> None:
+        self.policy = message.policy
+        self.registry = message.registry
+        self.problems = message.problems
+
+    def hear(self, message: Aggregate | Examples) -> None:
+        """What a comparer says."""
+        if isinstance(message, Aggregate):
+            self.tally.add(message)
+            self.store.keep(self.tally.take_changed())
+            return
+        self.store.offer(message.items)
+        if self.watchers:
+            for example in message.items:
+                self.watchers.tell("example", summary(example))
+
+    def is_ready(self, now: float) -> bool:
+        """Whether every worker listens and none is draining. `now` is CLOCK_MONOTONIC, seconds."""
+        return is_ready(workers(self.counters, now), self.launch.workers)
+
+    def scrape(self, now: float) -> Scrape:
+        """What `metrics.exposition` reads. `now` is CLOCK_MONOTONIC, seconds."""
+        return Scrape(
+            counters=self.counters,
+            registry=self.registry,
+            policy=self.policy,
+            fields=self.tally.fields,
+            incomparable=self.tally.incomparable,
+            suppressed=self.tally.suppressed,
+            store=self.store.figures(),
+            version=__version__,
+            now=now,
+        )
+
+    async def read(self, query: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Ask the store without holding up the loop. Raises StoreError."""
+        return await asyncio.to_thread(query, *args, **kwargs)
+
+    async def facts(self, now: float) -> Facts:
+        """What a report is made from; a store that cannot be read leaves a note. `now` is Unix time."""
+        examples: Sequence[FieldExample] = ()
+        notes: list[str] = []
+        try:
+            examples = await self.read(self.store.field_examples)
+        except StoreError as error:
+            notes.append(f"examples are missing: {error}")
+        return Facts(
+            version=__version__,
+            policy=self.policy,
+            started_at=self.started_at,
+            now=now,
+            routes=list(routes(self.counters, self.registry, self.policy)),
+            fields=list(self.tally.field_counts()),
+            examples=examples,
+            incomparable=dict(self.tally.incomparable),
+            notes=notes,
+        )

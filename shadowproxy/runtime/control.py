@@ -1,0 +1,151 @@
+"""The control process: hears the comparers, resolves names, keeps what must survive it, and serves the admin API."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+import ssl
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import uvloop
+
+from shadowproxy.admin.serving import Serving
+from shadowproxy.admin.status import status
+from shadowproxy.control.links import Commands, Feed
+from shadowproxy.control.names import Resolver, host_names
+from shadowproxy.control.state import State
+from shadowproxy.metrics.counters import Counters
+from shadowproxy.model.commands import Apply, Names, Ready
+from shadowproxy.model.policy import Launch, Policy, Registry
+from shadowproxy.runtime.children import CONTROL
+from shadowproxy.runtime.logs import Log, open_log
+from shadowproxy.store import StoreError
+from shadowproxy.store.sqlite import SqliteStore
+from shadowproxy.upstream.tasks import spawn
+
+NAMES_EVERY: Final = 5.0
+STATUS_EVERY: Final = 1.0
+LAST_WORDS: Final = 0.5
+"""Seconds for what comparers have said before they ended."""
+STORE_SECONDS: Final = 2.0
+"""Seconds for the store to write what waits."""
+
+
+class _ToLog(logging.Handler):
+    """What rooms below this one log, in the tree's own form."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__(logging.INFO)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        event = record.getMessage()
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None:
+            self._log.crash(event, error)
+        elif record.levelno >= logging.ERROR:
+            self._log.error(event)
+        elif record.levelno >= logging.WARNING:
+            self._log.warning(event)
+        else:
+            self._log.info(event)
+
+
+class _Control:
+    """One run of the process."""
+
+    def __init__(self, state: State, log: Log) -> None:
+        self._state = state
+        self._log = log
+        self._ended = asyncio.Event()
+        self._commands = Commands(self._apply, self._ended)
+        self._feed = Feed(state.hear)
+        self._serving = Serving(state)
+        self._resolver = Resolver()
+        self._names_due = asyncio.Event()
+
+    async def run(self, commands: socket.socket, feed: socket.socket, listeners: Mapping[str, socket.socket]) -> None:
+        """Serve until the supervisor says Quit or is gone, or SIGTERM comes."""
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._ended.set)
+        server = await self._feed.listen(feed)
+        await self._serving.start(listeners["admin"], listeners.get("metrics"))
+        await self._commands.connect(commands)
+        self._commands.send(Ready(self._state.policy.sequence))
+        tasks = [spawn(self._resolve()), spawn(self._tell_status())]
+        await self._ended.wait()
+        for task in tasks:
+            task.cancel()
+        await self._feed.drained(LAST_WORDS)
+        server.close()
+        await self._serving.stop()
+
+    def _apply(self, message: Apply) -> None:
+        self._state.apply(message)
+        self._names_due.set()
+        try:
+            self._serving.reload_certificate()
+        except (OSError, ssl.SSLError) as error:
+            self._log.error("the admin certificate cannot be read again; the one before stays", error=str(error))
+
+    async def _resolve(self) -> None:
+        """Every few seconds, and when a policy may have brought new names. The first answer is always sent."""
+        first = True
+        while True:
+            self._names_due.clear()
+            if await self._resolver.refresh(host_names(self._state.policy)) or first:
+                self._commands.send(Names(self._resolver.addresses))
+                first = False
+            await _wait(self._names_due, NAMES_EVERY)
+
+    async def _tell_status(self) -> None:
+        while True:
+            await asyncio.sleep(STATUS_EVERY)
+            if self._state.watchers:
+                self._state.watchers.tell("status", status(self._state, time.monotonic(), time.time()))
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    """Until `event` is set, at most `seconds`."""
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        pass
+
+
+def run_control(
+    launch: Launch,
+    policy: Policy,
+    registry: Registry,
+    counters: Counters,
+    commands: socket.socket,
+    feed: socket.socket,
+    listeners: Mapping[str, socket.socket],
+    problems: tuple[str, ...] = (),
+) -> None:
+    """Be control until the end. `listeners`: bound sockets under `admin` and, where configured, `metrics`."""
+    log = open_log(CONTROL, launch.log_format)
+    handler = _ToLog(log)
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    store = SqliteStore(Path(launch.data_dir), launch.store, policy.epoch)
+    state = State(launch, policy, registry, counters, store)
+    state.problems = problems
+    try:
+        state.tally.restore(store.kept())
+    except StoreError as error:
+        log.warning("what was known of fields is lost", error=str(error))
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(state, log, commands, feed, listeners))
+    finally:
+        store.close(STORE_SECONDS)
+
+
+async def _serve(
+    state: State, log: Log, commands: socket.socket, feed: socket.socket, listeners: Mapping[str, socket.socket]
+) -> None:
+    await _Control(state, log).run(commands, feed, listeners)

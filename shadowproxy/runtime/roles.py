@@ -78,10 +78,10 @@ def _comparer(order: Fork, setting: Setting, commands: socket.socket) -> None:
 
 
 def _control(order: Fork, setting: Setting, commands: socket.socket) -> None:
-    from shadowproxy.control.main import run_control
+    from shadowproxy.runtime.control import run_control
 
     sockets = setting.sockets
-    listeners = [sockets.admin, *([sockets.metrics] if sockets.metrics else [])]
+    listeners = {"admin": sockets.admin, **({"metrics": sockets.metrics} if sockets.metrics else {})}
     run_control(
         setting.launch,
         setting.apply.policy,
@@ -90,6 +90,7 @@ def _control(order: Fork, setting: Setting, commands: socket.socket) -> None:
         commands,
         sockets.feed,
         listeners,
+        setting.apply.problems,
     )
 
 

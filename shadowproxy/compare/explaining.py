@@ -13,6 +13,7 @@ from shadowproxy.compare import wording
 from shadowproxy.compare.fields import Field
 from shadowproxy.compare.findings import Findings, Key
 from shadowproxy.compare.paths import write_member
+from shadowproxy.compare.walker import same
 from shadowproxy.model.pair import Difference
 
 MAX_SENTENCES: Final = 20
@@ -47,7 +48,7 @@ def explain(differences: list[Difference], found: Findings, root: Field, a: Any,
 
 def _deep(keys: set[Key], root: Field, a: Any, b: Any) -> Iterator[tuple[str, str]]:
     """What DeepDiff finds and the walker counted: the field, and a sentence with the exact place."""
-    if a == b and type(a) is type(b):
+    if same(a, b):
         return
     from deepdiff import DeepDiff  # takes a tenth of a second and 10 MB, so only where examples are made
 

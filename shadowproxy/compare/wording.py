@@ -78,8 +78,9 @@ def describe(difference: Difference, arm: str) -> str:
 
 def describe_size(field: str, primary: object, shadow: object) -> str:
     """One sentence for two arrays or bodies of unequal length."""
-    unit = "elements" if isinstance(primary, list) else "bytes"
-    return f"{field} has {_size(shadow)} {unit}, the primary's {_size(primary)}."
+    size = _size(shadow)
+    unit = ("element" if isinstance(primary, list) else "byte") + ("" if size == "1" else "s")
+    return f"{field} has {size} {unit}, the primary's {_size(primary)}."
 
 
 def describe_failure(kind: str, arm: str, status: int, seconds: float) -> str:

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from shadowproxy.compare.limits import Deadline, IncomparableError
+from shadowproxy.compare.redaction import Mask, Redactor, is_secret_name
+from shadowproxy.model.policy import ComparePolicy
+from tests.compare.builders import Clock
+
+MASK = Mask(b"key")
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
+MASKED = re.compile(r"~[0-9a-f]{8}~")
+
+
+def deadline() -> Deadline:
+    return Deadline(Clock(), 1.0)
+
+
+def redactor(*paths: str, patterns: tuple[str, ...] = ()) -> Redactor:
+    return Redactor(ComparePolicy(redact=paths, redact_patterns=patterns), MASK)
+
+
+def text(value: str, *patterns: str) -> str:
+    return redactor(patterns=patterns).text(value, deadline())
+
+
+def field(name: str, value: str, *paths: str) -> str:
+    return redactor(*paths).field(name, value, deadline())
+
+
+def value(json: Any, *paths: str) -> Any:
+    return redactor(*paths).value(json, deadline())
+
+
+def test_equal_secrets_have_equal_masks_under_one_key() -> None:
+    assert MASK("abc") == MASK("abc") != MASK("abd")
+    assert Mask(b"other")("abc") != MASK("abc")
+    assert MASKED.fullmatch(MASK("abc"))
+    assert Mask(b"k" * 1000)("a")
+
+
+def test_masks_tell_types_apart() -> None:
+    assert len({MASK(each) for each in (42, "42", 42.0, True, "true", [42])}) == 6
+    assert MASK("\udcff")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["token", "accessToken", "X-Api-Key", "api_key", "client_secret", "Password", "passwd", "Cookie", "pin", "auth"],
+)
+def test_names_that_hold_secrets(name: str) -> None:
+    assert is_secret_name(name)
+
+
+@pytest.mark.parametrize("name", ["author", "key", "price", "shipping", "spin", "authority", "session_count"])
+def test_names_that_hold_none(name: str) -> None:
+    assert not is_secret_name(name)
+
+
+def test_credentials_in_header_fields_are_masked() -> None:
+    assert field("Authorization", "Bearer abc") == f"Bearer {MASK('abc')}"
+    assert field("Proxy-Authorization", "opaque") == MASK("opaque")
+    assert field("X-Api-Key", "abc") == MASK("abc")
+    assert field("cookie", "a=1; b=2") == f"a={MASK('1')}; b={MASK('2')}"
+    assert field("cookie", "bare; x=1") == f"{MASK('bare')}; x={MASK('1')}"
+    assert field("Set-Cookie", "sid=1; Path=/; HttpOnly") == f"sid={MASK('1')}; Path=/; HttpOnly"
+    assert field("Location", "/next?token=abc&page=2") == f"/next?token={MASK('abc')}&page=2"
+    assert field("Server", "nginx") == "nginx"
+    assert field("X-Customer", "Ann", "header:X-Customer") == MASK("Ann")
+
+
+def test_fields_become_text() -> None:
+    assert redactor().fields([(b"A", b"\xe9"), (b"Cookie", b"a=1")], deadline()) == [
+        ("A", "é"),
+        ("Cookie", f"a={MASK('1')}"),
+    ]
+
+
+def test_what_looks_like_a_secret_is_masked_in_any_text() -> None:
+    for secret in (
+        JWT,
+        "AKIAIOSFODNN7EXAMPLE",
+        "sk_live_abcdef",
+        "ghp_0123456789abcdefghijABCDEF",
+        "xoxb-1234567890-ab",
+        "-----BEGIN RSA PRIVATE KEY-----\nMIIabc\n",
+    ):
+        assert text(f"see {secret}") == f"see {MASK(secret)}"
+    assert text("Bearer abcdefgh1234") == f"Bearer {MASK('abcdefgh1234')}"
+    assert text('{"password": "hunter2", "a": 1}') == f'{{"password": "{MASK("hunter2")}", "a": 1}}'
+    assert text("<apiKey>abc</apiKey>") == f"<apiKey>{MASK('abc')}</apiKey>"
+    assert text("nothing here") == "nothing here"
+
+
+def test_a_mask_is_not_masked_again() -> None:
+    assert text(text("token=abc")) == text("token=abc")
+
+
+def test_patterns_of_the_configuration_are_masked() -> None:
+    assert text("call 123-45-6789 now", r"\d{3}-\d{2}-\d{4}") == f"call {MASK('123-45-6789')} now"
+    long = "word " * 300 + "cust-17"
+    assert text(long, r"cust-\d+", r"zzz") == "word " * 300 + MASK("cust-17")
+
+
+def test_patterns_end_with_the_time() -> None:
+    slow = Redactor(ComparePolicy(redact_patterns=("a",)), MASK)
+    with pytest.raises(IncomparableError, match="too_slow"):
+        slow.text("x" * 10_000, Deadline(Clock(step=1.0), 2.5))
+
+
+def test_json_is_masked_by_name_at_any_depth() -> None:
+    redacted = value({"user": {"password": "x", "tokens": [1, {"a": None, "b": True}]}, "n": 1, "s": f"is {JWT}"})
+    assert redacted == {
+        "user": {"password": MASK("x"), "tokens": [MASK(1), {"a": None, "b": MASK(True)}]},
+        "n": 1,
+        "s": f"is {MASK(JWT)}",
+    }
+
+
+def test_json_is_masked_by_path() -> None:
+    json = {"items": [{"owner": {"name": "Ann", "n": 1}, "sku": "a"}], "email": "a@b"}
+    assert value(json, "$.items[].owner", "$..email") == {
+        "items": [{"owner": {"name": MASK("Ann"), "n": MASK(1)}, "sku": "a"}],
+        "email": MASK("a@b"),
+    }
+
+
+def test_names_of_members_are_masked_by_look() -> None:
+    assert value({JWT: 1}) == {MASK(JWT): 1}
+
+
+def test_targets_and_forms_are_masked_by_name_and_look() -> None:
+    made = redactor("form:card")
+    assert made.target(f"/u/{JWT}?api_key=a%20b&x=%31&card=1&flag", deadline()) == (
+        f"/u/{MASK(JWT)}?api_key={MASK('a b')}&x=%31&card={MASK('1')}&flag"
+    )
+    assert made.target("/plain", deadline()) == "/plain"
+    assert made.form("", deadline()) == ""
+
+
+def test_short_texts_that_would_be_masked_are_told() -> None:
+    made = redactor(patterns=("cust-[0-9]+",))
+    assert made.hides(JWT)
+    assert made.hides("cust-1")
+    assert not made.hides("price")

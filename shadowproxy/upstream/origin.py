@@ -53,11 +53,13 @@ class Origin:
     def take(self) -> Connection | None:
         """An unused connection at once, or None: then `want` one."""
         pool, now = self.pool, self.deadlines.now
-        server = pool.choose(now)
-        connection, expired = pool.take(server, now)
-        for old in expired:
-            old.close()
-        return connection
+        idle = pool.choose(now).idle
+        while idle:
+            connection = idle.pop()
+            if connection.expires > now:
+                return connection
+            connection.close()
+        return None
 
     def want(self, waiter: Waiter) -> None:
         """Ask for a new connection; the answer comes through the waiter. Refused at once when too many wait."""
@@ -74,7 +76,7 @@ class Origin:
         if self.retired:
             connection.close()
             return
-        waiter = self._next_waiter()
+        waiter = self._next_waiter() if self._waiters else None
         if waiter is not None:
             waiter.on_connection(connection)
             return

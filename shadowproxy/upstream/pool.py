@@ -69,17 +69,6 @@ class Pool:
     def has_room(self) -> bool:
         return self.open + self.connecting < self.policy.max_connections
 
-    def take(self, server: Server, now: float) -> tuple[Connection | None, list[Connection]]:
-        """An unused connection to `server`, and those found expired on the way, which the caller closes."""
-        expired: list[Connection] = []
-        idle = server.idle
-        while idle:
-            connection = idle.pop()
-            if connection.expires > now:
-                return connection, expired
-            expired.append(connection)
-        return None, expired
-
     def put(self, connection: Connection, now: float) -> Connection | None:
         """Keep an unused connection; returns one to close when there are enough."""
         idle = connection.server.idle

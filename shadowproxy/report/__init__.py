@@ -6,9 +6,10 @@ import msgspec
 
 from shadowproxy.report import markdown, text
 from shadowproxy.report.build import Facts, build, quantiles
+from shadowproxy.report.example import render_example
 from shadowproxy.report.values import Report
 
-__all__ = ["Facts", "Report", "build", "quantiles", "render_json", "render_markdown", "render_text"]
+__all__ = ["Facts", "Report", "build", "quantiles", "render_example", "render_json", "render_markdown", "render_text"]
 
 render_text = text.render
 render_markdown = markdown.render

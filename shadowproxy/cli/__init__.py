@@ -1,0 +1,1 @@
+"""The commands. Modules here import at their head only what `--help` needs."""

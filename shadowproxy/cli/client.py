@@ -1,0 +1,137 @@
+"""Talk to the admin API of a running proxy: the options that say where it is, and one GET.
+
+http.client on purpose: it starts in no time and knows nothing of proxies in the environment.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import socket
+import sys
+from enum import StrEnum
+from typing import Annotated, Any, Final, NoReturn, TypeVar
+from urllib.parse import quote, urlencode
+
+import typer
+
+UNREACHABLE: Final = 2
+"""Exit code where no answer can be had: 1 and 3 are answers."""
+TIMEOUT: Final = 10.0
+
+T = TypeVar("T")
+
+
+class Output(StrEnum):
+    text = "text"
+    json = "json"
+
+
+Admin = Annotated[
+    str,
+    typer.Option("--admin", metavar="ADDR", envvar="SHADOWPROXY_ADMIN", help="host:port, unix:PATH or a URL."),
+]
+Token = Annotated[
+    str | None, typer.Option("--token", envvar="SHADOWPROXY_TOKEN", help="For an admin API that asks for one.")
+]
+Service = Annotated[str | None, typer.Option("--service", metavar="NAME", help="One of several services.")]
+OutputOption = Annotated[Output, typer.Option("--output", "-o", help="How the answer is written.")]
+
+DEFAULT_ADMIN: Final = "127.0.0.1:9900"
+
+_ADDRESS: Final = re.compile(
+    r"(?:(?P<scheme>https?)://)?(?P<host>\[[0-9a-fA-F:.]+\]|[^\[\]:/?#@\s]+)(?::(?P<port>\d{1,5}))?/?"
+)
+
+
+class ClientError(Exception):
+    """No usable answer. The text is one line, for people."""
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=TIMEOUT)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(TIMEOUT)
+        self.sock.connect(self._path)
+
+
+def connection_to(address: str) -> http.client.HTTPConnection:
+    """A connection, not opened yet. Raises ClientError for what is no address."""
+    if address.startswith("unix:"):
+        return _UnixConnection(address.removeprefix("unix:"))
+    found = _ADDRESS.fullmatch(address)
+    if found is None or int(found["port"] or 0) > 65535:
+        raise ClientError(f"--admin {address!r} is not host:port, [v6]:port, unix:PATH or http(s)://host:port")
+    host = found["host"].strip("[]")
+    if found["scheme"] == "https":
+        return http.client.HTTPSConnection(host, int(found["port"] or 443), timeout=TIMEOUT)
+    port = int(found["port"] or (80 if found["scheme"] else 9900))
+    return http.client.HTTPConnection(host, port, timeout=TIMEOUT)
+
+
+def fetch(admin: str, token: str | None, path: str, **query: object) -> bytes:
+    """The body of a 200 answer. Raises ClientError for anything else. Parameters that are None are left out."""
+    pairs = {name: value for name, value in query.items() if value is not None}
+    target = quote(path) + (f"?{urlencode(pairs)}" if pairs else "")
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    connection = connection_to(admin)
+    try:
+        connection.request("GET", target, headers=headers)
+        response = connection.getresponse()
+        body = response.read()
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise ClientError(f"no admin API answers at {admin}: {why}; see --admin and SHADOWPROXY_ADMIN") from error
+    finally:
+        connection.close()
+    if response.status == 200:
+        return body
+    hint = "; see --token and SHADOWPROXY_TOKEN" if response.status == 401 else ""
+    raise ClientError(f"{admin} answers {response.status}: {_detail(body)}{hint}")
+
+
+def _detail(body: bytes) -> str:
+    """What problem details (RFC 9457) say, or the beginning of anything else."""
+    import msgspec
+
+    try:
+        return str(msgspec.json.decode(body)["detail"])
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
+        return " ".join(body[:200].decode(errors="replace").split()) or "nothing"
+
+
+def ask(type_: type[T], admin: str, token: str | None, path: str, **query: object) -> tuple[T, bytes]:
+    """An answer, decoded and as it came; ends the command with one line where there is none."""
+    import msgspec
+
+    try:
+        body = fetch(admin, token, path, **query)
+        return msgspec.json.decode(body, type=type_), body
+    except ClientError as error:
+        fail(str(error))
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        fail(f"what answers at {admin} is not the admin API of this version of shadowproxy: {error}")
+
+
+def fail(message: str) -> NoReturn:
+    """One line on standard error, and the end."""
+    print(f"shadowproxy: {' '.join(message.split())}", file=sys.stderr)
+    raise typer.Exit(UNREACHABLE)
+
+
+def print_json(value: Any) -> None:
+    """Indented; bytes are JSON already."""
+    import msgspec
+
+    raw = value if isinstance(value, bytes) else msgspec.json.encode(value)
+    print(msgspec.json.format(raw, indent=2).decode())
+
+
+def wants_color() -> bool:
+    """Only on a terminal, and not where NO_COLOR (no-color.org) or TERM says otherwise."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

@@ -1,0 +1,89 @@
+"""`shadowproxy diffs list|show`: the stored examples."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from shadowproxy.cli.client import (
+    DEFAULT_ADMIN,
+    Admin,
+    Output,
+    OutputOption,
+    Service,
+    Token,
+    ask,
+    print_json,
+    wants_color,
+)
+
+if TYPE_CHECKING:
+    from shadowproxy.store import DiffPage, DiffSummary
+
+app = typer.Typer(help="Look at stored examples of what differs.", rich_markup_mode=None)
+
+
+@app.command("list")
+def list_(
+    admin: Admin = DEFAULT_ADMIN,
+    token: Token = None,
+    service: Service = None,
+    route: Annotated[str | None, typer.Option(help="Only of this route.")] = None,
+    field: Annotated[str | None, typer.Option(help="Only where this field differs, such as $.item.price.")] = None,
+    kind: Annotated[str | None, typer.Option(help="Only of this kind, such as body_type.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="How many, newest first.")] = 50,
+    offset: Annotated[int, typer.Option(min=0, help="How many newer ones to leave out.")] = 0,
+    output: OutputOption = Output.text,
+) -> None:
+    """List stored examples, newest first."""
+    from shadowproxy.store import DiffPage
+
+    filters = {"service": service, "route": route, "field": field, "kind": kind, "limit": limit, "offset": offset}
+    page, body = ask(DiffPage, admin, token, "/api/v1/diffs", **filters)
+    if output is Output.json:
+        print_json(body)
+    else:
+        print(*render(page), sep="\n")
+
+
+@app.command()
+def show(
+    example: Annotated[str, typer.Argument(metavar="ID", help="From a list or a report; its beginning is enough.")],
+    admin: Admin = DEFAULT_ADMIN,
+    token: Token = None,
+    output: OutputOption = Output.text,
+) -> None:
+    """Show one example: both answers, what differs, and the request as a command."""
+    from shadowproxy.model.pair import Example
+    from shadowproxy.report import render_example
+
+    found, body = ask(Example, admin, token, f"/api/v1/diffs/{example}")
+    if output is Output.json:
+        print_json(body)
+    else:
+        print(render_example(found, color=wants_color()), end="")
+
+
+def render(page: DiffPage) -> Iterator[str]:
+    from shadowproxy.report.text import clip
+
+    if not page.items:
+        yield "no examples" if not page.total else f"no examples from {page.offset} on; there are {page.total:,}"
+        return
+    for item in page.items:
+        when = time.strftime("%m-%d %H:%M:%S", time.localtime(item.at))
+        name = clip(f"{item.service}/{item.route}", 20)
+        yield f"{item.id}  {when}  {name:<20} {clip(f'{item.method} {item.target}', 28):<28} {clip(_what(item), 32)}"
+    last = page.offset + len(page.items)
+    if last < page.total:
+        yield f"{page.offset + 1} to {last} of {page.total:,}; the next with --offset {last}"
+
+
+def _what(item: DiffSummary) -> str:
+    if item.failure:
+        return item.failure
+    more = f" +{item.differences - 1}" if item.differences > 1 else ""
+    return f"{item.field or ''} {item.kind or ''}{more}".strip()

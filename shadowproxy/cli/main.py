@@ -1,0 +1,79 @@
+"""`shadowproxy`: the table of commands, and how they end. An error is one line on standard error."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated, Final
+
+import typer
+
+from shadowproxy import __version__
+from shadowproxy.cli import check, demo, diffs, report, run, status
+
+USAGE: Final = 2
+
+app = typer.Typer(
+    name="shadowproxy",
+    help="Serve from the primary, mirror to the candidate, tell what differs.",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(run.run)
+app.command()(check.check)
+app.command()(check.schema)
+app.command()(demo.demo)
+app.command()(status.status)
+app.command()(report.report)
+app.add_typer(diffs.app, name="diffs")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"shadowproxy {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """What stands before a command."""
+
+
+def main() -> None:
+    """The console script. Exit codes: 0 good, 1 a regression or a failed check, 2 usage, 3 not enough to say."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(
+                errors="backslashreplace"
+            )  # a terminal that cannot show a character is no reason to fail
+    try:
+        code = _run()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; Python would complain once more when it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code)
+
+
+def _run() -> int:
+    try:
+        return app(prog_name="shadowproxy", standalone_mode=False) or 0
+    except typer.Abort:
+        return USAGE
+    except Exception as error:
+        # Typer has had its own click inside since 0.26: what both versions' usage errors share is this method.
+        describe = getattr(error, "format_message", None)
+        if describe is None:
+            raise
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "shadowproxy"
+        message = " ".join(str(describe()).split())
+        print(f"{command}: {message} See {command} --help.", file=sys.stderr)
+        return USAGE

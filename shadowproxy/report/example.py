@@ -1,0 +1,96 @@
+"""One stored example for people: the differences, the bodies side by side, the request as a command. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from difflib import SequenceMatcher
+from itertools import zip_longest
+from typing import Final
+
+from shadowproxy.model.pair import Difference, Example
+from shadowproxy.report.text import WIDTH, Paint, clip, plain, seconds, wrap_command
+
+_CONTEXT: Final = 2
+_MAX_LINES: Final = 2_000
+"""Of a body: matching takes quadratic time at worst."""
+_COLUMN: Final = (WIDTH - 7) // 2
+
+Row = tuple[str, str, str]
+"""A mark (space: equal, `|`: changed, `<`: only left, `>`: only right), the left and the right line."""
+
+
+def render_example(example: Example, color: bool = False) -> str:
+    """At most `WIDTH` columns but for long words of the command; ends with a line feed."""
+    paint = Paint(color)
+    return "\n".join(_lines(example, paint)) + "\n"
+
+
+def _lines(example: Example, paint: Paint) -> Iterator[str]:
+    yield f"{paint('bold', example.id)} · {plain(example.service)} · {plain(example.route)} · {example.arm}"
+    yield f"{plain(example.method)} {plain(example.target)}"
+    yield f"request id {plain(example.request_id)}"
+    yield ""
+    yield f"primary    {example.primary_status} in {seconds(example.primary_seconds)}"
+    yield f"{example.arm:<10} {_outcome(example)}"
+    yield ""
+    for difference in example.differences:
+        yield _difference(difference, paint)
+    for sentence in example.explanation:
+        yield f"  {plain(sentence)}"
+    rows = list(side_by_side(example.primary_body, example.shadow_body))
+    if rows:
+        yield ""
+        yield paint("dim", f"    {'primary':<{_COLUMN}} {example.arm}")
+        for mark, left, right in rows:
+            line = f"  {mark} {clip(left, _COLUMN):<{_COLUMN}} {clip(right, _COLUMN)}".rstrip()
+            yield line if mark == " " else paint("red", line)
+    yield ""
+    yield from wrap_command(example.curl, WIDTH)
+
+
+def _outcome(example: Example) -> str:
+    status = "no response" if example.shadow_status is None else str(example.shadow_status)
+    took = f" in {seconds(example.shadow_seconds)}" if example.shadow_seconds is not None else ""
+    return status + took + (f" ({example.failure})" if example.failure else "")
+
+
+def _difference(difference: Difference, paint: Paint) -> str:
+    before, after = ("absent" if value is None else value for value in (difference.primary, difference.shadow))
+    rule = " (ignored by a rule)" if difference.by_rule else ""
+    return f"{paint('cyan', plain(difference.field))} {difference.kind}: {plain(before)} → {plain(after)}{rule}"
+
+
+def side_by_side(primary: str, shadow: str) -> Iterator[Row]:
+    """The lines that differ, with a little around them; `…` stands for equal lines left out."""
+    left, right = _pretty(primary), _pretty(shadow)
+    if left == right:
+        return
+    groups = SequenceMatcher(None, left, right).get_grouped_opcodes(_CONTEXT)
+    end = 0
+    for group in groups:
+        if group[0][1] > end:
+            yield " ", "…", "…"
+        for tag, a, b, c, d in group:
+            for one, other in zip_longest(left[a:b], right[c:d]):
+                yield _mark(tag, one, other), one or "", other or ""
+        end = group[-1][2]
+    if end < len(left):
+        yield " ", "…", "…"
+
+
+def _mark(tag: str, one: str | None, other: str | None) -> str:
+    if tag == "equal":
+        return " "
+    if one is None:
+        return ">"
+    return "<" if other is None else "|"
+
+
+def _pretty(body: str) -> list[str]:
+    """The lines of a body; of JSON, one per value."""
+    try:
+        body = json.dumps(json.loads(body), indent=1, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        pass  # not JSON, or cut off, or too deep: as it is
+    return body.splitlines()[:_MAX_LINES]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from random import Random
 from typing import Any, Final
 
@@ -63,7 +64,8 @@ def answer(version: int, method: str, path: str, now: float, random: Random) -> 
     if found is None:
         return Reply(404, {"error": "not found"}, delay)
     name, identity = found[0], int(found[1][1]) if found[1].lastindex else 0
-    noise = {"generated_at": round(now, 6), "trace_id": f"{random.getrandbits(64):016x}"}
+    moment = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds")
+    noise = {"generated_at": moment, "trace_id": f"{random.getrandbits(64):016x}"}
     if method == "POST":
         return Reply(201, {"accepted": name, "id": random.getrandbits(32), **noise}, delay)
     if name == "order" and version == 2 and identity % 10 == 7:

@@ -118,7 +118,7 @@ def _port(child: subprocess.Popen[str], version: int) -> int:
 def _proxy(directory: Path, one: str, two: str) -> Generator[Stage, None, None]:
     """The proxy, as a user would start it."""
     path = directory / "shadowproxy.yaml"
-    command = [sys.executable, "-m", "shadowproxy.cli.main", "run", str(path)]
+    command = [sys.executable, "-m", "shadowproxy.cli", "run", str(path)]
     for left in reversed(range(_ATTEMPTS)):
         traffic, admin, probe = _free_addresses(3)
         scene = Stage(traffic, admin, probe, path, directory / "proxy.log")

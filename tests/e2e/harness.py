@@ -139,7 +139,7 @@ class Proxy:
         log = directory / "proxy.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "shadowproxy.cli.main", "run", *arguments],
+                [sys.executable, "-m", "shadowproxy.cli", "run", *arguments],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=directory,

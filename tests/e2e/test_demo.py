@@ -76,7 +76,7 @@ def test_a_proxy_that_does_not_come_up_is_one_line_and_the_end_of_its_log(
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_in_mid_traffic_stops_everything(scratch: Path, number: signal.Signals, code: int) -> None:
-    command = [sys.executable, "-m", "shadowproxy.cli.main", "demo", "--duration", "60s"]
+    command = [sys.executable, "-m", "shadowproxy.cli", "demo", "--duration", "60s"]
     before = backends()
     demo = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0)
     assert demo.stderr

@@ -12,6 +12,7 @@ import re
 import socket
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -167,14 +168,12 @@ def test_4_an_endless_body_is_read_to_the_cap_and_no_further(trial: Trial) -> No
 
 def test_5_a_full_accept_queue_opens_the_breaker_and_a_probe_closes_it(upstreams: Serve, proxies: Start) -> None:
     primary = upstreams(answers(GOOD))
-    with socket.create_server((HOST, 0), backlog=0) as listener:
-        address = listener.getsockname()
-        fillers = []
+    with ExitStack() as full:
+        address = full.enter_context(socket.create_server((HOST, 0), backlog=0)).getsockname()
         for _ in range(8):
-            filler = socket.socket()
+            filler = full.enter_context(socket.socket())
             filler.setblocking(False)
             filler.connect_ex(address)
-            fillers.append(filler)
         settings = config(primary.url, f"http://{HOST}:{address[1]}", breaker={"failures": 3})
         settings["upstreams"]["candidate"]["timeouts"] = {"connect": "200ms"}
         proxy = proxies(settings)
@@ -185,8 +184,6 @@ def test_5_a_full_accept_queue_opens_the_breaker_and_a_probe_closes_it(upstreams
         assert proxy.metrics().total("shadowproxy_breaker_open", arm="candidate") == 1
         send_raw(proxy.port, gets())
         assert dropped(books(proxy, eligible=2 * REQUESTS)).get("breaker", 0) > 0
-        for filler in fillers:
-            filler.close()
     with RawUpstream(answers(GOOD), port=address[1]).running():
 
         def recovered() -> bool:

@@ -90,7 +90,7 @@ def test_a_client_is_served_by_the_primary_and_every_answer_is_compared(
 def shadowproxy(proxy: Proxy, *arguments: str) -> subprocess.CompletedProcess[str]:
     address = proxy.admin.removeprefix("http://")
     return subprocess.run(
-        [sys.executable, "-m", "shadowproxy.cli.main", *arguments, "--admin", address],
+        [sys.executable, "-m", "shadowproxy.cli", *arguments, "--admin", address],
         capture_output=True,
         text=True,
         timeout=30,

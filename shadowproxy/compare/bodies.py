@@ -99,7 +99,9 @@ class BodyComparer:
         self._values(left, right)
         if len(self._found.counted) == counted and (repeats(a, left) or repeats(b, right)):
             self._deadline.check()
-            self._values(read_all(a), read_all(b))
+            left = read_all(a)
+            self._deadline.check()
+            self._values(left, read_all(b))
         return True
 
     def _values(self, left: object, right: object) -> None:

@@ -83,7 +83,7 @@ class Engine:
         return aggregate, self._pending.harvest()
 
     def _offer_example(self, pair: Pair, comparison: Comparison, route: _Route) -> None:
-        signature = (pair.service, pair.route, pair.arm, frozenset(comparison.found.counted))
+        signature = hash((pair.service, pair.route, pair.arm, frozenset(comparison.found.counted)))
         seen, why = self._admission.admit(signature)
         if not why:
             why = self._make_example(seen, pair, comparison, route)

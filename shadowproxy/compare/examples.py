@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -24,6 +25,8 @@ from shadowproxy.model.policy import KIB
 
 MAX_BODY: Final = 64 * KIB
 """Characters of a stored body."""
+MAX_DIFFERENCES: Final = 100
+"""Differences that an example lists at most, of those that stand and of those by rule each."""
 _MAX_REDACTED: Final = 256 * KIB
 """Larger JSON is not redacted and shown as a whole: only where it differs."""
 _MARGIN: Final = 8 * KIB
@@ -140,7 +143,7 @@ class ExampleMaker:
         by_field = {field: values for (field, _), values in redacted.items()}
         differences = []
         for keys, by_rule in ((found.counted, False), (found.ruled, True)):
-            for (field, kind), (a, b) in keys.items():
+            for (field, kind), (a, b) in islice(keys.items(), MAX_DIFFERENCES):
                 if field.startswith("$"):
                     a, b = redacted.get((field, kind)) or by_field.get(field) or (self._hidden(a), self._hidden(b))
                 else:

@@ -7,6 +7,7 @@ that Python's numbers cannot hold (1e999, or more digits than it converts) are k
 
 from __future__ import annotations
 
+import gc
 import json
 from itertools import accumulate
 from math import isfinite
@@ -15,9 +16,13 @@ from typing import Final, NoReturn
 import msgspec
 
 from shadowproxy.compare.limits import IncomparableError
+from shadowproxy.model.policy import KIB
 
 _MAX_DIGITS: Final = 4000
 """Python converts 4,300 digits at most (`sys.set_int_max_str_digits`), to stay out of quadratic time."""
+MAX_CONTAINERS: Final = 250_000
+"""Arrays and objects of one text: each takes a hundred bytes and a microsecond, whatever little it holds."""
+_LARGE: Final = 64 * KIB
 _BOM: Final = b"\xef\xbb\xbf"
 _BRACKETS: Final = b"[]{}"
 _ALL_BUT_BRACKETS: Final = bytes(i for i in range(256) if i not in _BRACKETS)
@@ -40,12 +45,12 @@ class Repeated(list[object]):
 def read(text: bytes, max_depth: int) -> object:
     """The value of `text`; of members that occur twice the last.
 
-    Raises NotJsonError, and IncomparableError when it nests deeper than `max_depth`.
+    Raises NotJsonError, and IncomparableError as `check_shape` does.
     """
     text = text.removeprefix(_BOM)
-    check_depth(text, max_depth)
+    check_shape(text, max_depth)
     try:
-        return _decode(text)
+        return _parse(text)
     except msgspec.ValidationError:
         return _read_slowly(text, repeated=False)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -70,14 +75,30 @@ def repeats(text: bytes, value: object) -> bool:
     return text.count(b":") != again.count(b":")
 
 
-def check_depth(text: bytes, max_depth: int) -> None:
-    """Raises IncomparableError when `text`, valid JSON or not, nests deeper than `max_depth`."""
+def check_shape(text: bytes, max_depth: int) -> None:
+    """Raises IncomparableError for what nests deeper than `max_depth` or has more than `MAX_CONTAINERS` containers.
+
+    Whether `text` is valid JSON does not matter.
+    """
     if text.count(b"[") + text.count(b"{") <= max_depth:
         return
     brackets = _outside_strings(text).translate(None, _ALL_BUT_BRACKETS)
     steps = memoryview(brackets.translate(_UP_AND_DOWN)).cast("b")
     if max(accumulate(steps), default=0) > max_depth:
         raise IncomparableError("too_deep")
+    if len(brackets) > 2 * MAX_CONTAINERS:
+        raise IncomparableError("too_wide")
+
+
+def _parse(text: bytes) -> object:
+    """Parses without the cycle collector: it would look at every new container again and again, and find nothing."""
+    if len(text) < _LARGE or not gc.isenabled():
+        return _decode(text)
+    gc.disable()
+    try:
+        return _decode(text)
+    finally:
+        gc.enable()
 
 
 def _outside_strings(text: bytes) -> bytes:

@@ -9,6 +9,7 @@ REASONS: Final = (
     "decoded_too_large",
     "ratio",
     "too_deep",
+    "too_wide",
     "too_slow",
     "undecodable",
     "truncated_response",

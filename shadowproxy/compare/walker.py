@@ -107,35 +107,30 @@ class Walker:
 
     def _multisets(self, field: Field, a: list[Any], b: list[Any], found: Findings) -> None:
         element = field.element()
-        left, right = _without_common(a, b)
-        self._deadline.check()
-        left, right = self._pair_off(element, left, right, found)
+        left, right = self._without_common(a, b)
         for x in left:
-            self.walk(element, x, ABSENT, found)
+            partner = self._partner(element, x, right)
+            self.walk(element, x, ABSENT if partner is None else right.pop(partner), found)
         for y in right:
             self.walk(element, ABSENT, y, found)
         found.add(field.text, "body_order", a, b, ruled=True)
 
-    def _pair_off(
-        self, element: Field, left: list[Any], right: list[Any], found: Findings
-    ) -> tuple[list[Any], list[Any]]:
-        """Takes away what is alike under the rules, then pairs objects with those they resemble most.
-
-        The differences of the pairs go to `found`; what has no partner is given back.
-        """
-        rest: list[Any] = []
-        for x in left:
-            partner = self._partner(element, x, right)
-            if partner is None:
-                rest.append(x)
-                continue
-            difference = Findings()
-            y = right.pop(partner)
-            if not same(x, y):
-                self.walk(element, x, y, difference)
-            found.counted.update(difference.counted | found.counted)
-            found.ruled.update(difference.ruled | found.ruled)
-        return rest, right
+    def _without_common(self, a: list[Any], b: list[Any]) -> tuple[list[Any], list[Any]]:
+        """What each side has beyond the other, counting repeats."""
+        tick = self._deadline.tick
+        waiting: dict[bytes, list[Any]] = {}
+        for y in b:
+            tick()
+            waiting.setdefault(canonical(y), []).append(y)
+        left = []
+        for x in a:
+            tick()
+            equal = waiting.get(canonical(x))
+            if equal:
+                equal.pop()
+            else:
+                left.append(x)
+        return left, [y for values in waiting.values() for y in values]
 
     def _partner(self, element: Field, x: Any, right: list[Any]) -> int | None:
         """The place in `right` of what differs least from `x`: anything that is alike, else an object for an object."""
@@ -150,29 +145,13 @@ class Walker:
 
     def _distance(self, element: Field, x: Any, y: Any) -> int:
         scratch = Findings()
-        if not same(x, y):
-            self.walk(element, x, y, scratch)
+        self.walk(element, x, y, scratch)
         return len(scratch.counted)
 
     def _alike(self, element: Field, x: Any, y: Any) -> bool:
         """Whether two elements are the same as far as the rules go."""
         self._deadline.tick()
         return same(x, y) or (not element.plain and not self._distance(element, x, y))
-
-
-def _without_common(a: list[Any], b: list[Any]) -> tuple[list[Any], list[Any]]:
-    """What each side has beyond the other, counting repeats."""
-    waiting: dict[bytes, list[Any]] = {}
-    for y in b:
-        waiting.setdefault(canonical(y), []).append(y)
-    left = []
-    for x in a:
-        same_values = waiting.get(canonical(x))
-        if same_values:
-            same_values.pop()
-        else:
-            left.append(x)
-    return left, [y for values in waiting.values() for y in values]
 
 
 def _kind(a: Any, b: Any) -> str:

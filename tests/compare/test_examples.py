@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from shadowproxy.compare.examples import MAX_BODY, example_id, signature_of
+from shadowproxy.compare.examples import MAX_BODY, MAX_DIFFERENCES, example_id, signature_of
 from shadowproxy.model.pair import CapturedRequest, Difference, Example, Fields
 from shadowproxy.model.policy import MIB, ComparePolicy
 from tests.compare.builders import BYTES, FORM, JSON, TEXT, Clock, engine, example, pair, response
@@ -186,6 +186,12 @@ def test_the_rest_of_many_differences_is_counted() -> None:
     sentences = explained(a, {key: value + 1 for key, value in a.items()})
     assert len(sentences) == 21
     assert sentences[-1] == "And 6 more."
+
+
+def test_the_listed_differences_are_bounded() -> None:
+    fields = [(b"X-%d" % n, b"1") for n in range(150)]
+    made = example(pair(response({}, fields), response({}, [])))
+    assert len(made.differences) == MAX_DIFFERENCES
 
 
 def test_differences_too_deep_in_large_bodies_to_be_shown_are_masked() -> None:

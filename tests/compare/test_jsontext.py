@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
 from typing import Any
 
@@ -8,7 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shadowproxy.compare.jsontext import NotJsonError, Repeated, canonical, check_depth, read, read_all, repeats
+from shadowproxy.compare.jsontext import (
+    MAX_CONTAINERS,
+    NotJsonError,
+    Repeated,
+    canonical,
+    check_shape,
+    read,
+    read_all,
+    repeats,
+)
 from shadowproxy.compare.limits import IncomparableError
 
 values = st.recursive(
@@ -92,17 +103,39 @@ def test_depth_is_measured_exactly(depth: int) -> None:
     nested = b'{"a":[' * (depth // 2) + b"[" * (depth % 2) + b"]" * (depth % 2) + b"]}" * (depth // 2)
     wide = b"[" + b",".join([nested[1:-1] or b"1"] * 3) + b"]"
     for text in (nested, b" " + nested + b"\n", wide if depth == 1 else nested):
-        check_depth(text, depth)
+        check_shape(text, depth)
     if depth > 1:
         with pytest.raises(IncomparableError, match="too_deep"):
-            check_depth(nested, depth - 1)
+            check_shape(nested, depth - 1)
 
 
 def test_brackets_in_strings_do_not_count() -> None:
-    check_depth(json.dumps(["[" * 100, '"[{' * 50, "\\", "\\\\[" * 99]).encode(), 2)
+    check_shape(json.dumps(["[" * 100, '"[{' * 50, "\\", "\\\\[" * 99]).encode(), 2)
     closers_in_strings = b'["]",' * 70 + b"1" + b"]" * 70
     with pytest.raises(IncomparableError, match="too_deep"):
-        check_depth(closers_in_strings, 64)
+        check_shape(closers_in_strings, 64)
+
+
+def test_too_many_containers_are_too_wide_but_brackets_in_strings_are_none() -> None:
+    read(b"[" + b"[]," * (MAX_CONTAINERS - 2) + b"[]]", 2)
+    read(json.dumps(["[" * 3 * MAX_CONTAINERS]).encode(), 2)
+    with pytest.raises(IncomparableError, match="too_wide"):
+        read(b"[" + b"[]," * MAX_CONTAINERS + b"{}]", 2)
+
+
+def test_the_collector_runs_as_before_once_a_large_text_is_read() -> None:
+    text = json.dumps([{"n": n} for n in range(10_000)]).encode()
+    assert gc.isenabled()
+    for broken in (b"", b"}"):
+        with contextlib.suppress(NotJsonError):
+            read(text + broken, 64)
+        assert gc.isenabled()
+    gc.disable()
+    try:
+        read(text, 64)
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
 
 
 def test_what_nests_too_deep_for_the_parser_is_too_deep_whatever_the_cap() -> None:

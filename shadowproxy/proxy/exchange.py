@@ -108,9 +108,11 @@ class Exchange:
         head, site, client = self.head, self._site, self._client
         self._started = perf_counter()
         self.at = time()
-        generated = None
+        added = None
         if not self.request_id:
-            self.request_id = generated = site.new_id()
+            self.request_id = added = site.new_id()
+        elif head.nominated is not None and b"x-request-id" in head.nominated:
+            added = self.request_id  # the client's own line ends here, the id is the same on every leg
         snapshot = site.snapshot
         refusal = self._refusal(snapshot.limits.body)
         if refusal is not None:
@@ -125,7 +127,7 @@ class Exchange:
             return
         self._service = service
         self._route = route = service.table.find(head.method, head.path, head.host)
-        self._own, self._strip = own_fields(client.peer, head, site.via, generated)
+        self._own, self._strip = own_fields(client.peer, head, site.via, added)
         self._forwarded = forward_request(head, self._own, self._strip, head.framing, service.authority)
         if route.mirrors and head.upgrade is None:
             self._mirror(route, service)

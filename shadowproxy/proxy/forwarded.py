@@ -28,17 +28,17 @@ class Peer:
         self.lines = via + b"X-Forwarded-Proto: " + self.scheme + b"\r\nX-Forwarded-Host: "
 
 
-def own_fields(peer: Peer, head: RequestHead, via: bytes, generated_id: bytes | None) -> tuple[bytes, frozenset[bytes]]:
+def own_fields(peer: Peer, head: RequestHead, via: bytes, added_id: bytes | None) -> tuple[bytes, frozenset[bytes]]:
     """The encoded own lines, and the names (lower case) to strip from what the client sent.
 
-    `via` begins and ends with CRLF; `generated_id` is None when the client sent an id of its own.
+    `via` begins and ends with CRLF; `added_id` is None when the client's own id passes on.
     """
     if peer.trusted:
         own, strip = _extended(peer, head, via)
     else:
         own, strip = peer.lines + head.host + via, UNTRUSTED
-    if generated_id is not None:
-        own += b"X-Request-Id: " + generated_id + b"\r\n"
+    if added_id is not None:
+        own += b"X-Request-Id: " + added_id + b"\r\n"
     if head.max_forwards is not None and head.method == b"OPTIONS":
         own += b"Max-Forwards: %d\r\n" % (head.max_forwards - 1)
         strip |= _MAX_FORWARDS

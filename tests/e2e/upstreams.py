@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import cast
 
 from tests.e2e.harness import HOST
 
@@ -174,19 +177,30 @@ class RawUpstream:
     script: Script
     port: int = 0
     connections: list[bytearray] = field(default_factory=list)
-    open: list[bytearray] = field(default_factory=list)
+    open: dict[asyncio.Transport, bytearray] = field(default_factory=dict)
     """Those of `connections` that have not ended."""
     sent_whole: int = 0
     """Connections whose script came to its end."""
+    context: ssl.SSLContext | None = None
+    """Serve TLS; bytes are kept decrypted."""
+    path: str = ""
+    """Listen on this Unix socket instead of a port."""
 
     @property
     def url(self) -> str:
-        return f"http://{HOST}:{self.port}"
+        if self.path:
+            return f"unix:{self.path}"
+        return f"{'https' if self.context else 'http'}://{HOST}:{self.port}"
 
     @property
     def received(self) -> bytes:
         """Everything, in the order of the connections."""
         return b"".join(bytes(connection) for connection in self.connections)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a connection that was used has not ended."""
+        return any(list(self.open.values()))
 
     @contextmanager
     def running(self) -> Generator[RawUpstream, None, None]:
@@ -195,13 +209,21 @@ class RawUpstream:
 
         async def main() -> None:
             loop = asyncio.get_running_loop()
-            server = await loop.create_server(lambda: _Logged(self), HOST, self.port, backlog=1024)
-            self.port = server.sockets[0].getsockname()[1]
+            serve = functools.partial(_Logged, self)
+            if self.path:
+                server = await loop.create_unix_server(serve, self.path, ssl=self.context)
+            else:
+                server = await loop.create_server(serve, HOST, self.port, backlog=1024, ssl=self.context)
+                self.port = server.sockets[0].getsockname()[1]
             stop = asyncio.Event()
             loops.append((loop, stop))
             ready.set()
             await stop.wait()
             server.close()
+            while self.open:
+                for transport in list(self.open):
+                    transport.abort()
+                await asyncio.sleep(0)
 
         thread = threading.Thread(target=asyncio.run, args=(main(),), daemon=True)
         thread.start()
@@ -216,9 +238,11 @@ class RawUpstream:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # A client that goes away ends a script; that is what many tests are about.
         with contextlib.suppress(OSError, EOFError, asyncio.LimitOverrunError, ValueError):
-            await self.script(Peer(reader, writer))
-            self.sent_whole += 1
-        writer.close()
+            try:
+                await self.script(Peer(reader, writer))
+                self.sent_whole += 1
+            finally:
+                writer.close()
 
 
 class _Logged(asyncio.StreamReaderProtocol):
@@ -231,7 +255,8 @@ class _Logged(asyncio.StreamReaderProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._upstream.connections.append(self._log)
-        self._upstream.open.append(self._log)
+        self._connection = cast(asyncio.Transport, transport)
+        self._upstream.open[self._connection] = self._log
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
@@ -239,6 +264,5 @@ class _Logged(asyncio.StreamReaderProtocol):
         super().data_received(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        # By identity: two connections may have received the same.
-        self._upstream.open = [log for log in self._upstream.open if log is not self._log]
+        del self._upstream.open[self._connection]
         super().connection_lost(exc)

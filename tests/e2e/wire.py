@@ -74,6 +74,22 @@ def responses(data: bytes, methods: list[bytes], closed: bool = True) -> list[Me
     return found
 
 
+def first(data: bytes, method: bytes) -> tuple[Message, bytes] | None:
+    """The first final response in `data` and what follows it; None while it is not whole. Raises StrictError."""
+    while True:
+        message, data = _message(data, _STATUS)
+        if not message.whole:
+            return None
+        if message.status >= 200 or message.status == 101:
+            break
+    none = method == b"HEAD" or message.status in (101, 204, 304)
+    message.to_close = not none and not _framed(message)
+    if message.to_close:
+        return None
+    data = _body(message, data, none=none)
+    return (message, data) if message.whole else None
+
+
 def _message(data: bytes, start: re.Pattern[bytes]) -> tuple[Message, bytes]:
     head, end, rest = data.partition(b"\r\n\r\n")
     if not end:

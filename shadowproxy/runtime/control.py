@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import signal
 import socket
 import ssl
 import time
@@ -36,26 +34,6 @@ STORE_SECONDS: Final = 2.0
 """Seconds for the store to write what waits."""
 
 
-class _ToLog(logging.Handler):
-    """What rooms below this one log, in the tree's own form."""
-
-    def __init__(self, log: Log) -> None:
-        super().__init__(logging.INFO)
-        self._log = log
-
-    def emit(self, record: logging.LogRecord) -> None:
-        event = record.getMessage()
-        error = record.exc_info[1] if record.exc_info else None
-        if error is not None:
-            self._log.crash(event, error)
-        elif record.levelno >= logging.ERROR:
-            self._log.error(event)
-        elif record.levelno >= logging.WARNING:
-            self._log.warning(event)
-        else:
-            self._log.info(event)
-
-
 class _Control:
     """One run of the process."""
 
@@ -70,8 +48,7 @@ class _Control:
         self._names_due = asyncio.Event()
 
     async def run(self, commands: socket.socket, feed: socket.socket, listeners: Mapping[str, socket.socket]) -> None:
-        """Serve until the supervisor says Quit or is gone, or SIGTERM comes."""
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._ended.set)
+        """Serve until the supervisor says Quit or is gone. Signals are the supervisor's."""
         server = await self._feed.listen(feed)
         await self._serving.start(listeners["admin"], listeners.get("metrics"))
         await self._commands.connect(commands)
@@ -129,8 +106,6 @@ def run_control(
 ) -> None:
     """Be control until the end. `listeners`: bound sockets under `admin` and, where configured, `metrics`."""
     log = open_log(CONTROL, launch.log_format)
-    handler = _ToLog(log)
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     store = SqliteStore(Path(launch.data_dir), launch.store, policy.epoch)
     state = State(launch, policy, registry, counters, store)
     state.problems = problems
@@ -138,6 +113,7 @@ def run_control(
         state.tally.restore(store.kept())
     except StoreError as error:
         log.warning("what was known of fields is lost", error=str(error))
+    store.start()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(state, log, commands, feed, listeners))

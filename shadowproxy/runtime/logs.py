@@ -7,6 +7,7 @@ within PIPE_BUF (4,096 bytes, pipe(7)), so that those of several processes never
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import stat
@@ -90,6 +91,30 @@ class Log:
         if len(line) > LINE:
             line = self._render(at, level, self.role, event[:_FIELD], {"cut": True})
         self.dropped = 0 if self._write(line) else self.dropped + 1
+
+
+class _Bridge(logging.Handler):
+    """What rooms below this one and libraries say through `logging`, in our lines."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__()
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        event, error = record.getMessage(), record.exc_info[1] if record.exc_info else None
+        if error is not None:
+            self._log.crash(event, error, logger=record.name)
+        elif record.levelno >= logging.ERROR:
+            self._log.error(event, logger=record.name)
+        elif record.levelno >= logging.WARNING:
+            self._log.warning(event, logger=record.name)
+        else:
+            self._log.info(event, logger=record.name)
+
+
+def capture_logging(log: Log) -> None:
+    """Send what goes through `logging` to `log`, from INFO on: a handler of its own would wait where `log` does not."""
+    logging.basicConfig(level=logging.INFO, handlers=[_Bridge(log)], force=True)
 
 
 def open_log(role: str, style: str, fd: int = 2) -> Log:

@@ -17,10 +17,12 @@ from shadowproxy.model.policy import Launch
 from shadowproxy.runtime import loader
 from shadowproxy.runtime.children import COMPARER, CONTROL, WORKER, Fork
 from shadowproxy.runtime.loading import Keeper, Reader
+from shadowproxy.runtime.logs import Log, capture_logging
 from shadowproxy.runtime.sockets import Sockets, remove_directory
 
-SHARED_IMPORTS: Final = ("asyncio", "uvloop", "httptools")
-"""Imported by the supervisor before it forks, for the pages that its children then share with it (docs/decisions)."""
+SHARED_IMPORTS: Final = ("shadowproxy.runtime.worker", "shadowproxy.compare.engine")
+"""Imported by the supervisor before it forks: its children share the pages and start at once, and a worker that is
+replaced months later runs the same code as its siblings (docs/decisions/0004-what-the-supervisor-imports.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ def _control(order: Fork, setting: Setting, commands: socket.socket) -> None:
     )
 
 
-def run_role(roles: Roles, order: Fork, setting: Setting, commands: socket.socket) -> None:
+def run_role(roles: Roles, order: Fork, setting: Setting, commands: socket.socket, log: Log) -> None:
     """Be the child that `order` asks for, until it ends."""
     sockets = setting.sockets
     run, own = {
@@ -107,9 +109,10 @@ def run_role(roles: Roles, order: Fork, setting: Setting, commands: socket.socke
         if listener not in keep:
             listener.close()
     supervisor = os.getppid()
+    capture_logging(log)
     run(order, setting, commands)
-    if order.role != WORKER and os.getppid() != supervisor:
-        remove_directory(sockets.directory)  # the supervisor died and cannot; workers have ended before
+    if order.role == COMPARER and os.getppid() != supervisor:
+        remove_directory(sockets.directory)  # the supervisor died and cannot; the workers have ended before
 
 
 REAL_ROLES: Final = Roles(_worker, _comparer, _control, loader.read, loader.keep)

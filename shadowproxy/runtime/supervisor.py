@@ -167,6 +167,7 @@ class Supervisor:
     def _fork(self, order: Fork) -> list[Action]:
         if order.restart:
             self._counters.supervisor[at.RESTARTS[order.role]] += 1
+        log = self._log.named(f"{order.role}:{order.index}")
         title = _SHORT[order.role].format(order.index)
         setting = Setting(self._launch, self._apply(), self._names, self._counters, self._sockets, self._key)
         try:
@@ -177,10 +178,10 @@ class Supervisor:
         def body() -> None:
             self._disown()
             ours.close()
-            run_role(self._roles, order, setting, theirs)
+            run_role(self._roles, order, setting, theirs, log)
 
         try:
-            pid = fork(title, self._log.named(f"{order.role}:{order.index}"), body)
+            pid = fork(title, log, body)
         except OSError as error:
             ours.close()
             return self._crew.not_forked(order, str(error), self._clock())

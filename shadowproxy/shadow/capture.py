@@ -11,6 +11,8 @@ from shadowproxy.model.pair import CapturedResponse
 if TYPE_CHECKING:
     from shadowproxy.shadow.copy import Copy
 
+_SMALL: Final = 4096
+"""Pieces below this are collected in one object: a body that drips in must not cost fifty times its size."""
 _IGNORED: Final = IGNORED_FIELDS | {b":length"}
 """`ResponseHead.names` calls Content-Length by a name that no field can have."""
 
@@ -23,25 +25,33 @@ class Capture:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.head: ResponseHead | None = None
-        self.pieces: list[bytes] = []
+        self.pieces: list[bytes | bytearray] = []
         self.size = 0
         self.truncated = False
         self.seconds = 0.0
 
     def add(self, data: bytes, room: int) -> int:
         """Keep `data`, or as much of it as fits the limit and `room`; returns how many bytes were kept."""
+        if self.truncated:
+            return 0
         size = len(data)
         left = self.limit - self.size
-        if size > left or size > room or self.truncated:
-            data = b"" if self.truncated else data[: max(0, min(left, room))]
+        if size > left or size > room:
+            data = data[: max(0, min(left, room))]
             size = len(data)
             self.truncated = True
-        self.pieces.append(data)
+        pieces = self.pieces
+        if not pieces or size >= _SMALL:
+            pieces.append(data)
+        elif isinstance(pieces[-1], bytearray):
+            pieces[-1] += data
+        else:
+            pieces.append(bytearray(data))
         self.size += size
         return size
 
     def body(self) -> bytes:
-        return self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces)
+        return bytes(self.pieces[0]) if len(self.pieces) == 1 else b"".join(self.pieces)
 
     def frozen(self) -> CapturedResponse | None:
         """As it goes to the comparer; None when there was no answer."""
@@ -67,7 +77,9 @@ class PrimaryCapture(Capture):
     def take(self, data: bytes) -> None:
         """A piece of the primary's body, charged to each copy's arm while it may hold bytes."""
         copies = self.copies
-        room = copies[0].arm.room if len(copies) == 1 else min((copy.arm.room for copy in copies), default=0)
+        if not copies:
+            return
+        room = copies[0].arm.room if len(copies) == 1 else min(copy.arm.room for copy in copies)
         kept = self.add(data, room)
         for copy in copies:
             copy.charge(kept)
@@ -77,9 +89,17 @@ class PrimaryCapture(Capture):
         if self.decided is None:
             self.decided = whole
             self.seconds = seconds
-            for copy in self.copies:
+            copies, self.copies = self.copies, []
+            for copy in copies:
                 copy.settle()
-            self.copies = []
+
+    def leave(self, copy: Copy) -> None:
+        """A copy ended before the primary did. Nothing is kept for nobody."""
+        if copy in self.copies:
+            self.copies.remove(copy)
+            if not self.copies:
+                self.pieces = []
+                self.truncated = True
 
 
 def looks_equal(primary: Capture, shadow: Capture) -> bool:

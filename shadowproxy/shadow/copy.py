@@ -31,8 +31,18 @@ SETTLED: Final = 4
 IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
 """RFC 9110 section 9.2.2; TRACE is refused."""
 
-_TIRING: Final = frozenset({errors.REFUSED, errors.CONNECT_TIMEOUT, errors.FIRST_BYTE_TIMEOUT, errors.UNRESOLVED})
-"""Failures that count towards the breaker."""
+_TIRING: Final = frozenset(
+    {
+        errors.REFUSED,
+        errors.UNRESOLVED,
+        errors.CONNECT_TIMEOUT,
+        errors.UPSTREAM_TLS,
+        errors.RESET,
+        errors.FIRST_BYTE_TIMEOUT,
+        errors.IDLE_TIMEOUT,
+    }
+)
+"""Failures that count towards the breaker: refused or late, in whatever way (faults 1, 5, 6 and 8)."""
 
 
 class Copy:
@@ -73,7 +83,7 @@ class Copy:
         self.cancelled = False
         self.started = 0.0
         self._head = b""
-        self._body: list[bytes] = []
+        self._body = bytearray()
         self._charged = 0
         self._connection: Connection | None = None
         self._failure: str | None = None
@@ -87,17 +97,17 @@ class Copy:
         """A piece of the client's body, while it is still coming."""
         if self._state != HOLDING:
             return
-        if self._charged + len(data) > self.mirror.max_body:
+        if len(self._body) + len(data) > self.mirror.max_body:
             self.drop("max_body")
         elif self.arm.held + len(data) > self.arm.max_bytes:
             self.drop("bytes")
         else:
-            self._body.append(data)
+            self._body += data
             self.charge(len(data))
 
     @property
     def body(self) -> bytes:
-        return b"".join(self._body)
+        return bytes(self._body)
 
     def launch(self, head: bytes) -> None:
         """The request is whole: send it as soon as there is a connection, within `max_age`."""
@@ -119,11 +129,14 @@ class Copy:
             self.started = perf_counter()
             self.deadline = self.arm.origin.deadlines.now + self.mirror.timeout
         self._connection = connection
-        connection.send(self, self.request.method, self._head + self.body if self._body else self._head, True, None)
+        connection.send(self, self.request.method, self._head + self._body if self._body else self._head, True, None)
 
     def on_no_connection(self, fault: Fault, detail: str) -> None:
         if fault is errors.POOL_FULL and self._state == WAITING:
             self.drop("age")
+            return
+        if fault is errors.POOL_FULL:
+            self._lose("stale_connection")  # no connection for the retry: that is no fault of the candidate's
             return
         if self._state == WAITING:
             self._state = SENT
@@ -262,7 +275,9 @@ class Copy:
         arm.live.pop(self, None)
         arm.held -= self._charged
         self._charged = 0
-        self._body = []
+        self._body = bytearray()
+        if self.primary.decided is None:
+            self.primary.leave(self)
 
     def charge(self, size: int) -> None:
         """Count bytes that are held for this copy against its arm."""

@@ -14,6 +14,7 @@ import msgspec
 
 from shadowproxy.channel import FrameError, FrameReader, frame
 from shadowproxy.model.pair import Answer, Pair
+from shadowproxy.model.terms import KINDS, VERDICTS
 from shadowproxy.upstream.tasks import spawn
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ MAX_BYTES: Final = 16 * 1024 * 1024
 """Of outstanding pairs. One pair of the largest captured responses is a quarter of it."""
 RECONNECT: Final = 0.05
 """Seconds between attempts: the supervisor keeps the comparer's socket open, so the first mostly succeeds."""
+
+_KINDS: Final = frozenset(KINDS)
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Answer).decode
@@ -110,6 +113,8 @@ class Link(asyncio.Protocol):
             self.connect()
 
     def _answered(self, answer: Answer) -> None:
+        if answer.verdict not in VERDICTS or not _KINDS.issuperset(answer.kinds):
+            raise FrameError(f"an answer with the verdict {answer.verdict[:40]!r}")
         found = self._outstanding.pop(answer.id, None)
         if found is None:
             return

@@ -1,7 +1,8 @@
 """One connection to an origin. It carries one exchange at a time and tells its receiver what arrives.
 
 Law: bytes that nobody asked for end the connection. A response is handed on only as far as its framing is sound, and
-the connection is used again only when request and response are both whole and nothing followed them.
+the connection is used again only when request and response are both whole and nothing followed them. From then on it is
+somebody else's: its last receiver hears of the end after it was given back, and touches it no more.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 Trailers = list[tuple[bytes, bytes]]
 _WRITE_HIGH: Final = 256 * 1024
 _HEADS_KEPT: Final = 512
+_HEAD_KEPT: Final = 2048
+"""Bytes of the longest head that is remembered."""
+_FLUSH: Final = 60.0
+"""Seconds that a closed connection gets for what is still to be sent, where no idle timeout is set."""
 _heads: dict[bytes, ResponseHead] = {}
 
 
@@ -52,14 +57,15 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_body",
+        "_ended",
         "_idle_timeout",
         "_limits",
         "_method",
+        "_paused",
         "_reader",
         "_receiver",
         "_request_whole",
         "_response",
-        "_response_whole",
         "_timer",
         "_tunnel",
         "closed",
@@ -91,46 +97,50 @@ class Connection(asyncio.Protocol):
         self._body: BodyReader | None = None
         self._method = b""
         self._request_whole = False
-        self._response_whole = False
+        self._paused = False
+        self._ended = False
 
     # -- what the lender's customer does
 
     def send(self, receiver: Receiver, method: bytes, head: bytes, whole: bool, first_byte: float | None) -> None:
-        """Begin an exchange with an encoded head (and body, if `whole`). `first_byte`: seconds to the answer."""
+        """Begin an exchange with an encoded head (and body, if `whole`). `first_byte`: seconds to the answer, or to
+        the next piece of the request.
+        """
         self._receiver = receiver
         self._method = method
         self._request_whole = whole
-        self._response_whole = False
         self.received = False
         self.transport.write(head)
-        if whole and first_byte is not None:
+        if first_byte is not None:
             deadlines = self.origin.deadlines
             deadlines.arm(self._timer, deadlines.now + first_byte)
 
     def write(self, data: bytes) -> None:
         """A piece of the request's body, already framed."""
         if not self.closed:
+            if self._response is None and not self.full:
+                self._timer.at = NEVER
             self.transport.write(data)
 
     def end_request(self, first_byte: float | None) -> None:
         """The request is whole. `first_byte` counts from here."""
         self._request_whole = True
-        if self._response_whole:
-            self._let_go()
-        elif self._response is None and first_byte is not None:
+        if self._response is None and first_byte is not None:
             deadlines = self.origin.deadlines
             deadlines.arm(self._timer, deadlines.now + first_byte)
 
     def pause(self) -> None:
         """Take no more bytes from the origin until `resume`."""
-        if not self.closed:
+        if not self.closed and not self._paused:
+            self._paused = True
             self.transport.pause_reading()
             self._timer.at = NEVER
 
     def resume(self) -> None:
-        if not self.closed:
+        if not self.closed and self._paused:
+            self._paused = False
             self.transport.resume_reading()
-            self._watch_body()
+            self._watch()
 
     def abandon(self) -> None:
         """The customer wants nothing more of this exchange: what is under way cannot be reused."""
@@ -150,8 +160,9 @@ class Connection(asyncio.Protocol):
         if not self.closed:
             self.closed = True
             self._tunnel = None
-            self._timer.at = NEVER
             self.transport.close()
+            deadlines = self.origin.deadlines
+            deadlines.arm(self._timer, deadlines.now + (self._idle_timeout or _FLUSH))
             self.origin.lost(self)
 
     def tunnel(self, tunnelled: Tunnelled) -> None:
@@ -165,6 +176,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         self.transport.set_write_buffer_limits(high=_WRITE_HIGH)
+        self.origin.pool.add(self)
 
     def data_received(self, data: bytes) -> None:
         receiver = self._receiver
@@ -183,13 +195,13 @@ class Connection(asyncio.Protocol):
         except ExchangeError as error:
             self._fail(error.fault, error.detail)
 
-    def eof_received(self) -> bool:
+    def eof_received(self) -> None:
+        """The origin ended its side. Over TLS that is its close_notify: a bare FIN never comes here."""
+        self._ended = True
         if self._tunnel is not None:
             self._tunnel.upstream_ended()
-            return True
-        if self._receiver is None:
-            self.close()  # unused: nobody shall be lent it between now and `connection_lost`
-        return False
+        elif self._receiver is None:
+            self.close()  # now, so that nobody is lent it before the transport says that it is gone
 
     def connection_lost(self, exc: Exception | None) -> None:
         was_closed, self.closed = self.closed, True
@@ -200,7 +212,7 @@ class Connection(asyncio.Protocol):
             self._tunnel.upstream_ended()
             self._tunnel = None
         elif self._receiver is not None:
-            self._ended(exc)
+            self._lost(exc)
 
     def pause_writing(self) -> None:
         self.full = True
@@ -213,6 +225,8 @@ class Connection(asyncio.Protocol):
         self.full = False
         if not self._request_whole:
             self._timer.at = NEVER
+            if self._body is not None:
+                self._watch()
         self._tell(full=False)
 
     def _tell(self, full: bool) -> None:
@@ -233,6 +247,8 @@ class Connection(asyncio.Protocol):
                 return
             head = _parse(raw, self._method, self._limits)
             if head.status < 200 and head.status != 101:
+                if not self._request_whole:
+                    self._timer.at = NEVER
                 receiver.on_interim(head)
                 if self._receiver is not receiver:
                     return  # it gave up
@@ -253,67 +269,61 @@ class Connection(asyncio.Protocol):
         body = self._body = body_reader(framing, self._limits, request=False)
         pieces, rest = body.feed(data) if data else ([], b"")
         payload = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        if body.done:
+        if body.done and not body.trailers:
             self._finish(head, bool(rest))
-            receiver.on_response(head, payload, not body.trailers)
-            if body.trailers:
-                receiver.on_complete(body.trailers)
+            receiver.on_response(head, payload, True)
             return
-        self._watch_body()
+        self._watch()
         receiver.on_response(head, payload, False)
+        if body.done and self._receiver is receiver:
+            self._finish(head, bool(rest))
+            receiver.on_complete(body.trailers)
 
     def _read_body(self, receiver: Receiver, data: bytes) -> None:
         body, head = self._body, self._response
         assert body is not None  # noqa: S101 - narrows for mypy
         assert head is not None  # noqa: S101 - set together with the body
         pieces, rest = body.feed(data)
-        done = body.done
-        if done:
+        if not self._paused:
+            self._watch()
+        if pieces:
+            receiver.on_data(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        if body.done and self._receiver is receiver:
             self._finish(head, bool(rest))
-        else:
-            self._watch_body()
-        for piece in pieces:
-            receiver.on_data(piece)
-        if done:
             receiver.on_complete(body.trailers)
 
-    def _watch_body(self) -> None:
-        if self._idle_timeout is not None and self._body is not None:
+    def _watch(self) -> None:
+        """The origin is to go on within the idle timeout."""
+        if self._idle_timeout is not None and self._receiver is not None:
             deadlines = self.origin.deadlines
             deadlines.arm(self._timer, deadlines.now + self._idle_timeout)
 
     def _finish(self, head: ResponseHead, extra: bool) -> None:
         """The response is whole. The connection is free again before the receiver hears of it, so that the next
-        exchange of the same client finds it; unless the request is still going out.
+        exchange of the same client finds it. It ends where more came than the response (RFC 9112 section 6.3) or
+        where the rest of the request would go nowhere (section 9.3).
         """
         self._timer.at = NEVER
         self._receiver = None
-        self._response_whole = True
         self._response = None
         self._body = None
-        if extra or not head.keep_alive or head.framing == UNTIL_CLOSE:
-            self.expires = 0.0
-        if self._request_whole:
-            self._let_go()
-
-    def _let_go(self) -> None:
-        if self.closed:
-            return
-        if self.expires == 0.0:
+        if extra or not head.keep_alive or not self._request_whole:
             self.close()
-            return
-        self.reused = True
-        self._response_whole = False
-        self.origin.give_back(self)
+        elif not self.closed:
+            if self._paused:
+                self.resume()
+            self.reused = True
+            self.origin.give_back(self)
 
     # -- failures
 
-    def _ended(self, exc: Exception | None) -> None:
+    def _lost(self, exc: Exception | None) -> None:
         """The connection went away in the middle of an exchange."""
         body, response = self._body, self._response
         receiver = self._receiver
         assert receiver is not None  # noqa: S101 - narrows for mypy
-        if body is not None and response is not None and response.framing == UNTIL_CLOSE and _clean(exc):
+        whole = self._ended and exc is None  # FIN or close_notify, no reset and no TLS error: RFC 9112 section 9.8
+        if whole and body is not None and response is not None and response.framing == UNTIL_CLOSE:
             self._receiver = None
             receiver.on_complete([])
             return
@@ -334,9 +344,9 @@ class Connection(asyncio.Protocol):
             receiver.on_failure(fault, detail)
 
     def _late(self) -> None:
-        if self._receiver is None:
-            return
-        if self._response is None and self._request_whole:
+        if self.closed:
+            self.transport.abort()
+        elif self._response is None and (self._request_whole or not self.full):
             self._fail(errors.FIRST_BYTE_TIMEOUT, "no answer in time")
         else:
             self._fail(errors.IDLE_TIMEOUT, "the upstream stopped in the middle")
@@ -349,16 +359,13 @@ def _parse(raw: bytes, method: bytes, limits: LimitsPolicy) -> ResponseHead:
     if method == b"HEAD":
         return parse_response(raw, method, limits)
     head = _heads.get(raw)
-    if head is None or head.status == 101:
-        if len(_heads) >= _HEADS_KEPT:
-            _heads.clear()
-        head = _heads[raw] = parse_response(raw, method, limits)
+    if head is None:
+        head = parse_response(raw, method, limits)
+        if len(raw) <= _HEAD_KEPT:
+            if len(_heads) >= _HEADS_KEPT:
+                _heads.clear()
+            _heads[raw] = head
     return head
-
-
-def _clean(exc: Exception | None) -> bool:
-    """A close-delimited body ends with FIN alone; a reset or a TLS error means that it was cut off (RFC 9112 9.8)."""
-    return exc is None
 
 
 __all__ = ["CHUNKED", "Connection", "Receiver", "Trailers", "Tunnelled"]

@@ -39,7 +39,7 @@ class Deadlines:
         """Let `timer` go off at `at`, whatever it was set to before."""
         timer.at = at
         slot = timer._slot
-        if slot == 0 or at < slot * TICK - TICK:
+        if slot <= self._slot or at < slot * TICK - TICK:
             self._place(timer, at)
 
     def _place(self, timer: Timer, at: float) -> None:
@@ -62,8 +62,8 @@ class Deadlines:
             due = sorted(slot for slot in self._buckets if slot <= last)
         else:
             due = [slot for slot in range(self._slot + 1, last + 1) if slot in self._buckets]
+        self._slot = max(self._slot, last)  # what an action arms now belongs to a later tick
         for slot in due:
-            self._slot = slot
             for timer in self._buckets.pop(slot):
                 if timer._slot != slot:
                     continue  # it was armed for an earlier time since: another bucket holds it
@@ -73,4 +73,3 @@ class Deadlines:
                     timer.action()
                 else:
                     self._place(timer, timer.at)
-        self._slot = max(self._slot, last)

@@ -11,7 +11,7 @@ import contextlib
 import ipaddress
 import ssl
 from collections import deque
-from typing import Protocol
+from typing import Final, Protocol
 
 from shadowproxy.model import errors
 from shadowproxy.model.errors import ExchangeError, Fault
@@ -23,6 +23,8 @@ from shadowproxy.upstream.tasks import spawn
 from shadowproxy.upstream.tls import client_context
 
 Names = dict[str, tuple[str, ...]]
+_SERVERS_TRIED: Final = 3
+"""How many servers one attempt to connect asks at most."""
 
 
 class Waiter(Protocol):
@@ -46,6 +48,8 @@ class Origin:
         self._names = names
         self._waiters: deque[tuple[float, Waiter]] = deque()
         self._attempts: set[asyncio.Task[object]] = set()
+        self._next: Server | None = None
+        """Whose turn it was when it had no unused connection."""
         self._context = client_context(policy.tls) if any(e.scheme == "https" for e in policy.endpoints) else None
 
     # -- lending
@@ -53,12 +57,16 @@ class Origin:
     def take(self) -> Connection | None:
         """An unused connection at once, or None: then `want` one."""
         pool, now = self.pool, self.deadlines.now
-        idle = pool.choose(now).idle
+        server = pool.choose(now)
+        if not server.idle and not pool.has_room():
+            server = next((other for other in pool.usable(now) if other.idle), server)
+        idle = server.idle
         while idle:
             connection = idle.pop()
             if connection.expires > now:
                 return connection
             connection.close()
+        self._next = server
         return None
 
     def want(self, waiter: Waiter) -> None:
@@ -72,13 +80,13 @@ class Origin:
             self._waiters.append((self.deadlines.now + self.policy.max_wait, waiter))
 
     def give_back(self, connection: Connection) -> None:
-        """An exchange ended well."""
-        if self.retired:
-            connection.close()
-            return
+        """An exchange ended well, or the connection is new. Those who wait come first, in a retired origin too."""
         waiter = self._next_waiter() if self._waiters else None
         if waiter is not None:
             waiter.on_connection(connection)
+            return
+        if self.retired:
+            connection.close()
             return
         surplus = self.pool.put(connection, self.deadlines.now)
         if surplus is not None:
@@ -87,8 +95,7 @@ class Origin:
     def lost(self, connection: Connection) -> None:
         """A connection is gone; room for one that waits."""
         self.pool.forget(connection)
-        if self._waiters and self.pool.connecting < len(self._waiters) and self.pool.has_room():
-            self._connect()
+        self._serve_waiting()
 
     def sweep(self) -> None:
         """Called a few times a second: close what expired, tell those who waited too long."""
@@ -96,7 +103,7 @@ class Origin:
         for connection in self.pool.expired(now):
             connection.close()
         waiters = self._waiters
-        if not any(until <= now for until, _ in waiters):
+        if not any(until <= now or w.cancelled for until, w in waiters):
             return
         kept = deque((until, w) for until, w in waiters if until > now and not w.cancelled)
         late = [w for until, w in waiters if until <= now and not w.cancelled]
@@ -120,23 +127,30 @@ class Origin:
 
     # -- connecting
 
+    def _serve_waiting(self) -> None:
+        """Connect for one of those who wait, where there is room and nobody does yet."""
+        if self._waiters and self.pool.connecting < len(self._waiters) and self.pool.has_room():
+            self._connect()
+
     def _connect(self) -> None:
         self.pool.connecting += 1
-        task = spawn(self._attempt())
+        server, self._next = self._next or self.pool.choose(self.deadlines.now), None
+        task = spawn(self._attempt(server))
         self._attempts.add(task)
         task.add_done_callback(self._attempts.discard)
 
-    async def _attempt(self) -> None:
+    async def _attempt(self, server: Server) -> None:
         """Make one connection, trying another server where one refuses, and hand it to whoever waits longest."""
         failure = ExchangeError(errors.UNAVAILABLE)
         connection: Connection | None = None
-        tried: set[int] = set()
+        tried: list[Server] = []
         try:
-            for _ in range(min(len(self.pool.servers), 3)):
-                server = self._untried(tried)
+            while connection is None and len(tried) < min(len(self.pool.servers), _SERVERS_TRIED):
+                if tried:
+                    server = self._untried(tried)
+                tried.append(server)
                 try:
                     connection = await self.open(server)
-                    break
                 except ExchangeError as error:
                     failure = error
                     self.pool.failed(server, self.deadlines.now)
@@ -151,13 +165,12 @@ class Origin:
         waiter = self._next_waiter()
         if waiter is not None:
             waiter.on_no_connection(failure.fault, failure.detail)
+        self._serve_waiting()
 
-    def _untried(self, tried: set[int]) -> Server:
-        server = self.pool.choose(self.deadlines.now)
-        if id(server) in tried:
-            server = next((s for s in self.pool.servers if id(s) not in tried), server)
-        tried.add(id(server))
-        return server
+    def _untried(self, tried: list[Server]) -> Server:
+        """Another server, one in rotation first."""
+        candidates = [*self.pool.usable(self.deadlines.now), *self.pool.servers]
+        return next(server for server in candidates if server not in tried)
 
     async def open(self, server: Server) -> Connection:
         """Raises ExchangeError: UNRESOLVED, REFUSED, CONNECT_TIMEOUT, UPSTREAM_TLS."""
@@ -173,9 +186,11 @@ class Origin:
                     try:
                         await self._dial(connection, endpoint, address)
                         return connection
-                    except (OSError, ssl.SSLError) as refused:
-                        if isinstance(refused, ssl.SSLError):
-                            raise ExchangeError(errors.UPSTREAM_TLS, f"{endpoint.url}: {refused}") from refused
+                    except ssl.SSLError as refused:
+                        raise ExchangeError(errors.UPSTREAM_TLS, f"{endpoint.url}: {refused}") from refused
+                    except ConnectionAbortedError as late:  # what asyncio makes of its handshake timeout
+                        raise ExchangeError(errors.CONNECT_TIMEOUT, f"{endpoint.url}: {late}") from late
+                    except OSError as refused:
                         error = refused
         except TimeoutError:
             raise ExchangeError(errors.CONNECT_TIMEOUT, f"{endpoint.url}: no connection in {limit:g} s") from None

@@ -89,6 +89,10 @@ class Pool:
             del server.idle[:keep]
         return found
 
+    def add(self, connection: Connection) -> None:
+        """The connection exists: from now until `forget` it counts."""
+        connection.server.open += 1
+
     def forget(self, connection: Connection) -> None:
         """The connection is gone."""
         server = connection.server
@@ -97,7 +101,7 @@ class Pool:
             server.idle.remove(connection)
 
     def connected(self, server: Server) -> None:
-        server.open += 1
+        """A connection could be made."""
         server.failures = 0
 
     def failed(self, server: Server, now: float) -> None:

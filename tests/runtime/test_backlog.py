@@ -1,0 +1,87 @@
+"""What a comparer holds for control stays exact, and bounded."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from shadowproxy.model.pair import Aggregate, Example, Examples, FieldCount
+from shadowproxy.runtime import backlog as room
+from shadowproxy.runtime.backlog import CONTROL_AWAY, Backlog, Delivery
+
+MESSAGE = msgspec.msgpack.Decoder(Aggregate | Examples)
+
+
+def example(name: str, size: int = 10) -> Example:
+    return Example(
+        id=name, service="s", route="r", arm="candidate", request_id="q", at=1.0, method="GET", target="/",
+        request_fields=[], request_body="", primary_status=200, primary_fields=[], primary_body="x" * size,
+        primary_seconds=0.1, shadow_status=None, shadow_fields=[], shadow_body="", shadow_seconds=None, failure=None,
+        differences=[], explanation=[], curl="", signature="",
+    )  # fmt: skip
+
+
+def count(field: str, pairs: int = 1) -> FieldCount:
+    return FieldCount("s", "r", field, "body_value", pairs)
+
+
+def aggregate(*fields: FieldCount, **more: int) -> Aggregate:
+    return Aggregate(list(fields), [("s", "r", reason, pairs) for reason, pairs in more.items()])
+
+
+def messages(delivery: Delivery) -> list[Aggregate | Examples]:
+    return [MESSAGE.decode(payload) for payload in delivery.payloads]
+
+
+def test_nothing_to_say_is_no_message() -> None:
+    assert Backlog().take().payloads == []
+
+
+def test_harvests_are_merged_until_they_are_taken() -> None:
+    backlog = Backlog()
+    backlog.add(aggregate(count("$.a", 2), depth=1), [example("1")])
+    backlog.add(aggregate(count("$.a", 3), count("$.b"), depth=4), [example("2")])
+    told, examples = messages(backlog.take())
+    assert told == Aggregate([count("$.a", 5), count("$.b")], [("s", "r", "depth", 5)])
+    assert isinstance(examples, Examples)
+    assert [item.id for item in examples.items] == ["1", "2"]
+    assert backlog.take().payloads == []
+
+
+def test_suppressed_alone_is_worth_a_message() -> None:
+    backlog = Backlog()
+    backlog.add(Aggregate([], [], {"budget": 3}), [])
+    assert messages(backlog.take()) == [Aggregate([], [], {"budget": 3})]
+
+
+def test_a_failed_delivery_keeps_its_counts_and_counts_its_examples_as_given_up() -> None:
+    backlog = Backlog()
+    backlog.add(aggregate(count("$.a", 2), depth=1), [example("1"), example("2")])
+    lost = backlog.take()
+    backlog.add(aggregate(count("$.a", 1)), [])
+    backlog.put_back(lost)
+    backlog.put_back(Delivery(Aggregate([]), 0, []))
+    assert messages(backlog.take()) == [Aggregate([count("$.a", 3)], [("s", "r", "depth", 1)], {CONTROL_AWAY: 2})]
+
+
+def test_the_newest_examples_are_kept_and_the_rest_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "MAX_BYTES", 5000)
+    backlog = Backlog()
+    for number in range(20):
+        backlog.add(Aggregate([]), [example(str(number), size=1000)])
+    told, examples = messages(backlog.take())
+    assert isinstance(told, Aggregate)
+    assert isinstance(examples, Examples)
+    kept = [item.id for item in examples.items]
+    assert kept == [str(number) for number in range(20 - len(kept), 20)]
+    assert 1 <= len(kept) < 5
+    assert told.suppressed == {CONTROL_AWAY: 20 - len(kept)}
+
+
+def test_more_fields_than_can_be_held_are_counted_as_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "MAX_KEYS", 3)
+    backlog = Backlog()
+    backlog.add(aggregate(*(count(f"$.{number}") for number in range(10)), count("$.0", 5)), [])
+    (told,) = messages(backlog.take())
+    assert isinstance(told, Aggregate)
+    assert {item.field: item.pairs for item in told.fields} == {"$.0": 6, "$.1": 1, "$.2": 1, "other": 7}

@@ -1,0 +1,141 @@
+"""Reading, resolving and keeping, as the reader's process does it."""
+
+from __future__ import annotations
+
+import socket
+import stat
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from shadowproxy.model.policy import Bind, Launch, Loaded, Policy, Registry
+from shadowproxy.runtime import loader
+from shadowproxy.runtime.loader import KEY_BYTES, keep, masking_key, read, replace_file, resolve
+from shadowproxy.runtime.loading import Outcome, Request
+
+
+def request(tmp_path: Path, before: Loaded | None = None, **options: object) -> Request:
+    return Request({"data_dir": str(tmp_path / "data"), **options}, "epoch", 7, Registry(), before)
+
+
+def loaded(outcome: Outcome) -> Loaded:
+    assert outcome.loaded is not None, outcome.problems
+    return outcome.loaded
+
+
+def test_options_alone_are_enough(tmp_path: Path) -> None:
+    outcome = read(request(tmp_path, primary="http://127.0.0.1:8000", listen=["127.0.0.1:0"], workers="2", config=None))
+    assert loaded(outcome).launch.workers == 2
+    assert loaded(outcome).launch.listen == (Bind("127.0.0.1", 0),)
+    assert (loaded(outcome).policy.sequence, loaded(outcome).policy.epoch) == (7, "epoch")
+    assert (outcome.names, outcome.changed, outcome.restart) == ((), (), ())
+    assert len(outcome.key) == KEY_BYTES
+
+
+def test_problems_are_lines(tmp_path: Path) -> None:
+    outcome = read(request(tmp_path, primary="nonsense", workers="many"))
+    assert outcome.loaded is None
+    assert len(outcome.problems) == 2
+    assert all("\n" not in problem for problem in outcome.problems)
+
+
+def test_a_reload_says_what_changed_and_what_needs_a_restart(tmp_path: Path) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text("upstreams: {primary: {urls: ['http://127.0.0.1:8000']}}\nlimits: {pipelined: 3}\n")
+    first = loaded(read(request(tmp_path, config=str(config))))
+    config.write_text("upstreams: {primary: {urls: ['http://127.0.0.1:8000']}}\nlimits: {pipelined: 4}\nworkers: 3\n")
+    second = read(request(tmp_path, config=str(config), before=first))
+    assert second.changed == ("limits",)
+    assert second.restart == ("workers",)
+    assert loaded(second).launch == first.launch, "what is fixed for life keeps its value"
+    assert second.key == b"", "the key is asked for once"
+
+
+def test_names_are_resolved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", answers({"a.example": ["192.0.2.1"]}))
+    outcome = read(request(tmp_path, primary="http://a.example:8000", candidate="http://b.example:8000"))
+    assert outcome.names == ("a.example", "b.example")
+    assert outcome.addresses == {"a.example": ("192.0.2.1",)}
+
+
+def answers(known: dict[str, list[str]]) -> Callable[..., list[tuple[object, ...]]]:
+    def getaddrinfo(name: str, *_: object, **__: object) -> list[tuple[object, ...]]:
+        if name not in known:
+            raise socket.gaierror("unknown")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0)) for address in known[name]]
+
+    return getaddrinfo
+
+
+def test_an_address_is_given_once_and_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", answers({"a": ["192.0.2.2", "192.0.2.1", "192.0.2.2"]}))
+    assert resolve(["a"]) == {"a": ("192.0.2.2", "192.0.2.1")}
+
+
+def test_a_resolver_that_hangs_costs_only_its_own_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+    quick = answers({"quick": ["192.0.2.1"], "slow": ["192.0.2.2"]})
+
+    def getaddrinfo(name: str, *more: object, **rest: object) -> list[tuple[object, ...]]:
+        if name == "slow":
+            released.wait(30)
+        return quick(name, *more, **rest)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    assert resolve(["slow", "quick"], within=0.2) == {"quick": ("192.0.2.1",)}
+    released.set()
+
+
+def test_the_policy_is_kept_for_its_owner_alone(tmp_path: Path) -> None:
+    policy = Policy((), sequence=3)
+    keep(Loaded(Launch(data_dir=str(tmp_path / "deep" / "data")), policy, Registry()))
+    path = tmp_path / "deep" / "data" / "policy.msgpack"
+    assert msgspec.msgpack.decode(path.read_bytes(), type=Policy) == policy
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [p.name for p in path.parent.iterdir()] == ["policy.msgpack"]
+
+
+def test_a_place_that_cannot_be_written_raises(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"):
+        keep(Loaded(Launch(data_dir=str(tmp_path / "file")), Policy(()), Registry()))
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "f"
+    replace_file(path, b"old")
+
+    def full(_fd: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(loader.os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        replace_file(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_masking_key_stays_with_its_directory(tmp_path: Path) -> None:
+    key, troubles = masking_key(tmp_path / "data")
+    assert (len(key), troubles) == (KEY_BYTES, ())
+    assert masking_key(tmp_path / "data") == (key, ())
+    assert masking_key(tmp_path / "other")[0] != key
+    assert stat.S_IMODE((tmp_path / "data" / "mask.key").stat().st_mode) == 0o600
+
+
+def test_a_damaged_key_is_made_anew(tmp_path: Path) -> None:
+    (tmp_path / "mask.key").write_bytes(b"short")
+    key, troubles = masking_key(tmp_path)
+    assert (len(key), troubles) == (KEY_BYTES, ())
+    assert (tmp_path / "mask.key").read_bytes() == key
+
+
+def test_without_a_place_the_key_is_good_for_one_run_and_that_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    first, troubles = masking_key(tmp_path / "file")
+    assert len(first) == KEY_BYTES
+    assert "masked values will not compare equal" in troubles[0]
+    assert masking_key(tmp_path / "file")[0] != first

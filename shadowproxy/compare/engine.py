@@ -15,7 +15,7 @@ from shadowproxy.compare.redaction import Mask, Redactor
 from shadowproxy.compare.rules import RouteRules
 from shadowproxy.compare.tables import FieldTable, ReasonTable
 from shadowproxy.model.pair import Aggregate, Answer, Example, Pair
-from shadowproxy.model.policy import ComparePolicy, Policy
+from shadowproxy.model.policy import ComparePolicy, Policy, RoutePolicy
 
 MAX_EXAMPLE_TIME: Final = 0.25
 """Seconds that one example may take."""
@@ -52,9 +52,9 @@ class Engine:
         self.apply(policy)
 
     def apply(self, policy: Policy) -> None:
-        """Compare by these rules from now on; what has been counted is kept."""
+        """Compare by these rules from now on; what has been counted is kept, and what unchanged routes have learned."""
         self._routes = {
-            (service.name, route.name): _Route(route.compare, self._mask)
+            (service.name, route.name): self._compiled(service.name, route)
             for service in policy.services
             for route in (*service.routes, service.other)
         }
@@ -81,6 +81,12 @@ class Engine:
         aggregate = Aggregate(self._fields.harvest(), self._reasons.harvest(), dict(self._suppressed))
         self._suppressed.clear()
         return aggregate, self._pending.harvest()
+
+    def _compiled(self, service: str, route: RoutePolicy) -> _Route:
+        known = self._routes.get((service, route.name))
+        if known is not None and known.rules.policy == route.compare:
+            return known
+        return _Route(route.compare, self._mask)
 
     def _offer_example(self, pair: Pair, comparison: Comparison, route: _Route) -> None:
         signature = hash((pair.service, pair.route, pair.arm, frozenset(comparison.found.counted)))

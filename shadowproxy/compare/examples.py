@@ -16,6 +16,7 @@ from shadowproxy.compare.findings import ABSENT, Findings, Key
 from shadowproxy.compare.flat import decode_text
 from shadowproxy.compare.jsontext import NotJsonError, read
 from shadowproxy.compare.limits import Deadline, IncomparableError
+from shadowproxy.compare.paths import BODY_ROOMS
 from shadowproxy.compare.pruning import Pruner
 from shadowproxy.compare.redaction import Mask, Redactor
 from shadowproxy.compare.rules import RouteRules
@@ -92,11 +93,6 @@ class ExampleMaker:
         b = self._open(shadow, deadline) if shadow is not None else None
         left, right = self._pruned(a, b, deadline)
         differences = self._differences(comparison.found, left, right, deadline)
-        standing = [each for each in differences if not each.by_rule and each.field != FAILURE]
-        explanation = explain(standing, comparison.found, self._rules.fields.root, left, right, pair.arm)
-        if pair.failure is not None:
-            said = wording.describe_failure(pair.failure, pair.arm, pair.primary.status, pair.primary.seconds)
-            explanation.insert(0, said)
         request_body = self._shown(sent, sent.value, deadline)
         return Example(
             id=example_id(pair),
@@ -119,17 +115,28 @@ class ExampleMaker:
             shadow_seconds=shadow.seconds if shadow else None,
             failure=pair.failure,
             differences=differences,
-            explanation=[wording.printable(sentence) for sentence in explanation],
+            explanation=self._explanation(pair, comparison.found, differences, left, right),
             curl=curl_command(method, target, request_fields, request_body, binary=_is_binary(sent)),
             signature=signature_of(pair.route, frozenset(comparison.found.counted)),
         )
+
+    def _explanation(
+        self, pair: Pair, found: Findings, differences: list[Difference], left: Any, right: Any
+    ) -> list[str]:
+        """In words, redacted as its parts are. Comes last: the first one waits for DeepDiff's import."""
+        standing = [each for each in differences if not each.by_rule and each.field != FAILURE]
+        sentences = explain(standing, found, self._rules.fields.root, left, right, pair.arm)
+        if pair.failure is not None:
+            primary = pair.primary
+            sentences.insert(0, wording.describe_failure(pair.failure, pair.arm, primary.status, primary.seconds))
+        return [wording.printable(sentence) for sentence in sentences]
 
     def _open(self, response: CapturedResponse, deadline: Deadline) -> Opened:
         return Opened(response.fields, response.body, self._rules, deadline, partial=response.truncated)
 
     def _pruned(self, a: Opened, b: Opened | None, deadline: Deadline) -> tuple[Any, Any]:
         """Where two JSON bodies differ, redacted; two equal nulls when there are no two."""
-        if b is None or a.value is ABSENT or b.value is ABSENT:
+        if b is None or a.value is ABSENT or b.value is ABSENT or self._redactor.hides_bodies:
             return None, None
         left, right = Pruner().prune(a.value, b.value)
         return self._redactor.value(left, deadline), self._redactor.value(right, deadline)
@@ -152,12 +159,14 @@ class ExampleMaker:
         return differences
 
     def _hidden(self, value: Any) -> Any:
-        """What stands for a value that did not fit into the pruned pair: it was not redacted, so it is not shown."""
+        """What stands for a JSON value that is hidden, or did not fit into the pruned pair and so was not redacted."""
         return value if value is ABSENT else self._mask(value)
 
     def _flat(self, field: str, value: Any, deadline: Deadline) -> Any:
         """A value from outside JSON: header values, form values, lines, bytes, sizes, statuses."""
         room, _, name = field.partition(":")
+        if self._redactor.hides_bodies and room in BODY_ROOMS:
+            return value if value is ABSENT else self._mask(repr(value))
         if isinstance(value, list) and room == "header":
             shown = [self._redactor.field(name, each.decode("latin-1"), deadline) for each in value]
             return shown[0] if len(shown) == 1 else shown
@@ -175,6 +184,8 @@ class ExampleMaker:
         """A body as text for people, redacted, at most `MAX_BODY` characters."""
         if body.note or not body.data:
             return body.note
+        if self._redactor.hides_bodies:
+            return self._mask(repr(body.data))
         if body.value is not ABSENT:
             return self._shown_json(body, pruned, deadline)
         if _is_binary(body):

@@ -73,14 +73,19 @@ def compile_path(text: str) -> FieldPath:
     return FieldPath(text, "header", name.lower())
 
 
-def check_path(text: str, *, json: bool = False) -> str | None:
-    """What is wrong with a field and what would be right; None when it is fine. `json`: only paths into JSON are."""
+def check_path(text: str, *, json: bool = False, masked: bool = False) -> str | None:
+    """What is wrong with a field and what would be right; None when it is fine.
+
+    `json`: only paths into JSON are; `masked`: only what has a value that can be masked.
+    """
     try:
         path = compile_path(text)
     except PathError as error:
         return str(error)
     if json and path.room != "json":
         return f"{text!r} is no path into JSON: write one such as $.items[].price"
+    if masked and path.room == "status":
+        return f"{text!r} has nothing to mask: write header:name, form:name, body, or a path such as $.user.email"
     return None
 
 

@@ -31,9 +31,10 @@ _SECRET_TEXT: Final = re.compile(
     r"(?P<jwt>(?<![\w-])eyJ[\w-]+\.[\w-]+(?:\.[\w-]*)?)"
     r"|(?P<bearer>(?<=\bbearer )[\w.~+/=-]{8,})"
     r"|(?P<vendor>\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\b[sprk]{2}_(?:live|test)_\w+|\bgh[pousr]_\w{20,}|\bxox[abprs]-[\w-]{10,})"
+    r"|(?P<userinfo>(?<=://)[^\s/@:]{1,128}:[^\s/@]{1,512}(?=@))"
     r"|(?P<pem>-----BEGIN [A-Z ]{0,32}PRIVATE KEY-----[^-]*)"
     r"|(?P<name>(?:token|secret|passw(?:or)?d|passphrase|api[-_]?key|access[-_]?key|private[-_]?key)"
-    r"[\w-]{0,32}[\"']?\s{0,4}[:=>]\s{0,4}[\"']?)(?P<value>[^\s\"'<>&,;]+)",
+    r"[\w-]{0,32}\\?[\"']?\s{0,4}[:=>]\s{0,4}\\?[\"']?)(?P<value>[^\s\"'<>&,;\\]+)",
     re.IGNORECASE,
 )
 """What looks like a secret in any text. Each alternative is linear: none can start twice in what it has passed."""
@@ -60,14 +61,18 @@ def is_secret_name(name: str) -> bool:
 
 
 class Redactor:
-    """Redacts the parts of an example under the rules of one route."""
+    """Redacts the parts of an example under the rules of one route.
 
-    __slots__ = ("_mask", "_named", "_patterns", "_tree")
+    `hides_bodies`: a rule names `body` or `line`, so that no body is shown at all.
+    """
+
+    __slots__ = ("_mask", "_named", "_patterns", "_tree", "hides_bodies")
 
     def __init__(self, policy: ComparePolicy, mask: Mask) -> None:
         paths = [compile_path(text) for text in policy.redact]
         self._mask = mask
         self._named = frozenset(f"{path.room}:{path.name}" for path in paths)
+        self.hides_bodies: Final = any(path.room in ("body", "line") for path in paths)
         self._tree = FieldTree(Rule(path, ignore=True) for path in paths)
         self._patterns = tuple(compile_pattern(text) for text in policy.redact_patterns)
 

@@ -84,6 +84,19 @@ def test_new_rules_hold_from_now_on_and_keep_the_counts() -> None:
     assert len(busy.harvest()[0].fields) == 2
 
 
+def test_what_a_route_has_learned_survives_a_reload_that_leaves_it_alone() -> None:
+    busy = engine()
+    for n in range(65):
+        busy.handle(pair(response({f"k{n}x": 1}), response({})))
+    busy.harvest()
+    busy.apply(policy(ComparePolicy()))
+    busy.handle(pair(response({"another": 1}), response({})))
+    assert [count.field for count in busy.harvest()[0].fields] == ["$.*"]
+    busy.apply(policy(ComparePolicy(max_depth=9)))
+    busy.handle(pair(response({"another": 1}), response({})))
+    assert [count.field for count in busy.harvest()[0].fields] == ["$.another"]
+
+
 def test_each_route_has_its_rules_and_a_foreign_one_the_defaults() -> None:
     routes = (RoutePolicy("a", 0, compare=ComparePolicy(ignore=("$.a", "$.b"))), RoutePolicy("b", 1))
     other = RoutePolicy("other", 2, compare=ComparePolicy(ignore=("$.a",)))

@@ -72,6 +72,24 @@ def test_no_secret_is_left_in_an_example() -> None:
     assert not any("123-45-6789" in difference.field for difference in made.differences)
 
 
+@pytest.mark.parametrize("rule", ["body", "line"])
+def test_bodies_can_be_hidden_altogether(rule: str) -> None:
+    rules = ComparePolicy(redact=(rule,))
+    sides = [
+        (response({"a": "private"}), response({"a": "privacy", "b": 1})),
+        (response(b"a=private", FORM), response(b"a=privacy", FORM)),
+        (response(b"private", TEXT), response(b"privacy", TEXT)),
+        (response(b"private", BYTES), response(b"privacy", BYTES)),
+        (response(b"private", BYTES, truncated=True), response(b"private", BYTES)),
+    ]
+    for primary, shadow in sides:
+        request = CapturedRequest(b"POST", b"/", JSON, b'{"a": "private"}')
+        stored = msgspec.json.encode(example(pair(primary, shadow, request), rules)).decode()
+        assert "privat" not in stored
+        assert "privac" not in stored
+        assert re.search(r'"primary_body":"~[0-9a-f]{8}~"', stored)
+
+
 def test_equal_secrets_stay_equal_and_unequal_ones_unequal() -> None:
     made = example(pair(response({"token": "a", "pin": 1, "x": 1}), response({"token": "a", "pin": "1", "x": 2})))
     a, b = json.loads(made.primary_body), json.loads(made.shadow_body)

@@ -83,6 +83,13 @@ def test_rules_on_values_want_paths_into_json() -> None:
     assert "$.items[].price" in message
 
 
+def test_a_status_cannot_be_masked() -> None:
+    message = check_path("status", masked=True)
+    assert message is not None
+    assert "nothing to mask" in message
+    assert check_path("body", masked=True) is None
+
+
 @given(st.lists(st.text(), max_size=4))
 def test_what_is_written_compiles_to_the_same_members(keys: list[str]) -> None:
     path = compile_path("$" + "".join(map(write_member, keys)))

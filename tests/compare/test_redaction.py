@@ -91,6 +91,8 @@ def test_what_looks_like_a_secret_is_masked_in_any_text() -> None:
         assert text(f"see {secret}") == f"see {MASK(secret)}"
     assert text("Bearer abcdefgh1234") == f"Bearer {MASK('abcdefgh1234')}"
     assert text('{"password": "hunter2", "a": 1}') == f'{{"password": "{MASK("hunter2")}", "a": 1}}'
+    assert text(r'"{\"password\": \"hunter2\"}"') == rf'"{{\"password\": \"{MASK("hunter2")}\"}}"'
+    assert text("see https://ann:pw@shop.example/") == f"see https://{MASK('ann:pw')}@shop.example/"
     assert text("<apiKey>abc</apiKey>") == f"<apiKey>{MASK('abc')}</apiKey>"
     assert text("nothing here") == "nothing here"
 

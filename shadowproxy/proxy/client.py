@@ -64,6 +64,7 @@ class ClientConnection(asyncio.Protocol):
         "_timer",
         "_transport",
         "_tunnel",
+        "_unsent",
         "_was_paused",
         "_write_timer",
         "ended",
@@ -95,6 +96,7 @@ class ClientConnection(asyncio.Protocol):
         self._body_total = 0
         self._progress = False
         self._discarded = 0
+        self._unsent = 0
 
     # -- asyncio's side
 
@@ -118,7 +120,7 @@ class ClientConnection(asyncio.Protocol):
         elif state == TUNNEL and self._tunnel is not None:
             self._tunnel.from_client(data)
         elif state == SERVING:
-            self._hold(data)
+            self._keep_for_later(self._pending + data if self._pending else data)
         elif state == LINGER:
             self._discarded += len(data)
             if self._discarded > _LINGER_BYTES:
@@ -150,10 +152,7 @@ class ClientConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self.full = True
-        if self._write_timer is None:
-            self._write_timer = Timer(self._stuck)
-        deadlines = self.site.deadlines
-        deadlines.arm(self._write_timer, deadlines.now + self.site.snapshot.timeouts.write)
+        self._watch_writing()
         if self._exchange is not None:
             self._exchange.on_client_full()
         elif self._tunnel is not None:
@@ -161,12 +160,14 @@ class ClientConnection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self.full = False
-        if self._write_timer is not None:
+        if self._write_timer is not None and self._state != CLOSED:
             self._write_timer.at = NEVER
         if self._exchange is not None:
             self._exchange.on_client_ready()
         elif self._tunnel is not None:
             self._tunnel.on_client_ready()
+        else:
+            self._go_on()
 
     # -- requests
 
@@ -182,7 +183,7 @@ class ClientConnection(asyncio.Protocol):
             snapshot = self.site.snapshot
             head = parse_request(raw, snapshot.limits)
         except ExchangeError as error:
-            self.reject(error.fault)
+            self.reject(error.fault, error.detail)
             return
         if snapshot is not self._snapshot:
             self._snapshot = snapshot
@@ -191,7 +192,7 @@ class ClientConnection(asyncio.Protocol):
         exchange = self._exchange = Exchange(self, head)
         if head.framing == NO_BODY:
             self._state = SERVING
-            self._pending = rest
+            self._keep_for_later(rest)
             exchange.begin()
             return
         self._state = BODY
@@ -210,27 +211,32 @@ class ClientConnection(asyncio.Protocol):
         self._body_bytes += len(data)
         try:
             pieces, rest = body.feed(data)
-            limit = self.site.snapshot.limits.body
-            for piece in pieces:
-                self._body_total += len(piece)
+            if pieces:
+                payload = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+                self._body_total += len(payload)
+                limit = self.site.snapshot.limits.body
                 if limit is not None and self._body_total > limit:
-                    raise ExchangeError(errors.BODY_TOO_LARGE)
-                exchange.on_body(piece)
+                    raise ExchangeError(errors.BODY_TOO_LARGE, f"more than {limit} bytes")
+                exchange.on_body(payload)
         except ExchangeError as error:
-            self.reject(error.fault)
+            self.reject(error.fault, error.detail)
             return
         if body.done and self._state == BODY:
             self._state = SERVING
             self._timer.at = NEVER
             self._body = None
-            self._pending = rest
+            self._keep_for_later(rest)
             exchange.on_body_end(body.trailers)
 
-    def _hold(self, data: bytes) -> None:
-        """Pipelined bytes wait; reading pauses when they are too many, or hold too many requests."""
-        self._pending = self._pending + data if self._pending else data
-        if len(self._pending) > _PENDING_MAX or self._pending.count(_EMPTY_LINE) >= self.site.snapshot.limits.pipelined:
+    def _keep_for_later(self, pending: bytes) -> None:
+        """Pipelined bytes wait; reading pauses while they are too many, or hold too many requests."""
+        self._pending = pending
+        if pending and (
+            len(pending) > _PENDING_MAX or pending.count(_EMPTY_LINE) >= self.site.snapshot.limits.pipelined
+        ):
             self.pause()
+        else:
+            self.resume()
 
     @property
     def may_go_on(self) -> bool:
@@ -243,53 +249,55 @@ class ClientConnection(asyncio.Protocol):
         if not keep:
             self._linger()
             return
+        if self.full:
+            return  # no further answers for a client that does not take them: `resume_writing` goes on
         if self._pending:
             # Not from here: a long pipeline would grow the stack by a few frames per request. Until then the state
             # stays SERVING, so that what arrives meanwhile queues up behind.
             asyncio.get_running_loop().call_soon(self._go_on)
             return
-        self._state = IDLE
-        if self.ended:
-            self.close()
-        else:
-            self._arm(self.site.snapshot.timeouts.idle)
-        if self._paused:
-            self.resume()
+        self._next_request()
 
     def _go_on(self) -> None:
-        """The next of the pipelined requests."""
-        if self._state != SERVING:
-            return
+        """The next request, once the answer before it was taken."""
+        if self._state == SERVING and self._exchange is None and not self.full:
+            self._next_request()
+
+    def _next_request(self) -> None:
         self._state = IDLE
+        self._arm(self.site.snapshot.timeouts.idle)
         pending, self._pending = self._pending, b""
-        if self._paused:
-            self.resume()
-        self._read_head(pending)
-        if self.ended and self._state <= HEAD:
-            self.close()
+        self.resume()
+        if pending:
+            self._read_head(pending)
+        if self.ended and self._state <= BODY:
+            self.close()  # what is there will never be a whole request
 
     # -- answers
 
     def write(self, data: bytes) -> None:
         self._progress = True
+        if self.full:
+            self._unsent += len(data)
         self._transport.write(data)
 
-    def reject(self, fault: Fault) -> None:
+    def reject(self, fault: Fault, detail: str = "") -> None:
         """Refuse what the client sent: one plain answer, then the end. Nothing of it is forwarded any further."""
         site = self.site
         site.counters[at.REJECT_INDEX[fault.reason]] += 1
         exchange, self._exchange = self._exchange, None
-        if exchange is not None:
-            exchange.stop()
-        if self._state in (LINGER, CLOSED):
+        if exchange is None:
+            request_id = site.new_id()
+            site.log_refusal(fault, detail, request_id, self.peer.address)
+            self.answer(fault, request_id)
             return
-        if exchange is not None and exchange.begun:
-            self.cut_off(reset=False)
-            return
-        method = exchange.head.method if exchange is not None else b""
-        self.answer(fault, (exchange.request_id if exchange is not None else b"") or site.new_id(), method)
+        exchange.refused(fault, detail)
+        if exchange.begun:
+            self.cut_off(reset=exchange.ends_with_close)
+        else:
+            self.answer(fault, exchange.request_id, exchange.head.method)
 
-    def answer(self, fault: Fault, request_id: bytes, method: bytes) -> None:
+    def answer(self, fault: Fault, request_id: bytes, method: bytes = b"") -> None:
         """Say what went wrong, and close."""
         self._exchange = None
         if fault.status:
@@ -311,6 +319,8 @@ class ClientConnection(asyncio.Protocol):
         """Send what is still to be sent, then close."""
         self._state = CLOSED
         self._timer.at = NEVER
+        if self._transport.get_write_buffer_size():
+            self._watch_writing()
         self._transport.close()
 
     def abort(self) -> None:
@@ -326,8 +336,7 @@ class ClientConnection(asyncio.Protocol):
         self._body = None
         self._discarded = 0
         self._transport.write_eof()
-        if self._paused:
-            self.resume()
+        self.resume()
         self._arm(_LINGER)
 
     # -- back-pressure and time
@@ -347,8 +356,7 @@ class ClientConnection(asyncio.Protocol):
         self._tunnel = tunnel
         self._state = TUNNEL
         pending, self._pending = self._pending, b""
-        if self._paused:
-            self.resume()
+        self.resume()
         if pending:
             tunnel.from_client(pending)
 
@@ -375,8 +383,9 @@ class ClientConnection(asyncio.Protocol):
 
     def _check_rate(self) -> None:
         """An upload that trickles is ended, unless it was the upstream that made it wait."""
-        timeouts = self.site.snapshot.timeouts
-        if not self._was_paused and self._body_bytes < timeouts.body_rate * timeouts.body_grace:
+        timeouts, exchange = self.site.snapshot.timeouts, self._exchange
+        excused = self._was_paused or (exchange is not None and exchange.awaits_continue)
+        if not excused and self._body_bytes < timeouts.body_rate * timeouts.body_grace:
             self.reject(errors.BODY_TIMEOUT)
             return
         self._body_bytes = 0
@@ -385,12 +394,26 @@ class ClientConnection(asyncio.Protocol):
 
     def _check_gone(self) -> None:
         """Only set once the client ended its side: either it waits for its answer or nobody is there."""
-        if self._progress:
+        if self._progress or self.full:
             self._progress = False
             self._arm(_HALF_CLOSED)
             return
         self._transport.abort()
 
+    def excuse(self) -> None:
+        """The client could not know until now that it may send."""
+        self._was_paused = True
+
+    def _watch_writing(self) -> None:
+        """Whoever takes nothing of what is waiting for `timeouts.write` seconds is cut off."""
+        self._unsent = self._transport.get_write_buffer_size()
+        if self._write_timer is None:
+            self._write_timer = Timer(self._stuck)
+        deadlines = self.site.deadlines
+        deadlines.arm(self._write_timer, deadlines.now + self.site.snapshot.timeouts.write)
+
     def _stuck(self) -> None:
-        """The client took no bytes for too long."""
-        self._transport.abort()
+        if self._transport.get_write_buffer_size() < self._unsent:
+            self._watch_writing()
+        else:
+            self._transport.abort()

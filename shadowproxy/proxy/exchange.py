@@ -59,6 +59,7 @@ class Exchange:
         "_connection",
         "_early",
         "_forwarded",
+        "_keep",
         "_own",
         "_retried",
         "_route",
@@ -70,6 +71,7 @@ class Exchange:
         "_strip",
         "_total",
         "at",
+        "awaits_continue",
         "begun",
         "cancelled",
         "head",
@@ -82,6 +84,8 @@ class Exchange:
         self._site = client.site
         self.head = head
         self.whole = head.framing == NO_BODY
+        self.awaits_continue = head.expect_continue
+        """The client holds its body back until the primary said something."""
         self.cancelled = False
         self.request_id = head.request_id or b""
         self.at = 0.0
@@ -91,6 +95,7 @@ class Exchange:
         self._connection: Connection | None = None
         self._capture: PrimaryCapture | None = None
         self._early: list[bytes] = []
+        self._keep = False
         self._forwarded = b""
         self._own = b""
         self._strip: frozenset[bytes] = frozenset()
@@ -134,13 +139,16 @@ class Exchange:
         if service.total is not None:
             self._total = Timer(self._out_of_time)
             site.deadlines.arm(self._total, site.deadlines.now + service.total)
+        self._lease(service)
+        if self.whole and self._capture is not None:
+            self._launch_without_body()
+
+    def _lease(self, service: Service) -> None:
         connection = service.origin.take()
         if connection is None:
             service.origin.want(self)
         else:
             self.on_connection(connection)
-        if self.whole and self._capture is not None:
-            self._launch_without_body()
 
     def _refusal(self, body_limit: int | None) -> Fault | None:
         head, site = self.head, self._site
@@ -176,11 +184,12 @@ class Exchange:
         service = self._service
         assert service is not None  # noqa: S101 - a connection is asked for after routing
         self._connection = connection
-        connection.send(self, self.head.method, self._forwarded, self.whole, service.first_byte)
+        answer_due = service.first_byte if self.whole or self.awaits_continue else None
+        connection.send(self, self.head.method, self._forwarded, self.whole, answer_due)
         if self._early:
             connection.write(b"".join(self._early))
             self._early = []
-        if not connection.full:
+        if not self.whole and not connection.full:
             self._client.resume()
 
     def on_no_connection(self, fault: Fault, detail: str) -> None:
@@ -190,13 +199,14 @@ class Exchange:
         """Max-Forwards has run out: this hop answers (RFC 9110 section 7.6.2)."""
         self._status = 204
         keep = self._keeps_alive()
-        self._client.write(_NO_OPTIONS + b"Date: " + self._site.date + b"\r\n" + (b"" if keep else _CLOSE) + b"\r\n")
+        self._client.write(_NO_OPTIONS + b"Date: " + self._site.date + b"\r\n" + self._connection_line(keep) + b"\r\n")
         self._finish(keep)
 
     # -- the request's body
 
     def on_body(self, data: bytes) -> None:
         """A piece of the client's body: to the primary, and held for the copies."""
+        self.awaits_continue = False
         framed = encode_chunk(data) if self.head.framing == CHUNKED else data
         connection = self._connection
         if connection is not None:
@@ -234,20 +244,26 @@ class Exchange:
 
     def on_interim(self, head: ResponseHead) -> None:
         """100 and 103 are relayed to those who understand them (RFC 9110 section 15.2)."""
+        if self.awaits_continue:
+            self.awaits_continue = False
+            self._client.excuse()
         if not self.head.version10:
             self._client.write(forward_response(head, b"", NO_BODY, b""))
+            if self._client.full and self._connection is not None:
+                self._connection.pause()
 
     def on_response(self, head: ResponseHead, data: bytes, complete: bool) -> None:
         client = self._client
-        self.begun = True
-        self._status = head.status
         if head.status == 101:
             self._tunnel(head, data)
             return
+        self.begun = True
+        self._status = head.status
+        if complete and self.whole:
+            self._connection = None  # it is somebody else's by now
         framing = self._framing(head)
-        keep = framing != UNTIL_CLOSE and self._keeps_alive()
-        own = (_KEEP_ALIVE if self.head.version10 else b"") if keep else _CLOSE
-        out = forward_response(head, own, framing, self._site.date)
+        self._keep = keep = framing != UNTIL_CLOSE and self._keeps_alive()
+        out = forward_response(head, self._connection_line(keep), framing, self._site.date)
         if self._capture is not None:
             self._capture.head = head
             if data:
@@ -280,7 +296,7 @@ class Exchange:
     def on_complete(self, trailers: Trailers) -> None:
         if self._client_framing == CHUNKED:
             self._client.write(encode_trailers(trailers) if trailers else LAST_CHUNK)
-        self._finish(self._client_framing != UNTIL_CLOSE and self._keeps_alive())
+        self._finish(self._keep and self._keeps_alive())
 
     def _framing(self, head: ResponseHead) -> int:
         """What the client gets: chunked where the upstream gives no length, if the client can read that."""
@@ -291,21 +307,34 @@ class Exchange:
     def _keeps_alive(self) -> bool:
         return self.head.keep_alive and self.whole and not self._site.draining and self._client.may_go_on
 
+    def _connection_line(self, keep: bool) -> bytes:
+        """An HTTP/1.0 client has to be told that the connection stays, any other that it does not."""
+        if keep:
+            return _KEEP_ALIVE if self.head.version10 else b""
+        return _CLOSE
+
     def on_client_full(self) -> None:
         """The client takes no more for now."""
         if self._connection is not None and self.begun:
             self._connection.pause()
 
     def on_client_ready(self) -> None:
-        if self._connection is not None and self.begun:
+        if self._connection is not None:
             self._connection.resume()
 
     def _tunnel(self, head: ResponseHead, data: bytes) -> None:
         connection = self._connection
         assert connection is not None  # noqa: S101 - it is what the answer came over
+        if self.head.upgrade is None or not self.whole:
+            self._drop_connection()
+            self._fail(errors.MALFORMED, "the upstream switched protocols and nobody had asked for it")
+            return
+        self.begun = True
+        self._status = head.status
         own = b"Connection: Upgrade\r\nUpgrade: " + (head.upgrade or b"") + b"\r\n"
         self._client.write(forward_response(head, own, NO_BODY, b""))
         self._connection = None
+        self._over(whole=True)
         self._count(None)
         Tunnel(self._client, connection).begin(data)
 
@@ -339,9 +368,14 @@ class Exchange:
         self._over(whole=False)
         self._count(fault, detail)
         if self.begun:
-            self._client.cut_off(reset=self._client_framing == UNTIL_CLOSE)
+            self._client.cut_off(reset=self.ends_with_close)
         else:
             self._client.answer(fault, self.request_id, self.head.method)
+
+    @property
+    def ends_with_close(self) -> bool:
+        """Would the client take the end of its connection for the end of the answer?"""
+        return self._client_framing == UNTIL_CLOSE
 
     def _out_of_time(self) -> None:
         self._drop_connection()
@@ -353,8 +387,15 @@ class Exchange:
         self.stop()
         self._count(errors.CLIENT_GONE)
 
+    def refused(self, fault: Fault, detail: str) -> None:
+        """The client's request is no good, as its caller tells it: give up."""
+        self.stop()
+        site = self._site
+        if site.access_log.enabled and site.access_log.wants(failed=True):
+            self._log(perf_counter() - self._started, fault, detail)
+
     def stop(self) -> None:
-        """Give up without a word to the client, who is told by the caller or gone."""
+        """Give up without a word to the client."""
         self._drop_connection()
         self._over(whole=False)
 
@@ -381,9 +422,9 @@ class Exchange:
         capture = self._capture
         if capture is None:
             return
-        if not self.whole:
-            for copy in capture.copies:
-                copy.drop("request_incomplete")
+        if not (self.whole and self.begun):
+            for copy in capture.copies[:]:
+                copy.forsake("overload" if self.whole else "request_incomplete")
         capture.decide(whole, perf_counter() - self._started)
         self._capture = None
 

@@ -12,6 +12,7 @@ from shadowproxy.http1 import RequestHead
 
 UNTRUSTED: Final = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-shadow-request"})
 _EXTENDED: Final = frozenset({b"x-forwarded-for"})
+_REQUEST_ID: Final = frozenset({b"x-request-id"})
 _MAX_FORWARDS: Final = frozenset({b"max-forwards"})
 
 
@@ -39,6 +40,8 @@ def own_fields(peer: Peer, head: RequestHead, via: bytes, added_id: bytes | None
         own, strip = peer.lines + head.host + via, UNTRUSTED
     if added_id is not None:
         own += b"X-Request-Id: " + added_id + b"\r\n"
+        if head.request_id is not None:
+            strip |= _REQUEST_ID  # it came empty
     if head.max_forwards is not None and head.method == b"OPTIONS":
         own += b"Max-Forwards: %d\r\n" % (head.max_forwards - 1)
         strip |= _MAX_FORWARDS

@@ -9,7 +9,8 @@ from time import time
 from typing import TYPE_CHECKING
 
 from shadowproxy.metrics import layout as at
-from shadowproxy.proxy.access_log import AccessLog
+from shadowproxy.model.errors import Fault
+from shadowproxy.proxy.access_log import AccessLog, Entry
 from shadowproxy.proxy.snapshot import Snapshot
 from shadowproxy.upstream.deadlines import Deadlines
 
@@ -52,6 +53,13 @@ class Site:
         """A request id of 32 hexadecimal digits, unique over workers and restarts."""
         self._last_id += 1
         return f"{self._id_prefix}{self._last_id:016x}".encode()
+
+    def log_refusal(self, fault: Fault, detail: str, request_id: bytes, peer: str) -> None:
+        """An entry for what never became a request."""
+        log = self.access_log
+        if log.enabled and log.wants(failed=True):
+            why = f"{fault.reason}: {detail}" if detail else fault.reason
+            log.add(Entry(time(), request_id.decode("ascii"), peer, "", "", fault.status, 0.0, 0, fault=why))
 
     def opened(self, client: ClientConnection) -> bool:
         """Register a connection; False when there are too many."""

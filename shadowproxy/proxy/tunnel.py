@@ -32,6 +32,8 @@ class Tunnel:
         self._upstream.tunnel(self)
         if data:
             self._client.write(data)
+        if self._client.full:
+            self._upstream.pause()
         self._client.enter_tunnel(self)
 
     # -- from the upstream

@@ -252,6 +252,11 @@ class Copy:
             self.mirror.count_dropped(reason)
             self._end()
 
+    def forsake(self, reason: str) -> None:
+        """The primary's exchange is over and this copy was not even launched."""
+        if self._state == HOLDING:
+            self.drop(reason)
+
     def expire(self) -> None:
         """Its time is over."""
         if self._state == WAITING:

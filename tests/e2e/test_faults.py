@@ -155,15 +155,16 @@ def test_3_a_body_that_breaks_off_is_not_compared_as_if_whole(trial: Trial, half
 
 
 def test_4_an_endless_body_is_read_to_the_cap_and_no_further(trial: Trial) -> None:
-    proxy, candidate = trial.run(answers(GOOD))
+    proxy, candidate = trial.run(floods(10_000 * MIB))
+    metrics = books(proxy, eligible=REQUESTS)
     before = memory(proxy)
-    candidate.script = floods(10_000 * MIB)
-    send_raw(proxy.port, gets())
-    metrics = books(proxy, eligible=2 * REQUESTS)
-    assert metrics.total("shadowproxy_comparisons_total") == mirrored(metrics)
-    assert 0 < verdicts(metrics)["match"] <= REQUESTS
-    assert candidate.sent_whole == 0
+    for turn in range(2, 5):
+        send_raw(proxy.port, gets())
+        metrics = books(proxy, eligible=turn * REQUESTS)
     assert memory(proxy) - before < 32 * MIB
+    assert candidate.sent_whole == 0
+    assert metrics.total("shadowproxy_comparisons_total") > 0
+    assert set(dropped(metrics)) <= {"bytes", "overload"}
 
 
 def test_5_a_full_accept_queue_opens_the_breaker_and_a_probe_closes_it(upstreams: Serve, proxies: Start) -> None:
@@ -181,7 +182,7 @@ def test_5_a_full_accept_queue_opens_the_breaker_and_a_probe_closes_it(upstreams
         assert [m.body for m in wire.responses(replies, [b"GET"] * REQUESTS)] == [BODY] * REQUESTS
         metrics = books(proxy, eligible=REQUESTS)
         assert set(kinds(metrics)) <= {"candidate_timeout", "candidate_refused"}
-        assert proxy.metrics().total("shadowproxy_breaker_open", arm="candidate") == 1
+        eventually(lambda: proxy.metrics().total("shadowproxy_breaker_open", arm="candidate") == 1)
         send_raw(proxy.port, gets())
         assert dropped(books(proxy, eligible=2 * REQUESTS)).get("breaker", 0) > 0
     with RawUpstream(answers(GOOD), port=address[1]).running():

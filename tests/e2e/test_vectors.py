@@ -70,7 +70,7 @@ class RequestCase:
         expected = vector["requests"] if vector["expect"] == "accept" and not vector["incomplete"] else 0
         raw = base64.b64decode(vector["raw_b64"])
         self.received, self.closed = exchange(proxy.port, raw, expected, 4.0)
-        eventually(lambda: not any(upstream.open), says="the upstream has seen the end of every request")
+        eventually(lambda: not upstream.busy, says="the upstream has seen the end of every request")
         used += [0] * (len(upstream.connections) - len(used))
         logs = [bytes(log[start:]) for log, start in zip(upstream.connections, used, strict=True)]
         self.forwarded = [message for log in logs if log for message in wire.requests(log)]

@@ -12,7 +12,7 @@ import socket
 import sys
 from enum import StrEnum
 from typing import Annotated, Any, Final, NoReturn, TypeVar
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import typer
 
@@ -77,7 +77,7 @@ def connection_to(address: str) -> http.client.HTTPConnection:
 def fetch(admin: str, token: str | None, path: str, **query: object) -> bytes:
     """The body of a 200 answer. Raises ClientError for anything else. Parameters that are None are left out."""
     pairs = {name: value for name, value in query.items() if value is not None}
-    target = quote(path) + (f"?{urlencode(pairs)}" if pairs else "")
+    target = path + (f"?{urlencode(pairs)}" if pairs else "")
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     connection = connection_to(admin)
     try:

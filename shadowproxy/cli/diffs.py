@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import quote
 
 import typer
 
@@ -60,7 +61,7 @@ def show(
     from shadowproxy.model.pair import Example
     from shadowproxy.report import render_example
 
-    found, body = ask(Example, admin, token, f"/api/v1/diffs/{example}")
+    found, body = ask(Example, admin, token, f"/api/v1/diffs/{quote(example, safe='')}")
     if output is Output.json:
         print_json(body)
     else:

@@ -54,7 +54,7 @@ def render(status: Status) -> Iterator[str]:
     store = status.store
     dropped = sum(store.dropped.values())
     yield (
-        f"store      {store.examples:,} examples · {store.bytes / 1024:,.0f} KiB"
+        f"store      examples {store.examples:,} · {store.bytes / 1024:,.0f} KiB"
         + (f" · {dropped:,} given up" if dropped else "")
         + ("" if store.available else f" · cannot be written: {store.why}")
     )

@@ -60,6 +60,9 @@ class SqliteStore:
         self._closing = False
         self._attempt(self._open)
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
+
+    def start(self) -> None:
+        """Write from now on, in a thread of its own."""
         self._thread.start()
 
     # What control calls.
@@ -124,26 +127,36 @@ class SqliteStore:
     def _run(self) -> None:
         while True:
             with self._wake:
-                self._wake.wait_for(self._is_due, timeout=_RETRY)
+                self._wake.wait_for(lambda: self._closing or self._is_due(), timeout=_RETRY)
                 closing = self._closing
-                batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
-                self._waiting_bytes -= sum(item.size for item in batch)
-                changed, self._changed = self._changed, rows.Changed()
-            written = self._attempt(self._write, batch, changed)
-            with self._wake:
-                if not written:
-                    self._dropped[UNWRITABLE] += len(batch)
-                    changed.update(self._changed)
-                    self._changed = changed
-                if closing and (not written or not self._waiting):
-                    break
+            written = self.step()
+            if closing and (not written or not self._is_due()):
+                break
             if not written:
                 self._pause()
+        self._disconnect()
+
+    def step(self) -> bool:
+        """Write what waits, up to a batch of it; returns whether the disk took it. For the thread, and for tests."""
+        with self._wake:
+            batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
+            self._waiting_bytes -= sum(item.size for item in batch)
+            changed, self._changed = self._changed, rows.Changed()
+        written = self._attempt(self._write, batch, changed)
+        if not written:
+            with self._wake:
+                self._dropped[UNWRITABLE] += len(batch)
+                changed.update(self._changed)
+                self._changed = changed
+        return written
+
+    def _disconnect(self) -> None:
         if self._database:
             self._database.close()
+            self._database = None
 
     def _is_due(self) -> bool:
-        return bool(self._closing or self._waiting or self._changed)
+        return bool(self._waiting or self._changed)
 
     def _pause(self) -> None:
         with self._wake:
@@ -162,9 +175,7 @@ class SqliteStore:
         return True
 
     def _fail(self, error: Exception) -> None:
-        if self._database:
-            self._database.close()
-            self._database = None
+        self._disconnect()
         why = str(error)
         if schema.is_corrupt(error):
             try:
@@ -194,8 +205,7 @@ class SqliteStore:
     def _write(self, batch: list[rows.Item], changed: rows.Changed) -> None:
         """One transaction with everything; either all of it is kept or nothing."""
         if self._database and not self._is_same_file():
-            self._database.close()
-            self._database = None
+            self._disconnect()
         database = self._database or self._open()
         now = time.time()
         sweep = time.monotonic() >= self._sweep_at

@@ -26,7 +26,7 @@ def check(
 ) -> None:
     """Say what a configuration means, or everything that is wrong with it. Exits 2 when it cannot be used."""
     from shadowproxy.config import ConfigError, Overrides, describe, load
-    from shadowproxy.config.describe import masked
+    from shadowproxy.config.describing import masked
     from shadowproxy.model.policy import Registry
 
     try:

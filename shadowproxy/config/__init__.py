@@ -39,13 +39,13 @@ def load(path: Path | None, overrides: Overrides, registry: Registry, environ: M
 
 def schema() -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of the file, for editors."""
-    from shadowproxy.config.schema import schema as render
+    from shadowproxy.config.json_schema import schema as render
 
     return render()
 
 
 def describe(loaded: Loaded) -> list[str]:
     """Lines that say what the configuration means, for people. Secrets are masked."""
-    from shadowproxy.config.describe import describe as render
+    from shadowproxy.config.describing import describe as render
 
     return render(loaded)

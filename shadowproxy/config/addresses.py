@@ -20,6 +20,7 @@ UNIX_PEERS: Final = "unix"
 _LABEL: Final = r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)"
 _NAME: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
 _HOST_PORT: Final = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^\[\]:/]*))(?::(?P<port>[0-9]{1,5}))?")
+_PORT_ALONE: Final = re.compile(r"(?:\*?:)?[0-9]+")
 _SCHEMES: Final = {"http": 80, "https": 443}
 
 _BIND_RIGHT: Final = "write host:port, [v6]:port or unix:/path, such as 127.0.0.1:8080"
@@ -58,7 +59,7 @@ def parse_bind(text: str) -> Bind:
     """`host:port`, `[v6]:port` or `unix:/path`; port 0 is any free one."""
     if text.startswith("unix:"):
         return Bind(unix=_unix_path(text.removeprefix("unix:"), "unix:/run/app.sock"))
-    if text.isdigit() or text.startswith((":", "*:")):
+    if _PORT_ALONE.fullmatch(text):
         raise BadValueError(
             "write the address too: 127.0.0.1:8080 for this machine alone, 0.0.0.0:8080 for every interface"
         )
@@ -136,11 +137,8 @@ def _host(text: str, right: str) -> str:
 def _host_port(text: str, right: str) -> tuple[str, int | None]:
     found = _HOST_PORT.fullmatch(text)
     if found is None:
-        try:
-            bare = ipaddress.IPv6Address(text.rpartition(":")[0] or text)
-        except ValueError:
-            raise BadValueError(right) from None
-        raise BadValueError(f"put an IPv6 address in brackets: [{bare}]:8080")
+        bare = text.count(":") > 1 and (is_ip(text) or is_ip(text.rpartition(":")[0]))
+        raise BadValueError("put an IPv6 address in brackets, as in [::1]:8080" if bare else right)
     host = found["v6"] if found["v6"] is not None else found["host"].lower()
     if found["v6"] is not None:
         if not is_ip(host):

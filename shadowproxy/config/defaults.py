@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from shadowproxy.config import document as doc
+from shadowproxy.config.outline import kind_of
 from shadowproxy.config.values import Kind
 from shadowproxy.model import policy as p
 
@@ -29,7 +30,7 @@ _ELSEWHERE: Final[dict[tuple[type[doc.Section], str], Any]] = {
 def default_of(section: type[doc.Section], name: str) -> Any:
     """The default of a key in the file's own notation (text, number, truth value or list); None when it has none."""
     field = section.model_fields[name]
-    kind = doc.kind_of(field)
+    kind = kind_of(field)
     value = _ELSEWHERE.get((section, name))
     if value is None and section.fills is not None and name not in section.needs and isinstance(kind, Kind):
         if not hasattr(section.fills, name):

@@ -6,14 +6,12 @@ No default stands here: a key that is absent leaves what `model.policy` says. A 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Final, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Final
 
 from msgspec import Struct
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
-from pydantic.fields import FieldInfo
 
 from shadowproxy.config import values as v
-from shadowproxy.config.problems import Path
 from shadowproxy.model import policy
 
 LATER: Final = frozenset({"version", "noise", "rollout", "freeze", "flags"})
@@ -347,52 +345,3 @@ class Document(Service):
 
 
 SERVICE_KEYS: Final = tuple(Service.model_fields)
-
-
-def members(annotation: Any) -> Any:
-    """What an annotation holds in the end: a Section class or a Kind, without None, lists, mappings and validators."""
-    for kind in getattr(annotation, "__metadata__", ()):
-        if isinstance(kind, v.Kind):
-            return kind
-    inner = [part for part in get_args(annotation) if part not in (type(None), Ellipsis)]
-    if get_origin(annotation) is dict:
-        return members(inner[1])
-    return members(inner[0]) if inner else annotation
-
-
-def kind_of(field: FieldInfo) -> Any:
-    """The Section class or the Kind that a field's values are made of."""
-    kind = next((kind for kind in field.metadata if isinstance(kind, v.Kind)), None)
-    return kind if kind is not None else members(field.annotation)
-
-
-def meaning(section: type[Section], name: str) -> str:
-    """What the reference says about a key, as the end of a sentence."""
-    text = section.model_fields[name].description or ""
-    return (text[:1].lower() + text[1:]).rstrip(".")
-
-
-def section_at(path: Path) -> type[Section] | None:
-    """The section that stands at a path of the document, None where there is none."""
-    section: Any = Document
-    named = False
-    for step in path:
-        if isinstance(step, int) or named:
-            named = False
-            continue
-        field = section.model_fields.get(step)
-        section = kind_of(field) if field is not None else None
-        if not (isinstance(section, type) and issubclass(section, Section)):
-            return None
-        named = step == "services"
-    return None if section is None else section
-
-
-def all_sections(section: type[Section] = Document) -> list[type[Section]]:
-    """Every kind of section that a file can hold, each once, outer ones first."""
-    found = [section]
-    for field in section.model_fields.values():
-        inner = kind_of(field)
-        if isinstance(inner, type):
-            found += [one for one in all_sections(inner) if one not in found]
-    return found

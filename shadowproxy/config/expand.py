@@ -12,6 +12,7 @@ from pathlib import Path as FilePath
 from typing import Any, Final
 
 from shadowproxy.config.problems import BadValueError, Path
+from shadowproxy.config.source import bounded
 from shadowproxy.config.tree import Tree, leaves
 
 MAX_FILE: Final = 64 * 1024
@@ -51,22 +52,11 @@ def expand(text: str, environ: Mapping[str, str], base: FilePath) -> str:
 
 
 def _content(path: FilePath) -> str:
-    """What a file holds, less one line end at its end, as secrets are written."""
+    """What a file holds, less one line end at its end, as secrets are written. Raises BadValueError."""
     try:
-        if not path.is_file():
-            state = "is no regular file" if path.exists() else "does not exist"
-            raise BadValueError(f"the file in ${{file:…}} {state}: write the path of one")
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE + 1)
-        text = data.decode()
-    except OSError as error:
-        raise BadValueError(
-            f"the file in ${{file:…}} cannot be read ({error.strerror}): let this user read it"
-        ) from None
-    except ValueError:
-        raise BadValueError("the file in ${file:…} is not UTF-8 text") from None
-    if len(data) > MAX_FILE:
-        raise BadValueError(f"the file in ${{file:…}} is larger than {MAX_FILE // 1024}KiB")
+        text = bounded(path, MAX_FILE).decode()
+    except UnicodeDecodeError:
+        raise BadValueError("the file is not UTF-8 text: save it as such") from None
     return text.removesuffix("\n").removesuffix("\r")
 
 

@@ -41,7 +41,8 @@ class Findings:
     def lacks(self, path: Path, name: str, message: str) -> None:
         """A problem with what is absent: its place is the key of what it should stand in."""
         if not self.is_blamed((*path, name)):
-            self.problems.append(self._problem(path, message, at_key=True))
+            problem = self._problem(path, message, at_key=True)
+            self.problems.append(problem._replace(path=spell((*as_written(path, self._places), name))))
             self.blame((*path, name))
 
     def add(self, problem: Problem) -> None:

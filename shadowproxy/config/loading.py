@@ -15,11 +15,12 @@ import msgspec
 from pydantic import ValidationError
 
 from shadowproxy.config.build import Builder
+from shadowproxy.config.command_line import apply
 from shadowproxy.config.document import Document
 from shadowproxy.config.expand import expand_all
 from shadowproxy.config.findings import Findings
-from shadowproxy.config.messages import meant_key, path_of, sentence
-from shadowproxy.config.overrides import Overrides, apply
+from shadowproxy.config.messages import is_about_key, meant_key, path_of, sentence
+from shadowproxy.config.overrides import Overrides
 from shadowproxy.config.problems import COMMAND_LINE, BadValueError, ConfigError, Path, Problem
 from shadowproxy.config.rules import RULES
 from shadowproxy.config.source import text_of
@@ -89,7 +90,7 @@ def _validated(tree: Tree, findings: Findings) -> Document:
         except ValidationError as error:
             found = [(path_of(one, tree.places), one) for one in error.errors(include_url=False, include_input=False)]
         for path, one in found:
-            findings.wrong(path, sentence(one, path, tree.places), at_key=one["type"] == "extra_forbidden")
+            findings.wrong(path, sentence(one, path, tree.places), at_key=is_about_key(one))
             meant = meant_key(path) if one["type"] == "extra_forbidden" else None
             if meant is not None:
                 findings.blame((*path[:-1], meant))

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any, Final
 
-from shadowproxy.config.document import LATER, section_at
+from shadowproxy.config.document import LATER
+from shadowproxy.config.outline import section_at
 from shadowproxy.config.problems import Path, printable
 from shadowproxy.config.tree import Place
 from shadowproxy.config.values import SecretError
@@ -37,6 +38,11 @@ def path_of(error: Mapping[str, Any], places: Mapping[Path, Place]) -> Path:
 def close_to(name: str, known: list[str]) -> str | None:
     """The known name that was probably meant."""
     return next(iter(get_close_matches(name, known, n=1, cutoff=0.6)), None)
+
+
+def is_about_key(error: Mapping[str, Any]) -> bool:
+    """Whether the key is wrong and not its value."""
+    return error["type"] == "extra_forbidden" or "[key]" in error["loc"][-1:]
 
 
 def sentence(error: Mapping[str, Any], path: Path, places: Mapping[Path, Place]) -> str:
@@ -80,7 +86,7 @@ def _not_a_list(error: Mapping[str, Any], path: Path, places: Mapping[Path, Plac
 def _wrong(error: Mapping[str, Any], path: Path, places: Mapping[Path, Place]) -> str:
     wrong = error["ctx"]["error"]
     place = places.get(path)
-    if error["loc"][-1:] == ("[key]",):
+    if is_about_key(error):
         return f"this name cannot be used: {wrong}"
     if isinstance(wrong, SecretError) or place is None or place.written is None:
         return f"cannot be used: {wrong}"

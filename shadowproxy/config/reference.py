@@ -11,6 +11,7 @@ from typing import Any, Final
 from shadowproxy.config import document as doc
 from shadowproxy.config.defaults import default_of
 from shadowproxy.config.differences import RESTART
+from shadowproxy.config.outline import kind_of
 from shadowproxy.config.values import Kind
 from shadowproxy.model.nature import IGNORED_FIELDS
 
@@ -63,7 +64,7 @@ def _places() -> dict[type[doc.Section], list[str]]:
 def _walk(section: type[doc.Section], path: str) -> Iterator[tuple[str, type[doc.Section]]]:
     yield path, section
     for name, field in section.model_fields.items():
-        inner = doc.kind_of(field)
+        inner = kind_of(field)
         if isinstance(inner, type) and name != "services":
             many = "[]" if "tuple" in str(field.annotation) else ""
             yield from _walk(inner, f"{path}.{name}{many}".lstrip("."))
@@ -87,7 +88,7 @@ def _section(section: type[doc.Section], paths: list[str]) -> list[str]:
 
 def _kind(section: type[doc.Section], name: str) -> str:
     field = section.model_fields[name]
-    kind = doc.kind_of(field)
+    kind = kind_of(field)
     label = kind.label if isinstance(kind, Kind) else "section"
     written = str(field.annotation)
     if "dict" in written:

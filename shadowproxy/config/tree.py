@@ -33,6 +33,7 @@ MAX_NODES: Final = 100_000
 _BOOL: Final = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _NULL: Final = frozenset({"", "~", "null", "Null", "NULL"})
 _INT: Final = re.compile(r"[-+]?[0-9]{1,18}")
+_BASED: Final = re.compile(r"0(?:o[0-7]{1,20}|x[0-9a-fA-F]{1,15})")
 _FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 
 
@@ -63,13 +64,15 @@ class Tree(NamedTuple):
 
 
 def resolve(text: str) -> str | int | float | bool | None:
-    """The value of a plain scalar by the core schema. Numbers of absurd length stay text and are refused as such."""
+    """The value of a plain scalar by the core schema. Numbers that are absurdly long, infinite or none stay text."""
     if text in _NULL:
         return None
     if text in _BOOL:
         return _BOOL[text]
     if _INT.fullmatch(text):
         return int(text)
+    if _BASED.fullmatch(text):
+        return int(text, 0)
     if len(text) <= 40 and _FLOAT.fullmatch(text):
         return float(text)
     return text

@@ -12,18 +12,18 @@ from typing import Final
 
 from shadowproxy.config.problems import BadValueError
 
-_NUMBER: Final = r"([0-9]{1,15}(?:\.[0-9]{1,30})?)"
+_NUMBER: Final = r"([0-9]{1,20}(?:\.[0-9]{1,30})?)"
 _PERCENT: Final = re.compile(_NUMBER + "%")
-_WITH_UNIT: Final = re.compile(_NUMBER + r" ?([A-Za-zµ]+)")
+_WITH_UNIT: Final = re.compile(_NUMBER + r"([A-Za-zµ]+)")
 
 DURATIONS: Final = {"d": Decimal(86400), "h": Decimal(3600), "m": Decimal(60), "s": Decimal(1), "ms": Decimal("0.001")}
 SIZES: Final = {"GiB": 1024**3, "MiB": 1024**2, "KiB": 1024, "B": 1}
 MAX_DURATION: Final = 3650 * 86400
 MAX_SIZE: Final = 1024**5
 
-PERCENT_PATTERN: Final = r"^[0-9]{1,15}(\.[0-9]{1,30})?%$"
-DURATION_PATTERN: Final = r"^[0-9]{1,15}(\.[0-9]{1,30})?(ms|s|m|h|d)$"
-SIZE_PATTERN: Final = r"^[0-9]{1,15}(\.[0-9]{1,30})?(B|KiB|MiB|GiB)$"
+PERCENT_PATTERN: Final = r"^[0-9]{1,20}(\.[0-9]{1,30})?%$"
+DURATION_PATTERN: Final = r"^[0-9]{1,20}(\.[0-9]{1,30})?(ms|s|m|h|d)$"
+SIZE_PATTERN: Final = r"^[0-9]{1,20}(\.[0-9]{1,30})?(B|KiB|MiB|GiB)$"
 RATE_PATTERN: Final = SIZE_PATTERN[:-1] + "/s$"
 
 _DURATION_RIGHT: Final = "write a duration with its unit, such as 250ms, 10s, 5m, 24h or 7d"
@@ -45,7 +45,7 @@ def parse_duration(text: str) -> float:
     """Seconds from `250ms`, `10s`, `5m`, `24h`, `7d`. Raises BadValueError."""
     found = _WITH_UNIT.fullmatch(text)
     unit = DURATIONS.get(found[2]) if found else None
-    if found is None or unit is None or " " in text:
+    if found is None or unit is None:
         raise BadValueError(_DURATION_RIGHT)
     seconds = float(Decimal(found[1]) * unit)
     if seconds > MAX_DURATION:
@@ -69,7 +69,7 @@ def parse_rate(text: str) -> int:
 def _bytes(text: str, right: str) -> int:
     found = _WITH_UNIT.fullmatch(text)
     unit = SIZES.get(found[2]) if found else None
-    if found is None or unit is None or " " in text:
+    if found is None or unit is None:
         decimal = found is not None and found[2].lower() in {"k", "kb", "m", "mb", "g", "gb"}
         raise BadValueError(f"{right} (powers of 1024: {found[2][0].upper()}iB)" if found and decimal else right)
     size = Decimal(found[1]) * unit

@@ -205,6 +205,7 @@ def _some(text: str) -> str:
     return text
 
 
+_WORKERS: Final = {"anyOf": [{"type": "integer", "minimum": 1, "maximum": 256}, {"const": "auto"}]}
 _DURATION: Final = _unit("duration", units.parse_duration, units.DURATION_PATTERN, units.render_duration)
 _POSITIVE: Final = _unit("duration", units.parse_duration, units.DURATION_PATTERN, units.render_duration, "1ms")
 _SIZE: Final = _unit("size", units.parse_size, units.SIZE_PATTERN, units.render_size)
@@ -223,9 +224,7 @@ Count = Annotated[int, _count(1, 1_000_000)]
 Waiting = Annotated[int, _count(0, 1_000_000)]
 Depth = Annotated[int, _count(1, 200)]
 Processes = Annotated[int, _count(1, 64)]
-Workers = Annotated[
-    int | str, Kind("1 … 256 or `auto`", _workers, {"anyOf": [{"type": "integer"}, {"type": "string"}]})
-]
+Workers = Annotated[int | str, Kind("1 … 256 or `auto`", _workers, _or_variable(_WORKERS))]
 Flag = Annotated[bool, Kind("`true` or `false`", _flag, _or_variable({"type": "boolean"}))]
 Difference = Annotated[float, Kind("number", _difference, _or_variable({"type": "number"}))]
 Name = Annotated[str, _text("name", matching.parse_name, matching.NAME_PATTERN)]

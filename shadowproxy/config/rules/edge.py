@@ -51,7 +51,7 @@ def files(document: doc.Document, findings: Findings) -> None:
     if log is None or log.path is None or log.path == p.AccessLogPolicy().path:
         return
     if log.sample is None:
-        findings.lacks(("access_log",), "sample", "sample is missing: without it nothing is logged; write 100% for all")
+        findings.lacks(("access_log",), "sample", "is missing: without it nothing is logged; write 100% for all")
     path = findings.base / log.path
     if path.is_dir() or not path.parent.is_dir():
         findings.wrong(("access_log", "path"), "is no file in a directory that exists: write the path of one, or -")
@@ -111,7 +111,7 @@ def tls_where_it_works(document: doc.Document, findings: Findings) -> None:
             if names.setdefault(name, index) != index or (certificate.names or ()).index(name) != at:
                 findings.wrong(("tls", index, "names", at), "has a certificate already: delete the name here")
         if index and not certificate.names:
-            findings.lacks(("tls", index), "names", "names is missing: only the first certificate serves without them")
+            findings.lacks(("tls", index), "names", "is missing: only the first certificate serves without them")
     for arm_path, upstream in upstreams(document):
         if upstream.tls is not None and upstream.urls and all(url.scheme != "https" for url in upstream.urls):
             findings.wrong(

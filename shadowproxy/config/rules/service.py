@@ -5,6 +5,7 @@ from __future__ import annotations
 from shadowproxy.config import document as doc
 from shadowproxy.config.build import fill, shadowing
 from shadowproxy.config.findings import Findings
+from shadowproxy.config.outline import meaning
 from shadowproxy.config.problems import Path
 from shadowproxy.config.rules.common import sections, upstreams
 from shadowproxy.config.units import render_size
@@ -17,7 +18,7 @@ def needed_keys(document: doc.Document, findings: Findings) -> None:
     for path, section in sections(document):
         for name in section.needs:
             if not section.has(name):
-                findings.lacks(path, name, f"{name} is missing: {doc.meaning(type(section), name)}")
+                findings.lacks(path, name, f"is missing: {meaning(type(section), name)}")
 
 
 def services_or_one(document: doc.Document, findings: Findings) -> None:
@@ -34,7 +35,7 @@ def services_or_one(document: doc.Document, findings: Findings) -> None:
         findings.wrong(("services",), "has no service: write a name and below it upstreams.primary.urls")
     for name, service in document.services.items():
         if not service.has("upstreams"):
-            findings.lacks(("services", name), "upstreams", "upstreams is missing: write upstreams.primary.urls")
+            findings.lacks(("services", name), "upstreams", "is missing: write upstreams.primary.urls")
 
 
 def upstream_urls(document: doc.Document, findings: Findings) -> None:

@@ -9,6 +9,7 @@ from pydantic_core import core_schema
 
 from shadowproxy.config import document as doc
 from shadowproxy.config.defaults import default_of
+from shadowproxy.config.outline import all_sections
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 TITLE: Final = "shadowproxy configuration"
@@ -29,7 +30,7 @@ class _Editor(GenerateJsonSchema):
 
 def schema() -> dict[str, Any]:
     made = doc.Document.model_json_schema(schema_generator=_Editor)
-    classes = {section.__name__: section for section in doc.all_sections()}
+    classes = {section.__name__: section for section in all_sections()}
     for name, definition in made["$defs"].items():
         _complete(definition, classes[name])
     _complete(made, doc.Document)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Final, Generic, TypeVar
 
 _SEGMENT: Final = re.compile(r"\{[^{}/]*\}")
+_NO_HOSTS: Final[frozenset[str]] = frozenset()
 T = TypeVar("T")
 
 
@@ -65,12 +66,12 @@ class Table(Generic[T]):
         self._other = other
         self._methods = frozenset(m for p in patterns if p.methods for m in p.methods)
         self._hosts = any(p.host is not None for p in patterns)
-        self._compiled: dict[tuple[bytes, str], tuple[re.Pattern[bytes], list[T]] | None] = {}
+        self._compiled: dict[tuple[bytes, frozenset[str]], tuple[re.Pattern[bytes], list[T]] | None] = {}
 
     def find(self, method: bytes, path: bytes, host: bytes) -> T:
         if not self._patterns:
             return self._other
-        key = (method if method in self._methods else b"", self._host_key(host) if self._hosts else "")
+        key = (method if method in self._methods else b"", self._host_key(host) if self._hosts else _NO_HOSTS)
         try:
             compiled = self._compiled[key]
         except KeyError:
@@ -83,16 +84,16 @@ class Table(Generic[T]):
             return self._other
         return values[match.lastindex - 1]
 
-    def _host_key(self, host: bytes) -> str:
-        """Only hosts that a route names are keys: what clients send must not grow the table."""
+    def _host_key(self, host: bytes) -> frozenset[str]:
+        """The hosts of routes that match: what clients send must not grow the table."""
         name = host_name(host)
-        return next((p.host for p in self._patterns if p.host is not None and host_matches(p.host, name)), "")
+        return frozenset(p.host for p in self._patterns if p.host is not None and host_matches(p.host, name))
 
-    def _compile(self, method: bytes, host: str) -> tuple[re.Pattern[bytes], list[T]] | None:
+    def _compile(self, method: bytes, hosts: frozenset[str]) -> tuple[re.Pattern[bytes], list[T]] | None:
         chosen = [
             p
             for p in self._patterns
-            if (p.methods is None or method in p.methods) and (p.host is None or p.host == host)
+            if (p.methods is None or method in p.methods) and (p.host is None or p.host in hosts)
         ]
         if not chosen:
             return None

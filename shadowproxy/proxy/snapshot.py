@@ -58,14 +58,34 @@ class Service:
 
 
 class Snapshot:
-    __slots__ = ("arms", "limits", "only", "origins", "policy", "sequence", "services", "timeouts", "trusted")
+    __slots__ = (
+        "arms",
+        "leaving",
+        "limits",
+        "only",
+        "origins",
+        "policy",
+        "sequence",
+        "services",
+        "timeouts",
+        "trusted",
+    )
 
-    def __init__(self, policy: Policy, services: tuple[Service, ...], origins: dict[str, Origin], arms: Sequence[Arm]):
+    def __init__(
+        self,
+        policy: Policy,
+        services: tuple[Service, ...],
+        origins: dict[str, Origin],
+        arms: Sequence[Arm],
+        leaving: Sequence[Origin],
+    ) -> None:
+        """`arms` and `leaving` hold besides what earlier snapshots left under way: it is to be swept as well."""
         self.policy = policy
         self.sequence = policy.sequence
         self.services = services
         self.origins = origins
         self.arms = arms
+        self.leaving = leaving
         self.limits = policy.limits
         self.timeouts = policy.timeouts
         self.trusted = _networks(policy.trusted_proxies)
@@ -110,6 +130,8 @@ class Compiler:
         self._pressure = pressure
         self._origins: dict[str, Origin] = {}
         self._arms: dict[str, Arm] = {}
+        self._leaving_arms: list[Arm] = []
+        self._leaving: list[Origin] = []
 
     def compile(self, policy: Policy) -> Snapshot:
         """Raises OSError or ssl.SSLError when an upstream's TLS files cannot be used: then nothing has changed."""
@@ -121,7 +143,7 @@ class Compiler:
         arms = {key: self._arm(key, service, origins) for service in policy.services for key in _mirrored(service)}
         services = tuple(self._service(service, origins, arms) for service in policy.services)
         self._replace(origins, arms)
-        return Snapshot(policy, services, origins, tuple(arms.values()))
+        return Snapshot(policy, services, origins, (*arms.values(), *self._leaving_arms), tuple(self._leaving))
 
     def _origin(self, key: str, policy: Policy, service: ServicePolicy, arm: str) -> Origin:
         known = self._origins.get(key)
@@ -147,9 +169,12 @@ class Compiler:
         return Service(policy, origins[f"{policy.name}\n{PRIMARY}"], Table(patterns, route(policy.other)))
 
     def _replace(self, origins: dict[str, Origin], arms: dict[str, Arm]) -> None:
-        for key, origin in self._origins.items():
-            if origins.get(key) is not origin:
-                origin.retire()
+        retired = [origin for key, origin in self._origins.items() if origins.get(key) is not origin]
+        for origin in retired:
+            origin.retire()
+        replaced = [arm for key, arm in self._arms.items() if arms.get(key) is not arm]
+        self._leaving = [origin for origin in (*self._leaving, *retired) if origin.is_busy]
+        self._leaving_arms = [arm for arm in (*self._leaving_arms, *replaced) if arm.live or arm.held]
         for key, origin in origins.items():
             if self._origins.get(key) is not origin:
                 watch(origin)

@@ -13,7 +13,7 @@ def write_gauges(words: memoryview, snapshot: Snapshot, pressure: Pressure, lag:
     words[at.OVERLOADED] = int(pressure.shedding)
     words[at.HELD_BYTES] = sum(arm.held for arm in snapshot.arms)
     breakers = {id(arm.origin): arm.breaker.open for arm in snapshot.arms}
-    descriptors = 0
+    descriptors = sum(origin.pool.open + origin.pool.connecting for origin in snapshot.leaving)
     for service in snapshot.policy.services:
         row = at.service_row(service.index)
         for name in service.upstreams:

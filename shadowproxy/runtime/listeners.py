@@ -15,7 +15,7 @@ from typing import Final
 from shadowproxy.model.policy import CertificatePolicy
 from shadowproxy.proxy.client import ClientConnection
 from shadowproxy.proxy.site import Site
-from shadowproxy.runtime.proxy_protocol import ProxyAcceptor
+from shadowproxy.runtime.proxy_protocol import ProxyAcceptor, serve
 from shadowproxy.upstream.tasks import spawn
 
 BACKLOG: Final = 4096
@@ -40,12 +40,11 @@ class Listeners:
         for server in self._servers.pop(slot, []):
             server.close()
 
-    async def reload(self) -> None:
-        """Serve on with the certificates and the settings of the present snapshot. Nobody is refused meanwhile:
-        connections wait in the queues of the sockets, which stay open. Raises as `accept`; then the old ones serve on.
+    async def reload(self, context: ssl.SSLContext | None) -> None:
+        """Serve on with these certificates and the settings of the present snapshot. Nobody is refused meanwhile:
+        connections wait in the queues of the sockets, which stay open.
         """
-        policy = self._site.snapshot.policy
-        self._context = server_context(policy.tls) if policy.tls else None
+        self._context = context
         for slot in list(self._servers):
             old = self._servers[slot]
             self._servers[slot] = [await self._serve(sock) for sock in self._sockets[slot]]
@@ -70,7 +69,7 @@ class Listeners:
     async def _serve(self, sock: socket.socket) -> asyncio.Server | ProxyAcceptor:
         loop = asyncio.get_running_loop()
         policy = self._site.snapshot.policy
-        if policy.tls and self._context is None:
+        if self._context is None:
             self._context = server_context(policy.tls)
         own = sock.dup()
         own.setblocking(False)
@@ -95,15 +94,24 @@ class Listeners:
 
     async def _take(self, accepted: socket.socket) -> None:
         loop = asyncio.get_running_loop()
+        policy = self._site.snapshot.policy
+        if policy.proxy_protocol:
+            await serve(self._site, accepted, self._context)
+            return
+        handshake = policy.timeouts.tls if self._context is not None else None
         with contextlib.suppress(OSError):
-            await loop.connect_accepted_socket(self._factory(), accepted, ssl=self._context)
+            await loop.connect_accepted_socket(
+                self._factory(), accepted, ssl=self._context, ssl_handshake_timeout=handshake
+            )
 
 
-def server_context(certificates: Sequence[CertificatePolicy]) -> ssl.SSLContext:
-    """The first certificate's context, which hands over to the others by server name (SNI).
+def server_context(certificates: Sequence[CertificatePolicy]) -> ssl.SSLContext | None:
+    """The first certificate's context, which hands over to the others by server name (SNI); None without any.
 
     Raises OSError or ssl.SSLError when a file cannot be read or used.
     """
+    if not certificates:
+        return None
     contexts = [_context(certificate) for certificate in certificates]
     by_name = {
         name.lower(): context

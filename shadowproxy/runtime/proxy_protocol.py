@@ -24,8 +24,8 @@ SIGNATURE: Final = b"\r\n\r\n\x00\r\nQUIT\n"
 _V1_MAX: Final = 107
 _V2_FIXED: Final = 16
 _V2_MAX: Final = 4096
-_INET: Final = 0x11
-_INET6: Final = 0x21
+_ADDRESSES: Final = {0x11: (4, 12), 0x21: (16, 36)}
+"""Bytes of an address, and of both with their ports, for TCP over IPv4 and IPv6."""
 
 
 class ProxyHeaderError(Exception):
@@ -45,7 +45,7 @@ def parse(data: bytes) -> tuple[int, str | None] | None:
 
 
 def _parse_v1(data: bytes) -> tuple[int, str | None] | None:
-    end = data.find(b"\r\n")
+    end = data.find(b"\r\n", 0, _V1_MAX)
     if end < 0:
         if len(data) >= _V1_MAX:
             raise ProxyHeaderError("a version 1 header has at most 107 bytes")
@@ -67,11 +67,12 @@ def _parse_v2(data: bytes) -> tuple[int, str | None] | None:
         return None
     if command & 0xF == 0:
         return end, None
-    if family == _INET and size >= 12:
-        return end, str(ipaddress.IPv4Address(data[16:20]))
-    if family == _INET6 and size >= 36:
-        return end, str(ipaddress.IPv6Address(data[16:32]))
-    return end, None
+    if family not in _ADDRESSES:
+        return end, None
+    length, needed = _ADDRESSES[family]
+    if size < needed:
+        raise ProxyHeaderError(f"two addresses and two ports of this family have {needed} bytes")
+    return end, str(ipaddress.ip_address(data[_V2_FIXED : _V2_FIXED + length]))
 
 
 def _address(text: str, version: int) -> str:
@@ -103,57 +104,61 @@ class ProxyAcceptor:
             for _ in range(64):
                 accepted, _ = self._sock.accept()
                 accepted.setblocking(False)
-                spawn(self.serve(accepted))
+                spawn(serve(self._site, accepted, self._context))
 
-    async def serve(self, accepted: socket.socket) -> None:
-        """One connection: header, then HTTP."""
-        try:
-            async with asyncio.timeout(self._site.snapshot.timeouts.head):
-                address = await self._read_header(accepted)
-            peer = address if address is not None else _peer(accepted)
-            secure = self._context is not None
-            handshake = self._site.snapshot.timeouts.tls if secure else None
-            await self._loop.connect_accepted_socket(
-                lambda: ClientConnection(self._site, secure, peer),
-                accepted,
-                ssl=self._context,
-                ssl_handshake_timeout=handshake,
-            )
-        except (ProxyHeaderError, TimeoutError):
-            self._site.counters[at.REJECT_INDEX[errors.PROXY_PROTOCOL.reason]] += 1
-            accepted.close()
-        except OSError:
-            accepted.close()
 
-    async def _read_header(self, accepted: socket.socket) -> str | None:
-        """Looks at the bytes without taking them until the header is whole, then takes just those."""
-        data = b""
-        while True:
-            found = parse(data) if data else None
-            if found is not None:
-                await self._loop.sock_recv(accepted, found[0])
-                return found[1]
-            await self._readable(accepted)
-            peeked = accepted.recv(_V2_FIXED + _V2_MAX, socket.MSG_PEEK)
-            if not peeked:
-                raise ProxyHeaderError("the connection ended before the header")
-            if len(peeked) == len(data):
-                await asyncio.sleep(0.005)  # readable, but with nothing new: the peeked bytes stay in the buffer
-            data = peeked
+async def serve(site: Site, accepted: socket.socket, context: ssl.SSLContext | None) -> None:
+    """One connection: header, then HTTP."""
+    timeouts = site.snapshot.timeouts
+    secure = context is not None
+    try:
+        async with asyncio.timeout(timeouts.head):
+            address = await _read_header(accepted)
+        peer = address if address is not None else _peer(accepted)
+        await asyncio.get_running_loop().connect_accepted_socket(
+            lambda: ClientConnection(site, secure, peer),
+            accepted,
+            ssl=context,
+            ssl_handshake_timeout=timeouts.tls if secure else None,
+        )
+    except (ProxyHeaderError, TimeoutError):
+        site.counters[at.REJECT_INDEX[errors.PROXY_PROTOCOL.reason]] += 1
+        accepted.close()
+    except OSError:
+        accepted.close()
 
-    async def _readable(self, accepted: socket.socket) -> None:
-        ready: asyncio.Future[None] = self._loop.create_future()
-        descriptor = accepted.fileno()
 
-        def wake() -> None:
-            if not ready.done():
-                ready.set_result(None)
+async def _read_header(accepted: socket.socket) -> str | None:
+    """Looks at the bytes without taking them until the header is whole, then takes just those."""
+    data = b""
+    while True:
+        found = parse(data) if data else None
+        if found is not None:
+            await asyncio.get_running_loop().sock_recv(accepted, found[0])
+            return found[1]
+        await _readable(accepted)
+        peeked = accepted.recv(_V2_FIXED + _V2_MAX, socket.MSG_PEEK)
+        if not peeked:
+            raise ProxyHeaderError("the connection ended before the header")
+        if len(peeked) == len(data):
+            await asyncio.sleep(0.005)  # readable, but with nothing new: the peeked bytes stay in the buffer
+        data = peeked
 
-        self._loop.add_reader(descriptor, wake)
-        try:
-            await ready
-        finally:
-            self._loop.remove_reader(descriptor)
+
+async def _readable(accepted: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[None] = loop.create_future()
+    descriptor = accepted.fileno()
+
+    def wake() -> None:
+        if not ready.done():
+            ready.set_result(None)
+
+    loop.add_reader(descriptor, wake)
+    try:
+        await ready
+    finally:
+        loop.remove_reader(descriptor)
 
 
 def _peer(accepted: socket.socket) -> str | None:

@@ -40,7 +40,7 @@ from shadowproxy.proxy.access_log import AccessLog
 from shadowproxy.proxy.site import Site
 from shadowproxy.proxy.snapshot import Compiler
 from shadowproxy.runtime.gauges import write_gauges
-from shadowproxy.runtime.listeners import Listeners
+from shadowproxy.runtime.listeners import Listeners, server_context
 from shadowproxy.shadow.link import Link
 from shadowproxy.shadow.pressure import Pressure
 from shadowproxy.upstream.deadlines import TICK, Deadlines
@@ -135,7 +135,7 @@ class Worker:
             if arm.live:
                 arm.sweep(now)
         if self._ticks % _SWEEP_TICKS == 0:
-            for origin in snapshot.origins.values():
+            for origin in (*snapshot.origins.values(), *snapshot.leaving):
                 origin.sweep()
         if self._ticks % _SECOND_TICKS == 0:
             self.site.refresh()
@@ -164,10 +164,11 @@ class Worker:
     async def _apply(self, command: Apply) -> None:
         """Swap the snapshot; a policy whose files cannot be used leaves the old one in force."""
         try:
+            context = server_context(command.policy.tls)  # what can fail comes first: then nothing has changed
             snapshot = self._compiler.compile(command.policy)
             before, self.site.snapshot = self.site.snapshot, snapshot
             if _listening(before.policy) != _listening(command.policy) or command.policy.tls:
-                await self._listeners.reload()
+                await self._listeners.reload(context)
         except (OSError, ssl.SSLError) as error:
             self._reply(Applied(command.policy.sequence, str(error)))
             return

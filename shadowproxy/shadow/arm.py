@@ -26,11 +26,11 @@ class Arm:
         self.live: dict[Copy, None] = {}
         self.held = 0
         self.closing = False
-        self.max_in_flight = policy.max_in_flight
-        self.max_bytes = policy.max_bytes
+        self.limit(policy)
 
     def limit(self, policy: ShadowPolicy) -> None:
         """Take the limits of a reloaded policy; what is under way goes on."""
+        self.breaker.limit = policy.breaker_failures
         self.max_in_flight = policy.max_in_flight
         self.max_bytes = policy.max_bytes
 

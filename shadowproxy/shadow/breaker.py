@@ -10,10 +10,10 @@ PROBE_INTERVAL: Final = 1.0
 class Breaker:
     """Closed until `failures` in a row; then open, letting one copy a second through until one succeeds."""
 
-    __slots__ = ("_limit", "_next_probe", "_row", "open")
+    __slots__ = ("_next_probe", "_row", "limit", "open")
 
     def __init__(self, failures: int) -> None:
-        self._limit = failures
+        self.limit = failures
         self._row = 0
         self._next_probe = 0.0
         self.open = False
@@ -33,7 +33,7 @@ class Breaker:
 
     def failed(self, now: float) -> None:
         self._row += 1
-        if self._row >= self._limit:
+        if self._row >= self.limit:
             if not self.open:
                 self._next_probe = now + PROBE_INTERVAL
             self.open = True

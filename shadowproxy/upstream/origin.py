@@ -118,6 +118,11 @@ class Origin:
             while server.idle:
                 server.idle[-1].close()
 
+    @property
+    def is_busy(self) -> bool:
+        """Is anything lent, under way or waited for?"""
+        return bool(self.pool.open or self.pool.connecting or self._waiters)
+
     def _next_waiter(self) -> Waiter | None:
         while self._waiters:
             _, waiter = self._waiters.popleft()

@@ -33,8 +33,6 @@ def default_of(section: type[doc.Section], name: str) -> Any:
     kind = kind_of(field)
     value = _ELSEWHERE.get((section, name))
     if value is None and section.fills is not None and name not in section.needs and isinstance(kind, Kind):
-        if not hasattr(section.fills, name):
-            return None
         value = getattr(section.fills, name)
         if value is None:
             return kind.render(None) if kind.accepts_none else None

@@ -109,20 +109,18 @@ def _take_out(data: Any, path: Path) -> Path:
     The item of a list of sections becomes an empty one, so that later items keep their index; a list of scalars
     goes as a whole.
     """
-    parents = [data]
+    holder, last = data, path[-1]
     for step in path[:-1]:
         try:
-            parents.append(parents[-1][step])
-        except (KeyError, IndexError, TypeError):
+            holder = holder[step]
+        except (KeyError, IndexError, TypeError):  # what it stood in went before it
             return path
-    holder, last = parents[-1], path[-1] if path else None
-    if isinstance(holder, dict) and last is not None:
+    if isinstance(holder, dict):
         holder.pop(last, None)
-    elif isinstance(holder, list) and isinstance(last, int) and last < len(holder):
-        if any(isinstance(item, dict) for item in holder):
-            holder[last] = {}
-        else:
-            return _take_out(data, path[:-1])
+    elif any(isinstance(item, dict) for item in holder):
+        holder[last] = {}
+    else:
+        return _take_out(data, path[:-1])
     return path
 
 

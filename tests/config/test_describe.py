@@ -95,6 +95,10 @@ def test_a_plain_reverse_proxy_says_that_nothing_is_mirrored(tmp_path: Path) -> 
     assert "access log" not in lines
 
 
+def test_rules_that_change_nothing_are_not_listed(tmp_path: Path) -> None:
+    assert "headers to" not in text(tmp_path, MIRRORED + "shadow: {headers: {candidate: {}}}")
+
+
 def test_certificates_are_counted(tmp_path: Path, tls: dict[str, Path]) -> None:
     identity = f"cert: {tls['cert']}, key: {tls['key']}"
     lines = text(

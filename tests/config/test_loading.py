@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from shadowproxy.config import ConfigError, Overrides, load
+from shadowproxy.config.messages import sentence
 from shadowproxy.config.source import MAX_BYTES
 from shadowproxy.metrics.layout import MAX_ROUTES, MAX_SERVICES
 from shadowproxy.model.policy import Registry
@@ -113,6 +114,10 @@ def test_a_key_of_a_later_version_is_refused_as_such(key: str, tmp_path: Path) -
     assert said(tmp_path, text) == [f"services.a.{key}: is not supported by this version yet: delete it"]
 
 
+def test_what_pydantic_may_say_one_day_is_said_in_its_words() -> None:
+    assert sentence({"type": "new", "loc": ("a",), "msg": "Is odd"}, ("a",), {}) == "cannot be used: Is odd"
+
+
 def test_a_path_with_other_characters_is_quoted(tmp_path: Path) -> None:
     assert said(tmp_path, 'services: {"a b": {' + MIRRORED.strip() + "}}")[0].startswith(
         'services["a b"]: this name cannot be used: write 1 to 64 letters'
@@ -210,10 +215,11 @@ def test_two_hundred_routes_are_read_quickly(tmp_path: Path) -> None:
     load(path, Overrides(), Registry(), {})
     took = []
     for _ in range(3):
-        start = time.perf_counter()
+        start = time.process_time()
         load(path, Overrides(), Registry(), {})
-        took.append(time.perf_counter() - start)
-    assert min(took) < 1.0
+        took.append(time.process_time() - start)
+    traced = sys.gettrace() is not None  # by coverage, which takes several times as long
+    assert min(took) < (4.0 if traced else 1.0)
 
 
 def test_importing_the_room_costs_neither_pydantic_nor_a_parser() -> None:

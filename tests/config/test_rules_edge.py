@@ -56,6 +56,11 @@ def test_a_mistake_in_a_token_is_not_reported_as_its_absence(tmp_path: Path) -> 
     ] == ["admin.tokens[0].token", "admin.tokens[0].role"]
 
 
+def test_tokens_that_are_no_list_are_not_reported_as_absent(tmp_path: Path) -> None:
+    [found] = said(tmp_path, PLAIN + "admin: {listen: 0.0.0.0:1, tokens: oncall}")
+    assert found.startswith("admin.tokens: must be a list")
+
+
 def test_tokens_and_their_names_are_each_one_of_a_kind(tmp_path: Path) -> None:
     one = "{name: a, role: viewer, token: same}"
     assert said(tmp_path, PLAIN + f"admin: {{tokens: [{one}, {one}]}}") == [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import runpy
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -172,6 +174,14 @@ def test_the_reference_is_current() -> None:
     assert (ROOT / "docs" / "configuration.md").read_text() == reference(), (
         "run: python -m shadowproxy.config.reference > docs/configuration.md"
     )
+
+
+def test_the_reference_is_written_by_its_module(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "shadowproxy.config.reference")
+    runpy.run_module("shadowproxy.config.reference", run_name="__main__")
+    assert capsys.readouterr().out == reference()
 
 
 def test_the_reference_names_every_key(tmp_path: Path) -> None:

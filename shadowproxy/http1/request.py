@@ -75,8 +75,11 @@ class RequestHead(Struct, gc=False):
         return pairs(self.block)
 
 
-def parse_request(head: bytes, limits: LimitsPolicy) -> RequestHead:
+def parse_request(head: bytes, limits: LimitsPolicy, previous: RequestHead | None = None) -> RequestHead:
     """The request that `head`, which includes its empty line, makes. How long it may be is the head reader's to judge.
+
+    `previous` is the request before it on the same connection: clients repeat their fields (what HPACK lives on), and
+    the same field lines say the same.
 
     Raises ExchangeError with REQUEST_LINE, METHOD_TOO_LONG, TARGET_TOO_LONG, VERSION, HEADER, HEAD_TOO_LARGE,
     METHOD_REFUSED, HOST, FRAMING, TRANSFER_CODING or EXPECTATION.
@@ -85,6 +88,14 @@ def parse_request(head: bytes, limits: LimitsPolicy) -> RequestHead:
     if match is None:
         _refuse(head, limits)
     method, target, minor, block = match.groups()
+    if (
+        previous is not None
+        and previous.block == block
+        and previous.version10 == (minor == b"0")
+        and target[0] == _SLASH
+        and method not in REFUSED_METHODS
+    ):
+        return _repeated(previous, method, target)
     lines = block.splitlines(True)
     if len(lines) > limits.fields:
         raise ExchangeError(errors.HEAD_TOO_LARGE, f"{len(lines)} fields, at most {limits.fields} are allowed")
@@ -123,6 +134,31 @@ def parse_request(head: bytes, limits: LimitsPolicy) -> RequestHead:
         request.nominated = hop.nominated
         request.kept, request.names = without(request.kept, request.names, hop.nominated)
     return request
+
+
+def _repeated(previous: RequestHead, method: bytes, target: bytes) -> RequestHead:
+    """Another request with the same version and the same field lines."""
+    return RequestHead(
+        method,
+        target,
+        target.partition(b"?")[0],
+        previous.host,
+        previous.version10,
+        previous.keep_alive,
+        previous.framing,
+        previous.kept,
+        previous.names,
+        previous.block,
+        previous.expect_continue,
+        previous.upgrade,
+        previous.nominated,
+        previous.request_id,
+        previous.via,
+        previous.shadow,
+        previous.forwarded_for,
+        previous.max_forwards,
+        previous.trailers_accepted,
+    )
 
 
 def _read_fields(request: RequestHead, read: dict[bytes, bytes], upgrade: bool) -> None:

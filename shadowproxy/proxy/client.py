@@ -13,7 +13,15 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Final, cast
 
-from shadowproxy.http1 import NO_BODY, BodyReader, HeadReader, body_reader, parse_request, plain_response
+from shadowproxy.http1 import (
+    NO_BODY,
+    BodyReader,
+    HeadReader,
+    RequestHead,
+    body_reader,
+    parse_request,
+    plain_response,
+)
 from shadowproxy.metrics import layout as at
 from shadowproxy.model import errors
 from shadowproxy.model.errors import ExchangeError, Fault
@@ -54,6 +62,7 @@ class ClientConnection(asyncio.Protocol):
         "_body_total",
         "_discarded",
         "_exchange",
+        "_last_head",
         "_paused",
         "_pending",
         "_progress",
@@ -90,6 +99,7 @@ class ClientConnection(asyncio.Protocol):
         self._body: BodyReader | None = None
         self._tunnel: Tunnel | None = None
         self._pending = b""
+        self._last_head: RequestHead | None = None
         self._paused = False
         self._was_paused = False
         self._body_bytes = 0
@@ -181,7 +191,7 @@ class ClientConnection(asyncio.Protocol):
                     self._arm(self.site.snapshot.timeouts.head)
                 return
             snapshot = self.site.snapshot
-            head = parse_request(raw, snapshot.limits)
+            head = self._last_head = parse_request(raw, snapshot.limits, self._last_head)
         except ExchangeError as error:
             self.reject(error.fault, error.detail)
             return
@@ -308,10 +318,7 @@ class ClientConnection(asyncio.Protocol):
         """End in mid-response. Where only the close tells the end of a body, a reset says that it is not whole."""
         self._exchange = None
         if reset:
-            sock = self._transport.get_extra_info("socket")
-            if sock is not None:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self._transport.abort()
+            self.abort()
         else:
             self.close()
 
@@ -324,7 +331,10 @@ class ClientConnection(asyncio.Protocol):
         self._transport.close()
 
     def abort(self) -> None:
-        """End at once, whatever is under way."""
+        """End at once, whatever is under way. With a reset: a mere close could pass for the end of a body."""
+        sock = self._transport.get_extra_info("socket")
+        if sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._transport.abort()
 
     def _linger(self) -> None:
@@ -398,7 +408,7 @@ class ClientConnection(asyncio.Protocol):
             self._progress = False
             self._arm(_HALF_CLOSED)
             return
-        self._transport.abort()
+        self.abort()
 
     def excuse(self) -> None:
         """The client could not know until now that it may send."""

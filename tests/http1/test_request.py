@@ -327,3 +327,29 @@ def test_the_number_of_fields_is_bounded() -> None:
     with pytest.raises(ExchangeError, match="at most 5") as caught:
         parse_request(request(*(b"X: %d" % i for i in range(TIGHT.fields))), TIGHT)
     assert caught.value.fault is errors.HEAD_TOO_LARGE
+
+
+@pytest.mark.parametrize(
+    ("start", "lines"),
+    [
+        (b"GET /b?x HTTP/1.1", (b"Accept: */*", b"Cookie: a")),
+        (b"POST /b HTTP/1.1", (b"Content-Length: 3", b"Expect: 100-continue", b"Via: 1.1 x")),
+        (b"GET /b HTTP/1.0", (b"Connection: keep-alive, x-a", b"X-A: 1")),
+        (b"OPTIONS * HTTP/1.1", (b"Max-Forwards: 1",)),
+        (b"GET http://b/c HTTP/1.1", (b"TE: trailers",)),
+    ],
+)
+@pytest.mark.parametrize(
+    "before", [b"GET /a HTTP/1.1", b"GET /a HTTP/1.0", b"GET http://a/ HTTP/1.1", b"OPTIONS * HTTP/1.1"]
+)
+def test_repeated_field_lines_say_the_same(start: bytes, before: bytes, lines: tuple[bytes, ...]) -> None:
+    head = b"\r\n".join([start, b"Host: a", *lines, b"", b""])
+    previous = parse(*lines, start=before)
+    assert parse_request(head, LimitsPolicy(), previous) == parse_request(head, LimitsPolicy())
+
+
+def test_a_refused_method_is_refused_with_repeated_field_lines_too() -> None:
+    previous = parse()
+    with pytest.raises(ExchangeError) as caught:
+        parse_request(b"TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", LimitsPolicy(), previous)
+    assert caught.value.fault is errors.METHOD_REFUSED

@@ -345,11 +345,11 @@ def test_the_number_of_fields_is_bounded() -> None:
 def test_repeated_field_lines_say_the_same(start: bytes, before: bytes, lines: tuple[bytes, ...]) -> None:
     head = b"\r\n".join([start, b"Host: a", *lines, b"", b""])
     previous = parse(*lines, start=before)
-    assert parse_request(head, LimitsPolicy(), previous) == parse_request(head, LimitsPolicy())
+    assert parse_request(head, LIMITS, previous) == parse_request(head, LIMITS)
 
 
 def test_a_refused_method_is_refused_with_repeated_field_lines_too() -> None:
     previous = parse()
     with pytest.raises(ExchangeError) as caught:
-        parse_request(b"TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", LimitsPolicy(), previous)
+        parse_request(b"TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", LIMITS, previous)
     assert caught.value.fault is errors.METHOD_REFUSED

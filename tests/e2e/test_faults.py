@@ -11,7 +11,7 @@ import json
 import re
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -68,12 +68,23 @@ def config(primary: str, candidate: str | None, **shadow: Any) -> dict[str, Any]
     return {"upstreams": upstreams, **({"shadow": shadow} if candidate and shadow else {})}
 
 
+@pytest.fixture(scope="module")
+def absent(tmp_path_factory: pytest.TempPathFactory) -> Generator[tuple[Proxy, RawUpstream], None, None]:
+    """A proxy without a candidate, and its primary, whose script each trial sets."""
+    with (
+        RawUpstream(answers(GOOD)).running() as primary,
+        Proxy.start(tmp_path_factory.mktemp("absent"), config(primary.url, None)) as proxy,
+    ):
+        yield proxy, primary
+
+
 class Trial:
     """One primary, served with a candidate and without: what users receive must be the same."""
 
-    def __init__(self, start: Start, serve: Serve) -> None:
+    def __init__(self, start: Start, serve: Serve, absent: tuple[Proxy, RawUpstream]) -> None:
         self._start = start
         self._serve = serve
+        self._absent = absent
 
     def run(
         self,
@@ -85,17 +96,17 @@ class Trial:
     ) -> tuple[Proxy, RawUpstream]:
         """Send `data` through both proxies; the one with the candidate, still running, and the candidate."""
         data = gets() if data is None else data
-        upstream = self._serve(primary or answers(GOOD))
-        candidate = self._serve(misbehaviour)
-        alone = self._start(config(upstream.url, None))
+        alone, alone_primary = self._absent
+        alone_primary.restart(primary or answers(GOOD))
+        upstream, candidate = self._serve(primary or answers(GOOD)), self._serve(misbehaviour)
         mirrored = self._start(config(upstream.url, candidate.url, **shadow))
         assert send_raw(mirrored.port, data) == send_raw(alone.port, data)
         return mirrored, candidate
 
 
 @pytest.fixture
-def trial(upstreams: Serve, proxies: Start) -> Trial:
-    return Trial(proxies, upstreams)
+def trial(upstreams: Serve, proxies: Start, absent: tuple[Proxy, RawUpstream]) -> Trial:
+    return Trial(proxies, upstreams, absent)
 
 
 def kinds(metrics: Metrics) -> dict[str, float]:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import cast
 
-from tests.e2e.harness import HOST
+from tests.e2e.harness import HOST, eventually
 
 Script = Callable[["Peer"], Awaitable[None]]
 
@@ -185,6 +185,7 @@ class RawUpstream:
     """Serve TLS; bytes are kept decrypted."""
     path: str = ""
     """Listen on this Unix socket instead of a port."""
+    _loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def url(self) -> str:
@@ -202,27 +203,37 @@ class RawUpstream:
         """Whether a connection that was used has not ended."""
         return any(list(self.open.values()))
 
+    def restart(self, script: Script) -> None:
+        """Another script for every connection, kept ones included: those are ended."""
+        self.script = script
+        self._call(self._abort)
+        eventually(lambda: not self.open)
+
+    def _abort(self) -> None:
+        for transport in list(self.open):
+            transport.abort()
+
+    def _call(self, callback: Callable[[], None]) -> None:
+        assert self._loop, "the upstream is not running"
+        self._loop.call_soon_threadsafe(callback)
+
     @contextmanager
     def running(self) -> Generator[RawUpstream, None, None]:
-        ready = threading.Event()
-        loops: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+        ready, stop = threading.Event(), asyncio.Event()
 
         async def main() -> None:
-            loop = asyncio.get_running_loop()
+            loop = self._loop = asyncio.get_running_loop()
             serve = functools.partial(_Logged, self)
             if self.path:
                 server = await loop.create_unix_server(serve, self.path, ssl=self.context)
             else:
                 server = await loop.create_server(serve, HOST, self.port, backlog=1024, ssl=self.context)
                 self.port = server.sockets[0].getsockname()[1]
-            stop = asyncio.Event()
-            loops.append((loop, stop))
             ready.set()
             await stop.wait()
             server.close()
             while self.open:
-                for transport in list(self.open):
-                    transport.abort()
+                self._abort()
                 await asyncio.sleep(0)
 
         thread = threading.Thread(target=asyncio.run, args=(main(),), daemon=True)
@@ -231,8 +242,7 @@ class RawUpstream:
         try:
             yield self
         finally:
-            loop, stop = loops[0]
-            loop.call_soon_threadsafe(stop.set)
+            self._call(stop.set)
             thread.join(10)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -4,9 +4,9 @@ The conclusion: fewer than 50 compared pairs are not enough to say (3). Otherwis
 candidate with the verdict `mismatch` (contract, meaning 10: nothing is known to be noise yet) and any route on which
 the candidate is slower; else there is none (0).
 
-Slower: over at least 50 pairs of a route, the median of the paired difference, or what its 95th percentile has over
-the mirror image of its 5th, is more than 5 ms and more than a fifth of the primary's own quantile. The mirror image is
-there because the tail of a difference is positive also where both arms are equally slow now and then.
+Slower: over at least 50 pairs of a route, the median of the paired difference, or its 95th percentile less the mirror
+image of its 5th where that is negative, is more than 5 ms and more than a fifth of the primary's own quantile. Less the
+mirror image, because the upper tail of a difference is positive also where both arms are equally slow now and then.
 """
 
 from __future__ import annotations
@@ -198,7 +198,7 @@ def _slower(primary: Distribution | None, candidate: MirrorTotals | None) -> str
     delta = candidate.delta
     shifts = (
         ("p50", delta.quantile(0.5) or 0.0, primary.quantile(0.5) or 0.0),
-        ("p95", (delta.quantile(0.95) or 0.0) + (delta.quantile(0.05) or 0.0), primary.quantile(0.95) or 0.0),
+        ("p95", (delta.quantile(0.95) or 0.0) + min(delta.quantile(0.05) or 0.0, 0.0), primary.quantile(0.95) or 0.0),
     )
     for name, shift, usual in shifts:
         if shift > SLOWER_SECONDS and shift > SLOWER_SHARE * usual:

@@ -16,8 +16,11 @@ from shadowproxy.report.values import Books, FieldReport, Quantiles, Report, Rou
 
 WIDTH: Final = 100
 FIELDS_SHOWN: Final = 12
-_VALUE: Final = 30
 _LABEL: Final = 11
+_ROOM: Final = WIDTH - _LABEL - 20
+"""For the name, kind and values of a difference: what its label, count and share leave."""
+_SHORTEST_VALUES: Final = 28
+"""An id and the beginning of two values."""
 
 _STYLES: Final = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 _MARKS: Final = {PASS: ("✓", "green"), FAIL: ("✗", "red")}
@@ -42,6 +45,12 @@ def plain(text: str) -> str:
 def clip(text: str, width: int) -> str:
     text = plain(text)
     return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def clip_left(text: str, width: int) -> str:
+    """Like `clip`, keeping the end: what tells two fields apart is their last part."""
+    text = plain(text)
+    return text if len(text) <= width else "…" + text[1 - width :]
 
 
 def seconds(value: float, sign: bool = False) -> str:
@@ -135,15 +144,14 @@ def _differences(route: RouteReport, paint: Paint) -> Iterator[str]:
     if not rows:
         return
     names = [_name(row) for row in rows]
-    wide = min(max(map(len, names)), 34)
-    kinds = max(len(row.kind) for row in rows)
+    kinds = max(len(row.kind) if row.field else 0 for row in rows)
+    wide = min(max(map(len, names)), _ROOM - kinds - _SHORTEST_VALUES)
     label = "differs"
     for name, row in zip(names, rows, strict=True):
-        yield _labelled(
-            label,
-            f"{row.pairs:>7,} {row.share:>6.1%}  {paint('cyan', f'{clip(name, wide):<{wide}}')} {row.kind:<{kinds}}"
-            f" {_values(row, WIDTH - wide - kinds - 34)}".rstrip(),
-        )
+        field = paint("cyan", f"{clip_left(name, wide):<{wide}}")
+        kind = f"{row.kind if row.field else '':<{kinds}}"
+        values = _values(row, _ROOM - wide - kinds)
+        yield _labelled(label, f"{row.pairs:>7,} {row.share:>6.1%}  {field} {kind} {values}".rstrip())
         label = ""
     if len(route.fields) > FIELDS_SHOWN:
         more = len(route.fields) - FIELDS_SHOWN
@@ -152,7 +160,7 @@ def _differences(route: RouteReport, paint: Paint) -> Iterator[str]:
 
 
 def _name(row: FieldReport) -> str:
-    return row.field or "no response"
+    return row.field or row.kind
 
 
 def _values(row: FieldReport, room: int) -> str:
@@ -160,7 +168,7 @@ def _values(row: FieldReport, room: int) -> str:
         return ""
     if not row.field:
         return row.example.id
-    room = max(room - len(row.example.id) - 3, 16) // 2
+    room = max(room - len(row.example.id) - 5, 2) // 2
     before, after = (clip(_value(value), room) for value in (row.example.primary, row.example.candidate))
     return f"{row.example.id}  {before} → {after}"
 

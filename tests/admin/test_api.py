@@ -1,0 +1,255 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+
+from shadowproxy.admin.api import application, metrics_application
+from shadowproxy.control.state import State
+from shadowproxy.metrics import layout as at
+from shadowproxy.model.pair import Example
+from shadowproxy.model.policy import AdminPolicy, Bind, Launch, TokenPolicy
+from shadowproxy.report import Report
+from shadowproxy.store import DiffQuery
+from tests.admin.conftest import MemoryStore
+from tests.metrics.world import World
+from tests.store.examples import example
+
+Client = TestClient[Any, Any]
+
+
+@pytest.fixture
+async def client(state: State) -> AsyncIterator[Client]:
+    async with TestClient(TestServer(application(state, Bind("127.0.0.1", 1)))) as client:
+        yield client
+
+
+async def problem(client: Client, path: str, status: int, method: str = "GET", **options: Any) -> str:
+    async with client.request(method, path, **options) as response:
+        assert response.status == status
+        assert response.content_type == "application/problem+json"
+        found = await response.json()
+    assert found["status"] == status
+    assert found["title"]
+    return str(found["detail"])
+
+
+async def test_health_readiness_and_metrics(client: Client, world: World) -> None:
+    assert (await client.get("/healthz")).status == 200
+    assert (await client.get("/readyz")).status == 503
+    world.counters.block(0)[at.HEARTBEAT] = int(time.monotonic() * 1000)
+    assert (await client.get("/readyz")).status == 200
+    world.counters.block(0)[at.DRAINING] = 1
+    assert (await client.get("/readyz")).status == 503
+    response = await client.get("/metrics")
+    assert response.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert 'route="item",service="shop",verdict="mismatch"} 10.0' in await response.text()
+
+
+async def test_status_says_what_runs(client: Client, world: World) -> None:
+    world.counters.block(0)[at.HEARTBEAT] = int(time.monotonic() * 1000)
+    world.counters.block(0)[at.OVERLOADED] = 1
+    found = await (await client.get("/api/v1/status")).json()
+    assert found["ready"] is True
+    assert [worker["block"] for worker in found["workers"]] == [0]
+    assert found["workers"][0]["overloaded"] is True
+    assert [service["name"] for service in found["services"]] == ["shop", "mail"]
+    shop = found["services"][0]
+    assert (shop["requests"], shop["compared"], shop["differ"]) == (100, 100, 10)
+    assert set(shop["upstreams"]) == {"primary", "candidate"}
+    assert found["started_at"] == 1_700_000_000.0
+    one = await (await client.get("/api/v1/status?service=mail")).json()
+    assert [service["name"] for service in one["services"]] == ["mail"]
+
+
+async def test_services_and_routes(client: Client) -> None:
+    services = await (await client.get("/api/v1/services?service=shop")).json()
+    assert [each["routes"] for each in services] == [["item", "other"]]
+    found = await (await client.get("/api/v1/routes")).json()
+    assert [(each["service"], each["name"]) for each in found] == [
+        ("shop", "item"),
+        ("shop", "other"),
+        ("mail", "other"),
+    ]
+    assert found[0]["path"] == "/items/{id}"
+    assert found[0]["differ"] == 10
+
+
+async def test_diffs_are_listed_and_shown(client: Client, store: MemoryStore) -> None:
+    page = await (
+        await client.get("/api/v1/diffs?service=shop&route=item&kind=status&field=$.a&limit=7&offset=2")
+    ).json()
+    assert page["items"][0]["id"] == "ex00001"
+    assert store.asked == [DiffQuery("shop", "item", None, "$.a", "status", 7, 2)]
+    shown = await (await client.get("/api/v1/diffs/ex0")).json()
+    assert shown["differences"][0]["field"] == "$.price"
+    assert "begins with 'zz'" in await problem(client, "/api/v1/diffs/zz", 404)
+
+
+async def test_the_report_in_three_forms(client: Client) -> None:
+    response = await client.get("/api/v1/report")
+    assert response.content_type == "application/json"
+    assert (await response.json())["services"][0]["mismatches"] == 10
+    text = await client.get("/api/v1/report?format=text&service=shop")
+    assert "✗ regression: 10 of 100 pairs differ" in await text.text()
+    assert (await client.get("/api/v1/report?format=markdown")).content_type == "text/markdown"
+
+
+async def test_a_broken_store_costs_examples_but_no_report(client: Client, store: MemoryStore) -> None:
+    store.broken = True
+    report = await (await client.get("/api/v1/report")).json()
+    assert report["notes"] == ["examples are missing: the disk is gone"]
+    assert "the disk is gone" in await problem(client, "/api/v1/diffs", 503)
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ("limit=0", "from 1 to 500"),
+        ("limit=501", "from 1 to 500"),
+        ("limit=ten", "whole number"),
+        ("limit=", "whole number"),
+        ("limit=%D9%A3", "whole number"),
+        ("limit=" + "9" * 5000, "whole number"),
+        ("offset=-1", "whole number"),
+        ("kind=nope", "not one of status, header"),
+        ("arm=primary", "not one of candidate, secondary"),
+        ("route=nope", "not one of item, other"),
+        ("service=mail&route=item", "not one of other"),
+        ("colour=red", "unknown parameter 'colour'; there are service, route"),
+        ("limit=1&limit=2", "given twice"),
+    ],
+)
+async def test_wrong_parameters_are_explained(client: Client, query: str, says: str) -> None:
+    assert says in await problem(client, f"/api/v1/diffs?{query}", 400)
+
+
+@pytest.mark.parametrize("path", ["status", "services", "routes", "diffs", "report"])
+async def test_an_unknown_service_is_answered_with_the_known_ones(client: Client, path: str) -> None:
+    assert "there are shop, mail" in await problem(client, f"/api/v1/{path}?service=x", 404)
+
+
+async def test_every_error_is_a_problem(client: Client, state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "/openapi.json" in await problem(client, "/nope", 404)
+    assert "takes GET, HEAD" in await problem(client, "/api/v1/status", 405, "POST")
+    assert "at most" in await problem(client, "/api/v1/status", 413, "POST", data=b"x" * 70_000)
+    assert "format 'pdf'" in await problem(client, "/api/v1/report?format=pdf", 400)
+    assert "there are none here" in await problem(client, "/api/v1/events?x=1", 400)
+    monkeypatch.setattr(state, "facts", None)
+    detail = await problem(client, "/api/v1/report", 500)
+    assert "NoneType" not in detail
+
+
+async def test_foreign_hosts_and_origins_are_refused_but_for_open_paths(client: Client) -> None:
+    foreign = {"Host": "evil.example"}
+    await problem(client, "/api/v1/status", 403, headers=foreign)
+    await problem(client, "/", 403, headers=foreign)
+    await problem(client, "/api/v1/status", 403, headers={"Origin": "http://evil.example"})
+    for path in ("/metrics", "/healthz"):
+        assert (await client.get(path, headers=foreign)).status == 200
+    await problem(client, "/metrics", 403, "POST", headers=foreign)
+
+
+async def test_tokens(world: World, store: MemoryStore) -> None:
+    admin = AdminPolicy(tokens=(TokenPolicy("ann", "viewer", "s3cret"),))
+    state = State(Launch(admin=admin), world.policy, world.registry, world.counters, store)
+    async with TestClient(TestServer(application(state, Bind("127.0.0.1", 1)))) as client:
+        async with client.get("/api/v1/status") as response:
+            assert response.status == 401
+            assert response.headers["WWW-Authenticate"] == "Bearer"
+        known = {"Authorization": "Bearer s3cret"}
+        assert (await client.get("/api/v1/status", headers=known)).status == 200
+        await problem(client, "/api/v1/status", 403, "POST", headers=known)
+        assert (await client.get("/metrics")).status == 200
+        assert "s3cret" not in await (await client.get("/api/v1/status", headers=known)).text()
+
+
+async def test_the_page_runs_nothing(client: Client, store: MemoryStore) -> None:
+    from shadowproxy.model.pair import Difference, FieldCount
+
+    script = "<script>alert(1)</script>"
+    store.offer([example(2, curl=f"curl '{script}'", differences=[Difference("$.a", "body_value", script, script)])])
+    from shadowproxy.admin.api import STATE
+
+    state = client.app[STATE]
+    state.tally.fields.add([FieldCount("shop", "item", "$.a", "body_value", 1)])
+    response = await client.get("/")
+    text = await response.text()
+    policy = response.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "&lt;script&gt;" in text
+    assert "<script" not in text
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.headers["Server"] == "shadowproxy"
+
+
+async def test_the_description_names_every_path_and_resolves_every_reference(client: Client) -> None:
+    document = await (await client.get("/openapi.json")).json()
+    assert {"/metrics", "/api/v1/report", "/api/v1/diffs/{id}", "/openapi.json"} <= set(document["paths"])
+
+    def references(value: Any) -> list[str]:
+        if isinstance(value, dict):
+            mine = [value["$ref"]] if isinstance(value.get("$ref"), str) else []
+            return mine + [found for each in value.values() for found in references(each)]
+        return [found for each in value for found in references(each)] if isinstance(value, list) else []
+
+    for reference in references(document):
+        place = document
+        for part in reference.removeprefix("#/").split("/"):
+            place = place[part]
+    answer = document["paths"]["/api/v1/report"]["get"]["responses"]["200"]["content"]["application/json"]
+    assert answer["schema"] == {"$ref": "#/components/schemas/Report"}
+    assert set(document["components"]["schemas"]["Report"]["required"]) <= set(Report.__struct_fields__)
+
+
+async def test_events_are_followed_until_the_end(client: Client, state: State) -> None:
+    response = await client.get("/api/v1/events")
+    assert response.content_type == "text/event-stream"
+    assert await response.content.readuntil(b"\n\n") == b"retry: 2000\n\n"
+    from shadowproxy.model.pair import Examples
+
+    state.hear(Examples([example(5)]))
+    event, data = (await response.content.readuntil(b"\n\n")).decode().strip().split("\n")
+    assert event == "event: example"
+    assert json.loads(data.removeprefix("data: "))["id"] == "ex00005"
+    state.watchers.end()
+    assert await response.content.read() == b""
+
+
+async def test_too_many_followers_are_refused(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    from shadowproxy.control import watchers
+
+    monkeypatch.setattr(watchers, "MAX_WATCHERS", 0)
+    assert "too many" in await problem(client, "/api/v1/events", 503)
+
+
+async def test_a_follower_that_goes_is_forgotten(client: Client, state: State) -> None:
+    response = await client.get("/api/v1/events")
+    await response.content.readuntil(b"\n\n")
+    response.close()
+    async with asyncio.timeout(10):
+        while state.watchers:
+            state.watchers.tell("status", {"filler": "x" * 100_000})
+            await asyncio.sleep(0)
+
+
+async def test_the_metrics_listener_has_metrics_alone(state: State) -> None:
+    async with TestClient(TestServer(metrics_application(state))) as client:
+        assert (await client.get("/metrics", headers={"Host": "anything"})).status == 200
+        await problem(client, "/api/v1/status", 404)
+        await problem(client, "/metrics", 405, "DELETE")
+
+
+def test_what_comparers_say_reaches_the_store(state: State, store: MemoryStore) -> None:
+    from shadowproxy.model.pair import Aggregate, Examples, FieldCount
+
+    state.hear(Examples([example(9)]))
+    state.hear(Aggregate([FieldCount("shop", "item", "$.a", "body_value", 2)]))
+    assert isinstance(store.examples[-1], Example)
+    assert store.changes[-1].fields[0][1].pairs == 2

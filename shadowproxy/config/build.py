@@ -169,7 +169,7 @@ def comparing(base: p.ComparePolicy, section: doc.Compare | None) -> p.ComparePo
     if section is None:
         return base
     added = {
-        name: getattr(base, name) + tuple(item for item in getattr(section, name) if item not in getattr(base, name))
+        name: tuple(dict.fromkeys((*getattr(base, name), *getattr(section, name))))
         for name in ("ignore", "unordered", "redact", "redact_patterns")
         if getattr(section, name) is not None
     }

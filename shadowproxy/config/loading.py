@@ -27,7 +27,10 @@ from shadowproxy.config.source import text_of
 from shadowproxy.config.tree import Tree, read
 from shadowproxy.metrics.layout import MAX_ROUTES, MAX_SERVICES
 from shadowproxy.model.policy import Loaded, Registry
+from shadowproxy.model.terms import OTHER
 
+MAX_PROBLEMS: Final = 500
+"""Wrong values of one round that are looked at more closely: guessing what a key was meant to be takes time."""
 _ROUNDS: Final = 40
 """Validation is repeated on what is left after wrong values were taken out; each round takes at least one."""
 
@@ -48,21 +51,15 @@ def load(path: FilePath | None, overrides: Overrides, registry: Registry, enviro
         findings.wrong(wrong, message)
         _take_out(tree.data, wrong)
     document = _validated(tree, findings)
+    _check_rows(document, registry, findings)
     for rule in RULES:
         rule(document, findings)
-    rows = msgspec.structs.replace(registry, services=dict(registry.services), routes=dict(registry.routes))
-    if not findings.problems:
-        builder = Builder(document, base, rows)
-        loaded = Loaded(
-            builder.launch("" if path is None else str(path.absolute()), len(os.sched_getaffinity(0))),
-            builder.policy(),
-            rows,
-            tuple(findings.warnings),
-        )
-        _check_rows(document, registry, rows, findings)
     if findings.problems:
         raise ConfigError(findings.in_order())
-    return loaded
+    rows = msgspec.structs.replace(registry, services=dict(registry.services), routes=dict(registry.routes))
+    builder = Builder(document, base, rows)
+    launch = builder.launch("" if path is None else str(path.absolute()), len(os.sched_getaffinity(0)))
+    return Loaded(launch, builder.policy(), rows, tuple(findings.warnings))
 
 
 def _tree(path: FilePath | None, file: str) -> Tree:
@@ -89,11 +86,14 @@ def _validated(tree: Tree, findings: Findings) -> Document:
             return Document.model_validate(tree.data)
         except ValidationError as error:
             found = [(path_of(one, tree.places), one) for one in error.errors(include_url=False, include_input=False)]
-        for path, one in found:
+        for path, one in found[:MAX_PROBLEMS]:
             findings.wrong(path, sentence(one, path, tree.places), at_key=is_about_key(one))
             meant = meant_key(path) if one["type"] == "extra_forbidden" else None
             if meant is not None:
                 findings.blame((*path[:-1], meant))
+        if len(found) > MAX_PROBLEMS:
+            findings.wrong(found[MAX_PROBLEMS][0], f"and {len(found) - MAX_PROBLEMS} more: mend the others first")
+            raise ConfigError(findings.in_order())
         for path in sorted((path for path, _ in found), key=_order, reverse=True):
             findings.blame(_take_out(tree.data, path))
     raise ConfigError(findings.in_order())
@@ -124,14 +124,21 @@ def _take_out(data: Any, path: Path) -> Path:
     return path
 
 
-def _check_rows(document: Document, before: Registry, rows: Registry, findings: Findings) -> None:
-    """Counter rows are never given back while the proxy runs, so that a row keeps its meaning."""
-    more = "" if not before.services else ", those of earlier reloads included: restart to begin anew"
+def _check_rows(document: Document, registry: Registry, findings: Findings) -> None:
+    """Counter rows are never given back while the proxy runs, so that a row keeps its meaning.
+
+    Raises ConfigError at once when there are too many: rules that compare each with each would take minutes.
+    """
+    services = {name for name, _, _ in document.named()} | registry.services.keys()
+    routes = {f"{name}\n{route.name}" for name, _, service in document.named() for route in service.routes or ()}
+    routes |= {f"{name}\n{OTHER}" for name, _, _ in document.named()} | registry.routes.keys()
+    more = ", those of earlier reloads included: restart to begin anew" if registry.services else ""
     where: Path = ("services",) if document.services is not None else ("routes",)
-    if len(rows.services) > MAX_SERVICES:
-        findings.wrong(
-            where, f"{len(rows.services)} services, at most {MAX_SERVICES} can be counted{more}", at_key=True
-        )
-    if len(rows.routes) > MAX_ROUTES:
-        right = f"{len(rows.routes)} routes (one `other` for each service), at most {MAX_ROUTES} can be counted{more}"
+    if len(services) > MAX_SERVICES:
+        findings.wrong(where, f"{len(services)} services, at most {MAX_SERVICES} can be counted{more}", at_key=True)
+    elif len(routes) > MAX_ROUTES:
+        right = f"{len(routes)} routes (one `other` for each service), at most {MAX_ROUTES} can be counted{more}"
         findings.wrong(where, right, at_key=True)
+    else:
+        return
+    raise ConfigError(findings.in_order())

@@ -24,7 +24,7 @@ class Problem(NamedTuple):
     message: str
 
     def __str__(self) -> str:
-        where = f"{self.file}:{self.line}:{self.column}: "
+        where = f"{printable(self.file, 1000)}:{self.line}:{self.column}: "
         return f"{where}{self.path}: {self.message}" if self.path else where + self.message
 
 

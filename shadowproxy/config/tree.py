@@ -30,6 +30,9 @@ MAX_DEPTH: Final = 32
 MAX_NODES: Final = 100_000
 """Aliases count as what they stand for, so a few lines cannot become gigabytes."""
 
+MAX_ITEMS: Final = 2_000
+"""In one list or mapping: rules look at pairs of neighbours, and no service has that many routes."""
+
 _BOOL: Final = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _NULL: Final = frozenset({"", "~", "null", "Null", "NULL"})
 _INT: Final = re.compile(r"[-+]?[0-9]{1,18}")
@@ -172,6 +175,8 @@ class _Builder:
     def _node(self, event: Any, mark: Any) -> None:
         self._count(mark)
         top = self._stack[-1] if self._stack else None
+        if top is not None:
+            self._room(top, mark)
         if top is not None and isinstance(top.items, dict) and top.key is None:
             self._key(top, event, mark)
             return
@@ -216,6 +221,10 @@ class _Builder:
             top.skip = True
         top.key = key
         top.key_mark = (mark.line + 1, mark.column + 1)
+
+    def _room(self, top: _Open, mark: Any) -> None:
+        if len(top.items) >= MAX_ITEMS:
+            self._fatal(mark, f"more than {MAX_ITEMS} items in one list or mapping")
 
     def _next_path(self, top: _Open | None) -> Path:
         if top is None:

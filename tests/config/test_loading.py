@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from shadowproxy.config import ConfigError, Overrides, load
+from shadowproxy.config import ConfigError, Overrides, Problem, load
+from shadowproxy.config.loading import MAX_PROBLEMS
 from shadowproxy.config.messages import sentence
 from shadowproxy.config.source import MAX_BYTES
 from shadowproxy.metrics.layout import MAX_ROUTES, MAX_SERVICES
@@ -199,6 +200,22 @@ def test_rows_of_earlier_reloads_count_too_and_stay_what_they_were(tmp_path: Pat
     assert (service.index, service.other.index, service.routes[0].index) == (7, 3, 1)
     assert known == Registry(services={"s5": 7}, routes={"s5\nother": 3})
     assert got.registry.routes == {"s5\nother": 3, "s5\na": 1}
+
+
+def test_a_file_of_nothing_but_mistakes_is_read_quickly(tmp_path: Path) -> None:
+    """Guesses at what was meant are made for the first ones only, and neighbours are compared only when they fit."""
+    keys = ", ".join(f"upstreem{n}: 1" for n in range(60))
+    text = MIRRORED + "routes:\n" + f"  - {{name: a, {keys}}}\n" * 500
+    assert len(said(tmp_path, text)) == MAX_PROBLEMS + 1
+    assert any(line.endswith("and 29500 more: mend the others first") for line in said(tmp_path, text))
+    text = MIRRORED + "routes:\n" + "".join(f"  - {{name: r{n}, match: {{path: '/r{n}'}}}}\n" for n in range(1999))
+    assert said(tmp_path, text) == [
+        f"routes: 2000 routes (one `other` for each service), at most {MAX_ROUTES} can be counted"
+    ]
+
+
+def test_a_name_of_a_file_stays_on_its_line() -> None:
+    assert str(Problem("a\nb", 1, 2, "c", "d")) == "a\\nb:1:2: c: d"
 
 
 def test_two_hundred_routes_are_read_quickly(tmp_path: Path) -> None:

@@ -28,6 +28,31 @@ def test_two_listeners_cannot_share_an_address(text: str, message: str, tmp_path
     assert found.startswith(message)
 
 
+@pytest.mark.parametrize(
+    ("listen", "url", "own"),
+    [
+        ("127.0.0.1:8080", "http://localhost:8080", True),
+        ("127.0.0.1:8080", "http://127.0.0.1:8081", False),
+        ("0.0.0.0:8080", "http://127.0.0.1:8080", True),
+        ("0.0.0.0:8080", "http://10.0.0.1:8080", False),
+        ("10.0.0.1:8080", "http://10.0.0.1:8080", True),
+        ("app.example:80", "http://app.example", True),
+        ("unix:a.sock", "unix:a.sock", True),
+        ("unix:a.sock", "unix:b.sock", False),
+        ("127.0.0.1:0", "http://127.0.0.1:8080", False),
+    ],
+)
+def test_an_upstream_is_not_this_proxy(listen: str, url: str, own: bool, tmp_path: Path) -> None:
+    found = said(tmp_path, f"listen: '{listen}'\nupstreams: {{primary: {{urls: ['{url}']}}}}")
+    message = "upstreams.primary.urls[0]: is where this proxy listens: write the service's own address"
+    assert found == ([message] if own else [])
+
+
+def test_the_default_address_is_no_upstream_either(tmp_path: Path) -> None:
+    [found] = said(tmp_path, "upstreams: {primary: {urls: [http://localhost:8080]}}")
+    assert "is where this proxy listens" in found
+
+
 def test_any_free_port_can_be_asked_for_twice(tmp_path: Path) -> None:
     assert said(tmp_path, PLAIN + "listen: 127.0.0.1:0\nadmin: {listen: 127.0.0.1:0}") == []
 

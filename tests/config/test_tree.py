@@ -138,6 +138,13 @@ def test_the_number_of_values_is_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "more than 10 values" in only_problem("- 1\n" * 11)[2]
 
 
+@pytest.mark.parametrize("text", ["- 1\n" * 2001, "".join(f"k{n}: 1\n" for n in range(2001))])
+def test_no_list_or_mapping_is_endless(text: str) -> None:
+    line, _, message = only_problem(text)
+    assert line == 2001
+    assert message == "more than 2000 items in one list or mapping"
+
+
 @pytest.mark.parametrize(("text", "data"), [("", None), ("# only a comment\n", None), ("---\n", None), ("x", "x")])
 def test_a_document_may_be_anything_at_its_top(text: str, data: Any) -> None:
     assert read(text, "f.yaml") == Tree(data, read(text, "f.yaml").places, [], set(), True)

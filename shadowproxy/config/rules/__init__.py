@@ -15,6 +15,7 @@ RULES: Final[tuple[Rule, ...]] = (
     service.needed_keys,
     service.services_or_one,
     edge.listeners,
+    edge.no_circle,
     edge.files,
     edge.certificates,
     edge.tls_where_it_works,

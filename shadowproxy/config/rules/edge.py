@@ -43,6 +43,18 @@ def _listening(document: doc.Document) -> Iterator[tuple[Path, p.Bind]]:
             yield (name, "listen"), bind
 
 
+def no_circle(document: doc.Document, findings: Findings) -> None:
+    """No upstream is this proxy itself."""
+    listening = p.Launch().listen if document.listen is None else document.listen
+    for path, upstream in upstreams(document):
+        for index, url in enumerate(upstream.urls or ()):
+            there = p.Bind(url.host, url.port, url.unix)
+            # A wildcard covers this machine's addresses, of which only the loopback ones are known here.
+            own = any(overlap(bind, there) and (bind.host == there.host or is_loopback(there)) for bind in listening)
+            if own:
+                findings.wrong((*path, "urls", index), "is where this proxy listens: write the service's own address")
+
+
 def files(document: doc.Document, findings: Findings) -> None:
     """Places that are written to can be there."""
     if document.data_dir is not None and _is_other(findings.base / document.data_dir):

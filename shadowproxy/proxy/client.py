@@ -426,4 +426,4 @@ class ClientConnection(asyncio.Protocol):
         if self._transport.get_write_buffer_size() < self._unsent:
             self._watch_writing()
         else:
-            self._transport.abort()
+            self.abort()

@@ -49,7 +49,7 @@ def load(path: FilePath | None, overrides: Overrides, registry: Registry, enviro
         findings.add(Problem(COMMAND_LINE, 1, 1, option, message))
     for wrong, message in expand_all(tree, environ, base):
         findings.wrong(wrong, message)
-        _take_out(tree.data, wrong)
+        findings.blame(_take_out(tree.data, wrong))
     document = _validated(tree, findings)
     _check_rows(document, registry, findings)
     for rule in RULES:

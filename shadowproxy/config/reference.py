@@ -33,8 +33,8 @@ schema` prints a JSON Schema for editors, and the directory `config/` has exampl
   they cannot add keys; `$${` is a literal `${`. A variable that is not set is a mistake. No message shows what they
   become.
 - **Paths** of files and sockets are relative to the file; on the command line, to the working directory.
-- **The command line** (`--primary`, `--candidate`, `--secondary`, `--listen`, `--admin`, `--sample`, `--workers`)
-  replaces what the file says. A route that has a `sample` of its own keeps it.
+- **The command line** (`--primary`, `--candidate`, `--secondary`, `--listen`, `--admin`, `--probe`, `--metrics`,
+  `--data-dir`, `--sample`, `--workers`) replaces what the file says. A route that has a `sample` of its own keeps it.
 - **One service** may have its keys at the top level: `upstreams`, `match`, `shadow`, `compare`, `routes`. It is then
   called `default`, or what `service` says. With `services` they stand below a name each.
 - **A route's rules and its service's**: values of `shadow` replace the service's one by one (`headers` arm by arm); the

@@ -82,6 +82,11 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
         expand("${file:secret}", {}, tmp_path)
 
 
+def test_a_value_that_cannot_be_expanded_is_one_problem(tmp_path: Path) -> None:
+    [problem] = problems(tmp_path, "upstreams: {primary: {urls: ['${NOPE}']}}")
+    assert (problem.path, problem.column) == ("upstreams.primary.urls[0]", 29)
+
+
 def test_only_strings_are_expanded_and_failures_have_their_paths(tmp_path: Path) -> None:
     tree = read('a: ["${A}", 5, {b: "${NOPE}"}]', "f")
     assert [path for path, _ in expand_all(tree, {"A": "x"}, tmp_path)] == [("a", 2, "b")]

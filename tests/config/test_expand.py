@@ -84,7 +84,7 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_a_value_that_cannot_be_expanded_is_one_problem(tmp_path: Path) -> None:
     [problem] = problems(tmp_path, "upstreams: {primary: {urls: ['${NOPE}']}}")
-    assert (problem.path, problem.column) == ("upstreams.primary.urls[0]", 29)
+    assert (problem.path, problem.column) == ("upstreams.primary.urls[0]", 30)
 
 
 def test_only_strings_are_expanded_and_failures_have_their_paths(tmp_path: Path) -> None:

@@ -76,6 +76,7 @@ def test_keys_are_taken_as_written() -> None:
         ("a: !!int 1", 1, 4, "tags are not used here"),
         ("a: !python/object:os.system 1", 1, 4, "tags are not used here"),
         ("a: *b", 1, 4, "no complete anchor"),
+        ("*b", 1, 1, "no complete anchor"),
         ("a: &x [*x]", 1, 8, "no complete anchor"),
         ("a: &x {b: 1}\nc:\n  <<: *x", 3, 3, "merge keys"),
         ("? [a]\n: b", 1, 3, "a key must be a plain word"),

@@ -148,3 +148,12 @@ def holds(question: Callable[[], bool], seconds: float) -> bool:
             return False
         time.sleep(0.02)
     return True
+
+
+def memory(proxy: Proxy) -> int:
+    """Proportional set size of the whole tree, bytes."""
+    total = 0
+    for pid in proxy.tree():
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        total += sum(int(line.split()[1]) * 1024 for line in rollup.splitlines() if line.startswith("Pss:"))
+    return total

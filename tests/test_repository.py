@@ -12,7 +12,8 @@ SOURCES = sorted((ROOT / "shadowproxy").rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
-MAX_LINES = 400
+MAX_LINES = 500
+"""Files are near 300 lines; past this one is several."""
 MAX_FUNCTION = 60
 STARTS_TASKS = ROOT / "shadowproxy" / "upstream" / "tasks.py"
 
@@ -84,9 +85,9 @@ def offences(paths: list[Path], pattern: re.Pattern[str]) -> list[str]:
 
 
 def test_only_e2e_tests_sleep() -> None:
-    sleeping = {"time.sleep", "asyncio.sleep"}
-    paths = [path for path in TESTS if "e2e" not in path.parts]
-    assert [name(path) for path in paths if sleeping & set(calls(path))] == []
+    # sleep(0) waits for nobody: it lets other tasks have their turn.
+    sleeping = re.compile(r"\b(time|asyncio)\.sleep\((?!0\))")
+    assert offences([path for path in TESTS if "e2e" not in path.parts], sleeping) == []
 
 
 def test_tests_mirror_the_package() -> None:

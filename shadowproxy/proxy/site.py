@@ -35,6 +35,8 @@ class Site:
         self.counters = counters
         self.draining = False
         self.clients: set[ClientConnection] = set()
+        self.beginning = 0
+        """Connections accepted that have not got as far as HTTP."""
         self.access_log = access_log
         self.on_error = on_error
         self.pseudonym = f"shadowproxy-{instance[:12]}".encode()

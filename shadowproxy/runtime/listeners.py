@@ -9,14 +9,13 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from shadowproxy.model.policy import CertificatePolicy
 from shadowproxy.proxy.client import ClientConnection
 from shadowproxy.proxy.site import Site
-from shadowproxy.runtime.proxy_protocol import ProxyAcceptor, serve
-from shadowproxy.upstream.tasks import spawn
+from shadowproxy.runtime.acceptor import Acceptor, take
 
 BACKLOG: Final = 4096
 
@@ -27,7 +26,7 @@ class Listeners:
     def __init__(self, site: Site, sockets: Sequence[Sequence[socket.socket]]) -> None:
         self._site = site
         self._sockets = sockets
-        self._servers: dict[int, list[asyncio.Server | ProxyAcceptor]] = {}
+        self._servers: dict[int, list[asyncio.Server | Acceptor]] = {}
         self._context: ssl.SSLContext | None = None
 
     async def accept(self, slot: int) -> None:
@@ -62,47 +61,28 @@ class Listeners:
                     self._empty(sock)
                 sock.close()
 
-    def _factory(self) -> Callable[[], ClientConnection]:
-        site, secure = self._site, self._context is not None
-        return lambda: ClientConnection(site, secure)
+    def _client(self) -> ClientConnection:
+        return ClientConnection(self._site)
 
-    async def _serve(self, sock: socket.socket) -> asyncio.Server | ProxyAcceptor:
+    async def _serve(self, sock: socket.socket) -> asyncio.Server | Acceptor:
         loop = asyncio.get_running_loop()
         policy = self._site.snapshot.policy
         if self._context is None:
             self._context = server_context(policy.tls)
         own = sock.dup()
         own.setblocking(False)
-        if policy.proxy_protocol:
-            return ProxyAcceptor(self._site, own, self._context)
-        handshake = policy.timeouts.tls if self._context is not None else None
+        if policy.proxy_protocol or self._context is not None:
+            return Acceptor(self._site, own, self._context)
         if sock.family == socket.AF_UNIX:
-            return await loop.create_unix_server(
-                self._factory(), sock=own, ssl=self._context, backlog=BACKLOG, ssl_handshake_timeout=handshake
-            )
-        return await loop.create_server(
-            self._factory(), sock=own, ssl=self._context, backlog=BACKLOG, ssl_handshake_timeout=handshake
-        )
+            return await loop.create_unix_server(self._client, sock=own, backlog=BACKLOG)
+        return await loop.create_server(self._client, sock=own, backlog=BACKLOG)
 
     def _empty(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         with contextlib.suppress(OSError):
             while True:
                 accepted, _ = sock.accept()
-                accepted.setblocking(False)
-                spawn(self._take(accepted))
-
-    async def _take(self, accepted: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        policy = self._site.snapshot.policy
-        if policy.proxy_protocol:
-            await serve(self._site, accepted, self._context)
-            return
-        handshake = policy.timeouts.tls if self._context is not None else None
-        with contextlib.suppress(OSError):
-            await loop.connect_accepted_socket(
-                self._factory(), accepted, ssl=self._context, ssl_handshake_timeout=handshake
-            )
+                take(self._site, accepted, self._context)
 
 
 def server_context(certificates: Sequence[CertificatePolicy]) -> ssl.SSLContext | None:

@@ -7,18 +7,10 @@ handshake behind it starts where it should. A connection without a sound header 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ipaddress
 import socket
-import ssl
 import struct
 from typing import Final
-
-from shadowproxy.metrics import layout as at
-from shadowproxy.model import errors
-from shadowproxy.proxy.client import ClientConnection
-from shadowproxy.proxy.site import Site
-from shadowproxy.upstream.tasks import spawn
 
 SIGNATURE: Final = b"\r\n\r\n\x00\r\nQUIT\n"
 _V1_MAX: Final = 107
@@ -85,64 +77,22 @@ def _address(text: str, version: int) -> str:
     return str(address)
 
 
-class ProxyAcceptor:
-    """Accepts on one listening socket, reads the header, then lets asyncio serve the connection."""
+async def read_header(accepted: socket.socket) -> str | None:
+    """Takes the header's bytes from a fresh connection and not one more; the client's address as `parse` gives it.
 
-    def __init__(self, site: Site, sock: socket.socket, context: ssl.SSLContext | None) -> None:
-        self._site = site
-        self._sock = sock
-        self._context = context
-        self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(sock.fileno(), self._accept)
-
-    def close(self) -> None:
-        self._loop.remove_reader(self._sock.fileno())
-        self._sock.close()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            for _ in range(64):
-                accepted, _ = self._sock.accept()
-                accepted.setblocking(False)
-                spawn(serve(self._site, accepted, self._context))
-
-
-async def serve(site: Site, accepted: socket.socket, context: ssl.SSLContext | None) -> None:
-    """One connection: header, then HTTP."""
-    timeouts = site.snapshot.timeouts
-    secure = context is not None
-    try:
-        async with asyncio.timeout(timeouts.head):
-            address = await _read_header(accepted)
-        peer = address if address is not None else _peer(accepted)
-        await asyncio.get_running_loop().connect_accepted_socket(
-            lambda: ClientConnection(site, secure, peer),
-            accepted,
-            ssl=context,
-            ssl_handshake_timeout=timeouts.tls if secure else None,
-        )
-    except (ProxyHeaderError, TimeoutError):
-        site.counters[at.REJECT_INDEX[errors.PROXY_PROTOCOL.reason]] += 1
-        accepted.close()
-    except OSError:
-        accepted.close()
-
-
-async def _read_header(accepted: socket.socket) -> str | None:
-    """Looks at the bytes without taking them until the header is whole, then takes just those."""
+    Raises ProxyHeaderError for anything but a header, ConnectionResetError where nothing came at all.
+    """
     data = b""
     while True:
-        found = parse(data) if data else None
-        if found is not None:
-            await asyncio.get_running_loop().sock_recv(accepted, found[0])
-            return found[1]
         await _readable(accepted)
         peeked = accepted.recv(_V2_FIXED + _V2_MAX, socket.MSG_PEEK)
         if not peeked:
-            raise ProxyHeaderError("the connection ended before the header")
-        if len(peeked) == len(data):
-            await asyncio.sleep(0.005)  # readable, but with nothing new: the peeked bytes stay in the buffer
-        data = peeked
+            raise ProxyHeaderError("the connection ended within the header") if data else ConnectionResetError
+        found = parse(data + peeked)
+        if found is not None:
+            accepted.recv(found[0] - len(data))
+            return found[1]
+        data += accepted.recv(len(peeked))  # all of it belongs to the header, which goes on
 
 
 async def _readable(accepted: socket.socket) -> None:
@@ -159,8 +109,3 @@ async def _readable(accepted: socket.socket) -> None:
         await ready
     finally:
         loop.remove_reader(descriptor)
-
-
-def _peer(accepted: socket.socket) -> str | None:
-    name = accepted.getpeername()
-    return name[0] if isinstance(name, tuple) else None

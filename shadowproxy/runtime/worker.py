@@ -194,7 +194,7 @@ class Worker:
         end = self._loop.time() + seconds
         await self._listeners.close(handover)
         idle_until = min(end, self._loop.time() + _IDLE_GRACE)
-        while self.site.clients and self._loop.time() < end:
+        while (self.site.clients or self.site.beginning) and self._loop.time() < end:
             if self._loop.time() >= idle_until:
                 for client in list(self.site.clients):
                     client.drain()

@@ -8,8 +8,10 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import typer
 
 import shadowproxy
+from shadowproxy.cli.main import app
 
 PACKAGES = sorted(module.name for module in pkgutil.iter_modules(shadowproxy.__path__, "shadowproxy.") if module.ispkg)
 COMMANDS = {"run", "check", "schema", "demo", "status", "report", "diffs"}
@@ -29,7 +31,4 @@ def test_the_version_stands_in_one_way_everywhere() -> None:
 
 
 def test_every_command_is_there() -> None:
-    import typer
-    from shadowproxy.cli.main import app
-
     assert set(typer.main.get_command(app).commands) >= COMMANDS

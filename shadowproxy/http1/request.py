@@ -35,6 +35,9 @@ from shadowproxy.model.policy import LimitsPolicy
 REFUSED_METHODS: Final = frozenset({b"CONNECT", b"TRACE"})
 """A reverse proxy opens no tunnels (RFC 9110 section 9.3.6) and reflects no credentials (section 9.3.7)."""
 
+_OTHER_HTTP: Final = frozenset({b"h2c", b"http"})
+"""Protocols that are no reason for a tunnel: whatever came through it would be requests that nobody checked."""
+
 _MOST_FORWARDS: Final = 10**9
 _SLASH: Final = 0x2F
 
@@ -60,6 +63,7 @@ class RequestHead(Struct, gc=False):
     expect_continue: bool = False
     """Whether the client waits for 100 before it sends its body."""
     upgrade: bytes | None = None
+    """The protocols that a tunnel is asked for; None where none is."""
     nominated: frozenset[bytes] | None = None
     request_id: bytes | None = None
     via: bytes | None = None
@@ -73,6 +77,10 @@ class RequestHead(Struct, gc=False):
     def fields(self) -> list[tuple[bytes, bytes]]:
         """All fields as they came, in order, values trimmed; Host says `host`. Taken apart at each call."""
         return pairs(self.block)
+
+    def offers(self, switched: bytes) -> bool:
+        """Whether a response's Upgrade names only what was asked for (RFC 9110 section 7.8)."""
+        return self.upgrade is not None and set(list_members(switched)) <= set(list_members(self.upgrade))
 
 
 def parse_request(head: bytes, limits: LimitsPolicy, previous: RequestHead | None = None) -> RequestHead:
@@ -178,8 +186,8 @@ def _read_fields(request: RequestHead, read: dict[bytes, bytes], upgrade: bool) 
     if expectation is not None:
         _read_expectation(request, expectation)
     if not request.version10:
-        if upgrade and protocols(read.get(b"upgrade", b"")):
-            request.upgrade = read[b"upgrade"]
+        if upgrade:
+            request.upgrade = _offered(read.get(b"upgrade", b""))
         if b"te" in read:
             request.trailers_accepted = b"trailers" in list_members(read[b"te"])
     request.request_id = read.get(b"x-request-id")
@@ -190,6 +198,15 @@ def _read_fields(request: RequestHead, read: dict[bytes, bytes], upgrade: bool) 
     if forwards is not None and forwards.isdigit():
         # RFC 9110 section 7.6.2: the lesser of the value and what the recipient supports.
         request.max_forwards = int(forwards) if len(forwards) < len(str(_MOST_FORWARDS)) else _MOST_FORWARDS
+
+
+def _offered(value: bytes) -> bytes | None:
+    """What of an Upgrade field is passed on: all of it as it came, or what is left without other versions of HTTP."""
+    if not protocols(value):
+        return None
+    members = [member.strip(b" \t") for member in value.split(b",")]
+    kept = [member for member in members if member.partition(b"/")[0].lower() not in _OTHER_HTTP]
+    return value if len(kept) == len(members) else b", ".join(kept) or None
 
 
 def _coded(version10: bool, length: bytes | None, coding: bytes) -> int:

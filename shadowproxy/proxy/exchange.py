@@ -325,9 +325,9 @@ class Exchange:
     def _tunnel(self, head: ResponseHead, data: bytes) -> None:
         connection = self._connection
         assert connection is not None  # noqa: S101 - it is what the answer came over
-        if self.head.upgrade is None or not self.whole:
+        if not self.whole or not self.head.offers(head.upgrade or b""):
             self._drop_connection()
-            self._fail(errors.MALFORMED, "the upstream switched protocols and nobody had asked for it")
+            self._fail(errors.MALFORMED, "the upstream switched to a protocol that nobody had asked for")
             return
         self.begun = True
         self._status = head.status

@@ -161,7 +161,9 @@ def test_connection_cannot_name_what_the_message_needs() -> None:
     ("version", "value", "upgrade"),
     [
         (b"1.1", b"websocket", b"websocket"),
-        (b"1.1", b"h2c, foo/2 ,bar", b"h2c, foo/2 ,bar"),
+        (b"1.1", b"foo/2 ,bar", b"foo/2 ,bar"),
+        (b"1.1", b"h2c, foo/2 ,bar, HTTP/2.0,H2C", b"foo/2, bar"),
+        (b"1.1", b"h2c", None),
         (b"1.1", b"web socket", None),
         (b"1.1", b"websoc\xe2\x84\xaaet", None),
         (b"1.0", b"websocket", None),
@@ -170,6 +172,17 @@ def test_connection_cannot_name_what_the_message_needs() -> None:
 def test_upgrade(version: bytes, value: bytes, upgrade: bytes | None) -> None:
     head = parse(b"Connection: keep-alive, Upgrade", b"Upgrade: " + value, start=b"GET / HTTP/" + version)
     assert (head.upgrade, head.names) == (upgrade, [b":host"])
+
+
+def test_only_what_was_offered_can_be_switched_to() -> None:
+    head = parse(b"Connection: Upgrade", b"Upgrade: websocket, foo/2")
+    assert [head.offers(name) for name in (b"WebSocket", b"foo/2, websocket", b"foo", b"h2c")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert not parse(b"X: y").offers(b"websocket")
 
 
 def test_upgrade_needs_both_fields() -> None:

@@ -39,8 +39,11 @@ class _Framed(asyncio.Protocol):
                 self._receive(message)
         except (FrameError, msgspec.MsgspecError) as error:
             log.error("a message inside the tree cannot be understood: %s", error)
-            if self.transport:
-                self.transport.close()
+            self.close()
+
+    def close(self) -> None:
+        if self.transport:
+            self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._gone()
@@ -63,6 +66,9 @@ class Commands:
         if transport and not transport.is_closing():
             transport.write(frame(_encode(message)))
 
+    def close(self) -> None:
+        self._protocol.close()
+
     def _receive(self, payload: bytes) -> None:
         message = _decode_command(payload)
         if isinstance(message, Quit):
@@ -76,26 +82,34 @@ class Feed:
 
     def __init__(self, hear: Callable[[Aggregate | Examples], None]) -> None:
         self._hear = hear
-        self._connected = 0
+        self._server: asyncio.AbstractServer | None = None
+        self._comparers: set[_Framed] = set()
         self._quiet = asyncio.Event()
         self._quiet.set()
 
-    async def listen(self, listener: socket.socket) -> asyncio.AbstractServer:
-        return await asyncio.get_running_loop().create_unix_server(self._accept, sock=listener)
+    async def listen(self, listener: socket.socket) -> None:
+        self._server = await asyncio.get_running_loop().create_unix_server(self._accept, sock=listener)
+
+    def close(self) -> None:
+        if self._server:
+            self._server.close()
+        for comparer in self._comparers:
+            comparer.close()
 
     async def drained(self, seconds: float) -> None:
         """Wait until every comparer has said what it had to say and gone, for at most `seconds`."""
         try:
             await asyncio.wait_for(self._quiet.wait(), seconds)
         except TimeoutError:
-            log.warning("%d comparers are still connected", self._connected)
+            log.warning("%d comparers are still connected", len(self._comparers))
 
     def _accept(self) -> _Framed:
-        self._connected += 1
+        comparer = _Framed(lambda payload: self._hear(_decode_report(payload)), lambda: self._gone(comparer))
+        self._comparers.add(comparer)
         self._quiet.clear()
-        return _Framed(lambda payload: self._hear(_decode_report(payload)), self._gone)
+        return comparer
 
-    def _gone(self) -> None:
-        self._connected -= 1
-        if not self._connected:
+    def _gone(self, comparer: _Framed) -> None:
+        self._comparers.discard(comparer)
+        if not self._comparers:
             self._quiet.set()

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import ipaddress
 import logging
 import socket
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Final
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
 
 from shadowproxy.model.policy import Policy
 
 LOOKUP_SECONDS: Final = 3.0
 """What one lookup may take. A later answer is not waited for; the next round asks again."""
+
+MAX_THREADS: Final = 32
 
 Lookup = Callable[[str], Awaitable[tuple[str, ...]]]
 
@@ -38,16 +42,42 @@ def _is_address(host: str) -> bool:
     return True
 
 
-async def lookup(name: str) -> tuple[str, ...]:
-    """The addresses of `name`, in the order of preference of RFC 6724, each once. Raises OSError."""
-    found = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_STREAM)
-    return tuple(dict.fromkeys(str(address[0]) for *_, address in found))
+class Lookups:
+    """getaddrinfo in threads of its own, at most one for each name.
+
+    The loop's own resolver will not do: an answer that never comes would hold up the others, and the loop's end.
+    """
+
+    def __init__(self, getaddrinfo: Callable[..., list[Any]] = socket.getaddrinfo) -> None:
+        self._getaddrinfo = getaddrinfo
+        self._threads = ThreadPoolExecutor(MAX_THREADS, "names")
+        self._running: dict[str, asyncio.Future[list[Any]]] = {}
+
+    async def __call__(self, name: str) -> tuple[str, ...]:
+        """The addresses of `name`, in the order of preference of RFC 6724, each once. Raises OSError."""
+        running = self._running.get(name)
+        if running is None:
+            ask = functools.partial(self._getaddrinfo, name, None, type=socket.SOCK_STREAM)
+            running = asyncio.get_running_loop().run_in_executor(self._threads, ask)
+            self._running[name] = running
+            running.add_done_callback(lambda done: self._finished(name, done))
+        found = await asyncio.shield(running)
+        return tuple(dict.fromkeys(str(address[0]) for *_, address in found))
+
+    def close(self) -> None:
+        """Begin nothing more; what runs is left to the end of the process."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _finished(self, name: str, done: asyncio.Future[list[Any]]) -> None:
+        del self._running[name]
+        if not done.cancelled():
+            done.exception()  # whoever asked may have given up: asyncio need not complain that nobody looked
 
 
 class Resolver:
     """The last good addresses of each name."""
 
-    def __init__(self, lookup: Lookup = lookup, timeout: float = LOOKUP_SECONDS) -> None:
+    def __init__(self, lookup: Lookup, timeout: float = LOOKUP_SECONDS) -> None:
         self._lookup = lookup
         self._timeout = timeout
         self._good: dict[str, tuple[str, ...]] = {}

@@ -15,7 +15,7 @@ import uvloop
 from shadowproxy.admin.serving import Serving
 from shadowproxy.admin.status import status
 from shadowproxy.control.links import Commands, Feed
-from shadowproxy.control.names import Resolver, host_names
+from shadowproxy.control.names import Lookups, Resolver, host_names
 from shadowproxy.control.state import State
 from shadowproxy.metrics.counters import Counters
 from shadowproxy.model.commands import Apply, Names, Ready
@@ -44,21 +44,30 @@ class _Control:
         self._commands = Commands(self._apply, self._ended)
         self._feed = Feed(state.hear)
         self._serving = Serving(state)
-        self._resolver = Resolver()
+        self._lookups = Lookups()
+        self._resolver = Resolver(self._lookups)
         self._names_due = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def run(self, commands: socket.socket, feed: socket.socket, listeners: Mapping[str, socket.socket]) -> None:
         """Serve until the supervisor says Quit or is gone. Signals are the supervisor's."""
-        server = await self._feed.listen(feed)
-        await self._serving.start(listeners["admin"], listeners.get("metrics"))
-        await self._commands.connect(commands)
-        self._commands.send(Ready(self._state.policy.sequence))
-        tasks = [spawn(self._resolve()), spawn(self._tell_status())]
-        await self._ended.wait()
-        for task in tasks:
+        try:
+            await self._feed.listen(feed)
+            await self._serving.start(listeners["admin"], listeners.get("metrics"))
+            await self._commands.connect(commands)
+            self._tasks = [spawn(self._resolve()), spawn(self._tell_status())]
+            self._commands.send(Ready(self._state.policy.sequence))
+            await self._ended.wait()
+            await self._feed.drained(LAST_WORDS)
+        finally:
+            await self._stop()
+
+    async def _stop(self) -> None:
+        for task in self._tasks:
             task.cancel()
-        await self._feed.drained(LAST_WORDS)
-        server.close()
+        self._lookups.close()
+        self._feed.close()
+        self._commands.close()
         await self._serving.stop()
 
     def _apply(self, message: Apply) -> None:
@@ -114,14 +123,15 @@ def run_control(
     except StoreError as error:
         log.warning("what was known of fields is lost", error=str(error))
     store.start()
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(state, log, commands, feed, listeners))
-    finally:
-        store.close(STORE_SECONDS)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(state, log, commands, feed, listeners))
 
 
 async def _serve(
     state: State, log: Log, commands: socket.socket, feed: socket.socket, listeners: Mapping[str, socket.socket]
 ) -> None:
-    await _Control(state, log).run(commands, feed, listeners)
+    try:
+        await _Control(state, log).run(commands, feed, listeners)
+    finally:
+        # Before the loop ends, which waits for whoever still reads from a disk that may never answer.
+        await asyncio.to_thread(state.store.close, STORE_SECONDS)

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from typing import Any
 
 import pytest
 
-from shadowproxy.control.names import Resolver, host_names, lookup
+from shadowproxy.control.names import Lookups, Resolver, host_names
 from shadowproxy.model.policy import Endpoint, Policy, ServicePolicy, UpstreamPolicy
 
 
@@ -69,7 +70,50 @@ async def test_a_name_that_never_resolved_is_absent_and_one_not_wanted_any_more_
     assert resolver.addresses == {}
 
 
-async def test_localhost_resolves_to_loopback_once_per_address() -> None:
-    found = await lookup("localhost")
-    assert set(found) <= {"127.0.0.1", "::1"}
-    assert len(set(found)) == len(found)
+def answer(*addresses: str) -> list[Any]:
+    return [(2, 1, 6, "", (address, 0)) for address in addresses]
+
+
+async def test_each_address_comes_once_in_the_resolvers_order() -> None:
+    lookups = Lookups(lambda name, port, **_: answer("2.2.2.2", "1.1.1.1", "2.2.2.2"))
+    assert await lookups("a") == ("2.2.2.2", "1.1.1.1")
+    lookups.close()
+
+
+async def test_a_lookup_that_hangs_is_not_started_again_and_holds_nobody_up() -> None:
+    asked: list[str] = []
+    release = threading.Event()
+
+    def getaddrinfo(name: str, port: None, **_: object) -> list[Any]:
+        asked.append(name)
+        if name == "slow" and not release.wait(10):
+            raise TimeoutError
+        return answer("1.1.1.1")
+
+    lookups = Lookups(getaddrinfo)
+    resolver = Resolver(lookups, timeout=0.01)
+    for _ in range(3):
+        await resolver.refresh({"slow", "quick"})
+        assert resolver.addresses == {"quick": ("1.1.1.1",)}
+    assert asked.count("slow") == 1
+    again = asyncio.ensure_future(lookups("slow"))
+    release.set()
+    assert await again == ("1.1.1.1",)
+    lookups.close()
+
+
+async def test_a_failure_that_nobody_waits_for_is_no_complaint() -> None:
+    release = threading.Event()
+
+    def getaddrinfo(name: str, port: None, **_: object) -> list[Any]:
+        release.wait(10)
+        raise OSError("no such name")
+
+    lookups = Lookups(getaddrinfo)
+    resolver = Resolver(lookups, timeout=0.01)
+    await resolver.refresh({"a"})
+    pending = asyncio.ensure_future(lookups("a"))
+    release.set()
+    with pytest.raises(OSError, match="no such name"):
+        await pending
+    lookups.close()

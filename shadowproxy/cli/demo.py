@@ -16,7 +16,9 @@ class Output(StrEnum):
 def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything running until Ctrl-C.")] = False,
     duration: Annotated[str, typer.Option(help="How long the traffic lasts, such as 10s.")] = "10s",
-    requests: Annotated[int, typer.Option(min=1, help="How many requests users send.")] = 3000,
+    requests: Annotated[
+        int, typer.Option(min=1, help="How many requests users send; with few of them faults stay unseen.")
+    ] = 3000,
     output: Annotated[Output, typer.Option("--output", "-o", help="How the report is written.")] = Output.text,
 ) -> None:
     """Two embedded versions of a service, the proxy in front of them, live traffic, the report.

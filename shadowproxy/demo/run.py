@@ -68,8 +68,8 @@ def _play(scene: Stage, options: Options, out: TextIO, err: TextIO) -> int:
         out.write(_as_text(scene, outcome, findings))
     out.flush()
     if options.keep:
-        print(f"everything keeps running until Ctrl-C; the proxy's log is {scene.log}", file=err)
         with suppress(KeyboardInterrupt):
+            print(f"everything keeps running until Ctrl-C; the proxy's log is {scene.log}", file=err)
             threading.Event().wait()
     return 0 if served and all(finding.found for finding in findings) else 1
 
@@ -130,12 +130,16 @@ def _as_text(scene: Stage, outcome: Outcome, findings: list[Finding]) -> str:
 
 @contextmanager
 def _ended_by_signals() -> Generator[None, None, None]:
-    """Let SIGTERM and SIGHUP unwind the stack as Ctrl-C does, so that everything is stopped."""
+    """Let SIGTERM and SIGHUP unwind the stack as Ctrl-C does, so that everything is stopped.
+
+    SIGINT is set as well: a shell starts its background jobs with SIGINT ignored.
+    """
 
     def end(number: int, _frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
 
-    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    handlers = {signal.SIGTERM: end, signal.SIGHUP: end, signal.SIGINT: signal.default_int_handler}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:

@@ -87,3 +87,16 @@ def test_a_signal_in_mid_traffic_stops_everything(scratch: Path, number: signal.
     assert b"Traceback" not in rest
     assert list(scratch.iterdir()) == []
     eventually(lambda: backends() <= before, 5.0, "the backends have ended")
+
+
+def test_kept_it_runs_until_it_is_told_to_end(scratch: Path) -> None:
+    command = [sys.executable, "-m", "shadowproxy.cli", "demo", "--keep", "--duration", "2s", "--requests", "1000"]
+    demo = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0)
+    assert demo.stderr
+    while "keeps running" not in (line := demo.stderr.readline()):
+        assert line, "the demo ended by itself"
+    demo.send_signal(signal.SIGINT)
+    out, _ = demo.communicate(timeout=30)
+    assert "5 of 5 seeded faults found." in out
+    assert demo.returncode == 0
+    assert list(scratch.iterdir()) == []

@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from shadowproxy import __version__
+from shadowproxy.admin.values import ReloadStatus, ServiceStatus, Status, UpstreamStatus, WorkerStatus
+from shadowproxy.cli import client
+from shadowproxy.cli.main import main
+from shadowproxy.model.totals import StoreFigures
+from shadowproxy.report import build
+from shadowproxy.store import DiffPage
+from shadowproxy.store.rows import summary
+from tests.report.facts import facts, mirror, route
+from tests.store.examples import example
+
+STATUS = Status(
+    version="1.2.3",
+    epoch="e",
+    policy=4,
+    fingerprint="abc",
+    ready=True,
+    started_at=1000.0,
+    at=1090.0,
+    services=[
+        ServiceStatus(
+            "shop",
+            "*/",
+            {
+                "primary": UpstreamStatus(["http://a"], 1, {"active": 2, "idle": 0}, False),
+                "candidate": UpstreamStatus(["http://b"], 0, {}, True),
+            },
+            ["item"],
+            1234,
+            10,
+            1,
+            9,
+            3,
+        )
+    ],
+    workers=[WorkerStatus(0, True, 0.1, 4, 12, 0, 2048, 0.0005, False, True)],
+    restarts={"worker": 1, "comparer": 0, "control": 0},
+    reloads=ReloadStatus(2, 0, True, 1000.0, []),
+    store=StoreFigures(3, 900, True),
+)
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the admin API says, by path; `asked` collects the parameters."""
+    found: dict[str, Any] = {"asked": []}
+
+    def fetch(admin: str, token: str | None, path: str, **query: object) -> bytes:
+        found["asked"].append((admin, token, path, {k: v for k, v in query.items() if v is not None}))
+        return msgspec.json.encode(found[path])
+
+    monkeypatch.setattr(client, "fetch", fetch)
+    monkeypatch.delenv("SHADOWPROXY_ADMIN", raising=False)
+    monkeypatch.delenv("SHADOWPROXY_TOKEN", raising=False)
+    return found
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["shadowproxy", *arguments])
+        with pytest.raises(SystemExit) as end:
+            main()
+        said = capsys.readouterr()
+        return int(end.value.code or 0), said.out, said.err
+
+    return run
+
+
+def test_the_version(run: Run) -> None:
+    assert run("--version") == (0, f"shadowproxy {__version__}\n", "")
+
+
+def test_help_lists_every_command(run: Run) -> None:
+    code, out, _ = run("--help")
+    assert code == 0
+    for name in ("run", "check", "schema", "demo", "status", "report", "diffs"):
+        assert f"\n  {name} " in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ((), "shadowproxy: Missing command."),
+        (("repot",), "Did you mean 'report'?"),
+        (("report", "--nope"), "shadowproxy report: No such option"),
+        (("report", "-o", "pdf"), "'pdf' is not one of"),
+        (("diffs", "list", "--limit", "0"), "shadowproxy diffs list: "),
+        (("diffs", "show"), "Missing argument"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_code_two(run: Run, arguments: tuple[str, ...], says: str) -> None:
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert len(err.splitlines()) == 1
+    assert says in err
+    assert "--help" in err
+
+
+@pytest.mark.parametrize(("pairs", "mismatches", "code"), [(60, 0, 0), (59, 1, 1), (3, 0, 3)])
+def test_the_reports_exit_code(run: Run, answers: dict[str, Any], pairs: int, mismatches: int, code: int) -> None:
+    answers["/api/v1/report"] = build(facts(route(mirror(match=pairs, mismatch=mismatches))))
+    found, out, err = run("report", "--service", "shop", "--admin", "there:1", "--token", "t")
+    assert (found, err) == (code, "")
+    assert f"(exit code {code})" in out
+    assert "\x1b" not in out
+    assert answers["asked"] == [("there:1", "t", "/api/v1/report", {"service": "shop"})]
+
+
+def test_the_report_as_json_and_markdown(run: Run, answers: dict[str, Any]) -> None:
+    answers["/api/v1/report"] = build(facts(route(mirror(match=60))))
+    code, out, _ = run("report", "-o", "json")
+    assert (code, json.loads(out)["verdict"]) == (0, "pass")
+    assert run("report", "-o", "markdown")[1].startswith("# ✅ shadowproxy")
+
+
+def test_the_environment_says_where_and_who(run: Run, answers: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHADOWPROXY_ADMIN", "elsewhere:2")
+    monkeypatch.setenv("SHADOWPROXY_TOKEN", "secret")
+    answers["/api/v1/status"] = STATUS
+    assert run("status")[0] == 0
+    assert answers["asked"][0][:2] == ("elsewhere:2", "secret")
+
+
+def test_status(run: Run, answers: dict[str, Any]) -> None:
+    answers["/api/v1/status"] = STATUS
+    code, out, _ = run("status")
+    assert code == 0
+    for part in (
+        "shadowproxy 1.2.3 · ready · up 1m 30s · policy 4 (abc)",
+        "shop  */  1,234 requests · 9 compared · 3 differ · 1 in flight",
+        "primary    http://a  1 of 1 in rotation · 2 active",
+        "candidate  http://b  0 of 1 in rotation · BREAKER OPEN",
+        "worker 0   fresh · policy 4 · 12 connections · 2 KiB held · lag 500 µs · shedding",
+        "restarts   worker 1 · comparer 0 · control 0",
+        "store      examples 3 · 1 KiB",
+    ):
+        assert part in out
+    assert json.loads(run("status", "-o", "json")[1])["fingerprint"] == "abc"
+
+
+def test_a_status_that_is_not_well(run: Run, answers: dict[str, Any]) -> None:
+    answers["/api/v1/status"] = replace(
+        STATUS,
+        ready=False,
+        workers=[replace(STATUS.workers[0], fresh=False, age=9.0, draining=True)],
+        reloads=ReloadStatus(0, 1, False, 1.0, ["a.yaml:3:1: workers: not a number"]),
+        store=StoreFigures(0, 0, False, {"unwritable": 7}, 0, "disk full"),
+    )
+    code, out, _ = run("status")
+    assert code == 1
+    for part in ("NOT READY", "silent for 9 s", "draining", "a.yaml:3:1", "7 given up", "cannot be written: disk full"):
+        assert part in out
+
+
+def test_diffs_are_listed(run: Run, answers: dict[str, Any]) -> None:
+    several = example(1, differences=[*example().differences] * 3)
+    failed = example(2, failure="candidate_timeout", differences=[])
+    empty = example(3, differences=[])
+    items = [summary(each) for each in (several, failed, empty)]
+    answers["/api/v1/diffs"] = DiffPage(items, 9, 3, 0)
+    code, out, _ = run("diffs", "list", "--route", "item", "--kind", "body_type", "--field", "$.price", "--limit", "3")
+    assert code == 0
+    assert max(map(len, out.splitlines())) <= 110
+    first, second, _, last = out.splitlines()
+    assert first.startswith("ex00001 ")
+    assert first.endswith("$.price body_type +2")
+    assert second.endswith("candidate_timeout")
+    assert last == "1 to 3 of 9; the next with --offset 3"
+    assert answers["asked"][0][3] == {
+        "route": "item",
+        "kind": "body_type",
+        "field": "$.price",
+        "limit": 3,
+        "offset": 0,
+    }
+    assert json.loads(run("diffs", "list", "-o", "json")[1])["total"] == 9
+
+
+def test_no_diffs(run: Run, answers: dict[str, Any]) -> None:
+    answers["/api/v1/diffs"] = DiffPage([], 0, 50, 0)
+    assert run("diffs", "list")[1] == "no examples\n"
+    answers["/api/v1/diffs"] = DiffPage([], 4, 50, 50)
+    assert run("diffs", "list", "--offset", "50")[1] == "no examples from 50 on; there are 4\n"
+
+
+def test_one_diff_is_shown(run: Run, answers: dict[str, Any]) -> None:
+    answers["/api/v1/diffs/ex0"] = example(1)
+    code, out, _ = run("diffs", "show", "ex0")
+    assert code == 0
+    assert '$.price body_type: 1.5 → "1.5"' in out
+    assert json.loads(run("diffs", "show", "ex0", "-o", "json")[1])["id"] == "ex00001"
+
+
+def test_an_id_cannot_lead_elsewhere(run: Run, answers: dict[str, Any]) -> None:
+    answers["/api/v1/diffs/..%2F..%2Fmetrics%3Fx"] = example(1)
+    assert run("diffs", "show", "../../metrics?x")[0] == 0
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(
+    answers: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    answers["/api/v1/report"] = build(facts(route(mirror(match=60))))
+    reading, writing = os.pipe()
+    os.close(reading)
+    with io.TextIOWrapper(os.fdopen(writing, "wb"), encoding="utf-8", write_through=True) as closed:
+        monkeypatch.setattr(sys, "stdout", closed)
+        monkeypatch.setattr(sys, "argv", ["shadowproxy", "report"])
+        with pytest.raises(SystemExit) as end:
+            main()
+        assert end.value.code == 0
+    assert capfd.readouterr().err == ""
+
+
+def test_our_own_faults_are_not_hidden(answers: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["shadowproxy", "report"])
+    with pytest.raises(KeyError):
+        main()

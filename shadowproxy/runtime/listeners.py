@@ -92,6 +92,9 @@ def server_context(certificates: Sequence[CertificatePolicy]) -> ssl.SSLContext 
     """
     if not certificates:
         return None
+    if len({(certificate.client_ca, certificate.client_required) for certificate in certificates}) > 1:
+        # The handshake keeps what the first context asks of clients, and Host may name another server than SNI did.
+        raise ssl.SSLError("the certificates of one listener have to ask clients for the same: client_ca differs")
     contexts = [_context(certificate) for certificate in certificates]
     by_name = {
         name.lower(): context

@@ -113,7 +113,7 @@ def test_tls_is_not_spoken_on_unix_sockets(tmp_path: Path, tls: dict[str, Path])
 def test_certificates_that_can_be_used(tmp_path: Path, tls: dict[str, Path]) -> None:
     text = f"""\
 tls:
-  - {{cert: {tls["cert"]}, key: {tls["key"]}}}
+  - {{cert: {tls["cert"]}, key: {tls["key"]}, client_ca: {tls["ca"]}}}
   - {{cert: {tls["cert"]}, key: {tls["key"]}, names: [a.example, "*.b.example"], client_ca: {tls["ca"]}}}
 admin:
   listen: 0.0.0.0:9900
@@ -227,3 +227,11 @@ def test_files_that_are_written_have_a_place(tmp_path: Path) -> None:
 def test_the_command_line_is_checked_alike(tmp_path: Path) -> None:
     [problem] = problems(tmp_path, MIRRORED, Overrides(admin="0.0.0.0:9900"))
     assert str(problem).startswith("command line:1:1: --admin: can be reached from elsewhere")
+
+
+def test_certificates_of_one_listener_ask_clients_for_the_same(tmp_path: Path, tls: dict[str, Path]) -> None:
+    identity = f"cert: {tls['cert']}, key: {tls['key']}"
+    both = f"tls:\n  - {{{identity}}}\n  - {{{identity}, names: [a.example], client_ca: {tls['ca']}}}\n"
+    assert said(tmp_path, PLAIN + both) == [
+        "tls[1]: asks clients for something else than the first: client_ca and client_required hold for all names"
+    ]

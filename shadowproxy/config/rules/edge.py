@@ -122,6 +122,10 @@ def tls_where_it_works(document: doc.Document, findings: Findings) -> None:
         for at, name in enumerate(certificate.names or ()):
             if names.setdefault(name, index) != index or (certificate.names or ()).index(name) != at:
                 findings.wrong(("tls", index, "names", at), "has a certificate already: delete the name here")
+        first = (document.tls or ())[0]
+        if (certificate.client_ca, certificate.client_required) != (first.client_ca, first.client_required):
+            message = "asks clients for something else than the first: client_ca and client_required hold for all names"
+            findings.wrong(("tls", index), message)
         if index and not certificate.names:
             findings.lacks(("tls", index), "names", "is missing: only the first certificate serves without them")
     for arm_path, upstream in upstreams(document):

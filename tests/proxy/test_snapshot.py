@@ -1,0 +1,163 @@
+"""Snapshots share what did not change, and what they replace runs out without being forgotten."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from shadowproxy.model.policy import (
+    LimitsPolicy,
+    Policy,
+    RoutePolicy,
+    ServicePolicy,
+    ShadowPolicy,
+    UpstreamPolicy,
+    UpstreamTls,
+)
+from shadowproxy.proxy.snapshot import Snapshot
+from tests.fakes.stage import GET, OK, Stage, policy, upstream
+
+
+def service(name: str, index: int, port: int, **rest: Any) -> ServicePolicy:
+    return ServicePolicy(name, index, {"primary": upstream(port)}, other=RoutePolicy("other", index), **rest)
+
+
+def compiled(*services: ServicePolicy, **rest: Any) -> Snapshot:
+    return Stage(Policy(services, 1, "epoch", **rest)).site.snapshot
+
+
+def test_the_first_service_that_matches_is_asked() -> None:
+    snapshot = compiled(
+        service("shop", 0, 1, host="shop.example", path="/cart"), service("all", 1, 2, host="*.example")
+    )
+    found = [
+        snapshot.service(host, path)
+        for host, path in ((b"shop.example:1", b"/cart/x"), (b"shop.example", b"/carts"), (b"shop.org", b"/cart"))
+    ]
+    assert [s.name if s else None for s in found] == ["shop", "all", None]
+
+
+def test_a_single_service_with_conditions_still_has_them() -> None:
+    assert compiled(service("shop", 0, 1, path="/cart")).service(b"a", b"/x") is None
+    snapshot = compiled(service("shop", 0, 1))
+    assert snapshot.service(b"a", b"*") is snapshot.only
+
+
+def test_no_service_is_a_404() -> None:
+    s = Stage(Policy((service("shop", 0, 1, host="shop.example"),), 1, "epoch"))
+    client = s.client().send(b"GET / HTTP/1.1\r\nHost: else.where\r\n\r\n")
+    assert client.take().startswith(b"HTTP/1.1 404 ")
+    assert s.rejected("no_service") == 1
+
+
+@pytest.mark.parametrize(
+    ("peer", "trusted"),
+    [
+        ("10.1.2.3", True),
+        ("11.1.2.3", False),
+        ("::ffff:10.1.2.3", True),
+        ("fe80::1%eth0", True),
+        ("::1", False),
+        ("", True),
+        ("nonsense", False),
+    ],
+)
+def test_who_is_trusted(peer: str, trusted: bool) -> None:
+    snapshot = compiled(service("shop", 0, 1), trusted_proxies=("10.0.0.0/8", "fe80::/10", "unix"))
+    assert snapshot.trusts(peer) is trusted
+    assert not compiled(service("shop", 0, 1)).trusts(peer)
+
+
+def test_connections_and_budgets_outlive_a_reload_that_does_not_touch_them() -> None:
+    s = Stage(policy("candidate"))
+    before, arm = s.site.snapshot, s.arm()
+    arm.breaker.open = True
+    shadow = ShadowPolicy(max_in_flight=7, max_bytes=8, breaker_failures=9)
+    changed = msgspec.structs.replace(s.policy.services[0], shadow=shadow)
+    s.apply(msgspec.structs.replace(s.policy, services=(changed,), sequence=2))
+    assert s.site.snapshot is not before
+    assert s.site.snapshot.origins == before.origins
+    assert s.arm() is arm
+    assert (arm.max_in_flight, arm.max_bytes, arm.breaker.limit, arm.breaker.open) == (7, 8, 9, True)
+    assert s.site.snapshot.leaving == ()
+
+
+@pytest.mark.parametrize("change", ["upstream", "limits"])
+def test_what_changed_is_replaced_and_its_unused_connections_end(change: str) -> None:
+    s = Stage(policy())
+    s.client().send(GET)
+    s.at().feed(OK)
+    origin = s.origin()
+    s.apply(policy(primary=upstream(1, max_idle=3)) if change == "upstream" else policy(limits=LimitsPolicy(fields=9)))
+    assert s.origin() is not origin
+    assert origin.retired
+    assert s.at().closing
+
+
+def test_tls_files_are_read_again_at_each_reload(tmp_path: Any) -> None:
+    import trustme
+
+    trustme.CA().cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    secure = upstream(1, tls=UpstreamTls(ca=str(tmp_path / "ca.pem")))
+    s = Stage(policy(primary=secure))
+    origin = s.origin()
+    s.apply(policy(primary=secure))
+    assert s.origin() is not origin
+
+
+def test_a_request_under_way_ends_on_the_snapshot_it_began_with() -> None:
+    s = Stage(policy("candidate"))
+    client = s.client().send(GET)
+    old = s.origin()
+    s.apply(policy(primary=upstream(7)))
+    assert s.site.snapshot.leaving
+    s.loop.made[1][0].feed(OK)
+    s.loop.made[2][0].feed(OK)
+    assert client.take().endswith(b"hello")
+    assert s.books() == {"eligible": 1, "sent": 1, "match": 1}
+    assert old.pool.open == 0
+    s.apply(policy(primary=upstream(7)))
+    assert s.site.snapshot.leaving == ()
+    assert s.site.snapshot.arms == ()
+
+
+def test_copies_of_a_replaced_arm_still_run_out_of_time() -> None:
+    s = Stage(policy("candidate"))
+    s.client().send(GET)
+    s.at().feed(OK)
+    s.apply(policy())
+    s.tick(10.3)
+    assert s.books() == {"eligible": 1, "sent": 1, "mismatch": 1}
+    assert s.kinds() == {"candidate_timeout": 1}
+
+
+def test_those_who_wait_for_a_replaced_origin_are_told_in_time() -> None:
+    s = Stage(policy(primary=upstream(1, max_connections=1, max_wait=2.0)))
+    s.client().send(GET)
+    waiting = s.client().send(GET)
+    s.apply(policy(primary=upstream(7)))
+    s.tick(2.3)
+    assert waiting.take().startswith(b"HTTP/1.1 503 ")
+
+
+def test_a_reload_while_connections_are_being_made_loses_no_request() -> None:
+    s = Stage(policy())
+    client = s.client()
+    with s.loop.running():
+        client.protocol.data_received(GET)
+        s.site.snapshot = s.compiler.compile(policy(primary=upstream(7)))
+    s.loop.run()
+    s.loop.made[1][0].feed(OK)
+    assert client.take().endswith(b"hello")
+
+
+def test_files_that_cannot_be_read_leave_everything_as_it_was() -> None:
+    s = Stage(policy())
+    origin = s.origin()
+    endpoint = msgspec.structs.replace(upstream(1).endpoints[0], scheme="https")
+    unreadable = UpstreamPolicy((endpoint,), tls=UpstreamTls(ca="/absent.pem"))
+    with pytest.raises(OSError, match="No such file"):
+        s.apply(policy(primary=unreadable))
+    assert not origin.retired

@@ -282,11 +282,16 @@ class Comparer:
     def _last_words(self) -> None:
         """Give control what is left, as long as it takes it."""
         until = self._clock() + LAST_WORDS
+        for customer in list(self._customers):
+            self._leave(customer)
         self._report()
         while self._delivery is not None and self._clock() < until:
             for key, events in self._selector.select(until - self._clock()):
                 key.data(events)
             self._report()
+        if self._feed is not None:
+            self._feed.close()
+        self._selector.close()
 
 
 def run_comparer(

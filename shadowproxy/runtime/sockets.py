@@ -68,8 +68,7 @@ class Sockets:
 
     def remove_files(self) -> None:
         """Take the Unix sockets and the private directory off the disk."""
-        for path in self.files:
-            path.unlink(missing_ok=True)
+        _remove(self.files)
         remove_directory(self.directory)
 
 
@@ -80,6 +79,7 @@ def open_sockets(launch: Launch) -> Sockets:
         undo.callback(remove_directory, directory)
         keep = undo.enter_context
         files: list[Path] = []
+        undo.callback(_remove, files)
         admin = keep(listen_once(launch.admin.bind, _PRIVATE, files))
         probe = keep(listen_once(launch.probe, _PUBLIC, files))
         metrics = keep(listen_once(launch.metrics, _PUBLIC, files)) if launch.metrics else None
@@ -206,6 +206,11 @@ def private_directory(data_dir: Path) -> Path:
         return directory
     tried = ", ".join(sorted({str(place) for place in places}))
     raise BindError(f"no place for the sockets between the processes: none of {tried} can be written; set TMPDIR")
+
+
+def _remove(files: list[Path]) -> None:
+    for path in files:
+        path.unlink(missing_ok=True)
 
 
 def remove_directory(directory: Path) -> None:

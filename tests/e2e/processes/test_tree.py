@@ -121,7 +121,8 @@ def test_without_comparer_and_control_the_data_plane_serves_and_mirrors_on(proxy
     assert load.failed == []
     assert set(load.statuses) == {200}
     metrics = books(proxy)
-    assert metrics.total("shadowproxy_shadow_sent_total", arm="candidate") >= load.answered * 0.9
+    shed = metrics.total("shadowproxy_shadow_dropped_total", reason="overload")  # the machine's fault, not theirs
+    assert metrics.total("shadowproxy_shadow_sent_total", arm="candidate") >= load.answered - shed
     assert metrics.total("shadowproxy_comparisons_total", verdict="mismatch") > 0
     assert set(metrics.of("shadowproxy_shadow_lost_total", "reason")) >= {("comparer_gone",)}
 
@@ -198,3 +199,13 @@ def test_nobody_survives_a_killed_supervisor_and_requests_end_whole(start: Calla
         load.stopping = True
     assert load.failed == []
     assert set(load.statuses) == {200}
+
+
+def test_nobody_survives_a_supervisor_killed_in_the_middle_of_its_drain(start: Callable[..., Proxy]) -> None:
+    proxy = start(drain={"delay": "60s", "timeout": "1s"})
+    proxy.tree()
+    proxy.process.send_signal(signal.SIGTERM)
+    eventually(lambda: get(f"{proxy.probe}/readyz")[0] == 503)
+    proxy.process.kill()
+    proxy.process.wait()
+    eventually(lambda: not proxy.tree(), 5.0)

@@ -209,3 +209,21 @@ def test_nobody_survives_a_supervisor_killed_in_the_middle_of_its_drain(start: C
     proxy.process.kill()
     proxy.process.wait()
     eventually(lambda: not proxy.tree(), 5.0)
+
+
+def test_the_supervisor_stays_fit_to_fork(proxy: Proxy) -> None:
+    """No thread and no event loop, whatever it imports; and no descriptor is left behind by those it replaced."""
+    place = Path(f"/proc/{proxy.process.pid}")
+
+    def descriptors() -> int:
+        return len(list((place / "fd").iterdir()))
+
+    before = descriptors()
+    for _ in range(3):
+        old = role(proxy, "w")
+        proxy.process.send_signal(signal.SIGUSR1)
+        eventually(replaced(proxy, "w", old))
+        os.kill(role(proxy, "c")[0], signal.SIGKILL)
+        proxy.process.send_signal(signal.SIGHUP)
+    eventually(lambda: descriptors() == before)
+    assert len(list((place / "task").iterdir())) == 1

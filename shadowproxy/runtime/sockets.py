@@ -12,6 +12,7 @@ import errno
 import os
 import socket
 import stat
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,9 @@ _PUBLIC: Final = 0o666
 _PRIVATE: Final = 0o600
 _LONGEST_DIR: Final = 96
 """Of the 107 bytes of a Unix socket's path (unix(7)), so that a file name still fits."""
+
+_YOUNG: Final = 60.0
+"""Seconds in which a directory may belong to an instance that has bound its sockets and does not listen yet."""
 
 
 class BindError(Exception):
@@ -203,6 +207,7 @@ def private_directory(data_dir: Path) -> Path:
             directory.mkdir(0o700)
         except OSError:
             continue
+        _sweep(place)
         return directory
     tried = ", ".join(sorted({str(place) for place in places}))
     raise BindError(f"no place for the sockets between the processes: none of {tried} can be written; set TMPDIR")
@@ -211,6 +216,19 @@ def private_directory(data_dir: Path) -> Path:
 def _remove(files: list[Path]) -> None:
     for path in files:
         path.unlink(missing_ok=True)
+
+
+def _sweep(place: Path) -> None:
+    """Remove the directories of instances that were killed as a whole and could not do it themselves."""
+    for directory in place.glob("shadowproxy-*-*"):
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as trial:
+            trial.setblocking(False)
+            if time.time() - directory.stat().st_mtime < _YOUNG:
+                continue
+            try:
+                trial.connect(str(directory / "feed"))
+            except ConnectionRefusedError:
+                remove_directory(directory)
 
 
 def remove_directory(directory: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import stat
 from collections.abc import Generator
@@ -182,3 +183,21 @@ def test_no_place_at_all_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(room, "_LONGEST_DIR", 3)
     with pytest.raises(BindError, match="set TMPDIR"):
         private_directory(tmp_path)
+
+
+def test_what_a_killed_instance_left_is_swept_and_what_lives_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stack: ExitStack
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    places = {name: tmp_path / f"shadowproxy-{name}-x" for name in ("dead", "alive", "young", "empty")}
+    for name, place in places.items():
+        place.mkdir()
+        if name != "empty":
+            feed = stack.enter_context(socket.socket(socket.AF_UNIX))
+            feed.bind(str(place / "feed"))
+            if name == "alive":
+                feed.listen()
+        if name != "young":
+            os.utime(place, (0, 0))
+    private_directory(tmp_path)
+    assert {name for name, place in places.items() if place.exists()} == {"alive", "young", "empty"}

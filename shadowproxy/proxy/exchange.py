@@ -31,9 +31,9 @@ from shadowproxy.model.terms import CODES, PRIMARY
 from shadowproxy.proxy.access_log import Entry
 from shadowproxy.proxy.forwarded import own_fields
 from shadowproxy.proxy.tunnel import Tunnel
-from shadowproxy.shadow.capture import PrimaryCapture
-from shadowproxy.shadow.copy import IDEMPOTENT, Copy
+from shadowproxy.shadow.copy import IDEMPOTENT
 from shadowproxy.shadow.sampling import share
+from shadowproxy.shadow.tap import Tap, offer
 from shadowproxy.upstream.connection import Connection, Trailers
 from shadowproxy.upstream.deadlines import NEVER, Timer
 
@@ -53,7 +53,6 @@ class Exchange:
     """Receives the primary's answer and relays it. `cancelled` is read by the origin while a connection is awaited."""
 
     __slots__ = (
-        "_capture",
         "_client",
         "_client_framing",
         "_connection",
@@ -69,6 +68,7 @@ class Exchange:
         "_started",
         "_status",
         "_strip",
+        "_tap",
         "_total",
         "at",
         "awaits_continue",
@@ -93,7 +93,7 @@ class Exchange:
         self._service: Service | None = None
         self._route: Route | None = None
         self._connection: Connection | None = None
-        self._capture: PrimaryCapture | None = None
+        self._tap: Tap | None = None
         self._early: list[bytes] = []
         self._keep = False
         self._forwarded = b""
@@ -140,8 +140,8 @@ class Exchange:
             self._total = Timer(self._out_of_time)
             site.deadlines.arm(self._total, site.deadlines.now + service.total)
         self._lease(service)
-        if self.whole and self._capture is not None:
-            self._launch_without_body()
+        if self.whole and self._tap is not None:
+            self._tap.launch(head, self._own, self._strip, self._forwarded)
 
     def _lease(self, service: Service) -> None:
         connection = service.origin.take()
@@ -164,20 +164,7 @@ class Exchange:
             self._site.counters[at.COPIES_RECEIVED] += 1
             return
         h = share(service.salt, self.request_id) if route.needs_share else 1.0
-        capture: PrimaryCapture | None = None
-        for mirror in route.mirrors:
-            if head.method in mirror.methods:
-                capture = capture or PrimaryCapture(route.max_response)
-                mirror.offer(head, self.request_id, self.at, capture, h)
-        if capture is not None and capture.copies:
-            self._capture = capture
-
-    def _copies(self) -> list[Copy]:
-        return self._capture.copies[:] if self._capture is not None else []
-
-    def _launch_without_body(self) -> None:
-        for copy in self._copies():
-            copy.launch(copy.mirror.head_without_body(self.head, self._own, self._strip, self._forwarded))
+        self._tap = offer(route.mirrors, head, self.request_id, self.at, h)
 
     def on_connection(self, connection: Connection) -> None:
         """The origin lends a connection: send what there is of the request."""
@@ -214,8 +201,8 @@ class Exchange:
         else:
             self._early.append(framed)
             self._client.pause()
-        for copy in self._copies():
-            copy.hold(data)
+        if self._tap is not None:
+            self._tap.hold(data)
 
     def on_body_end(self, trailers: Trailers) -> None:
         """The client's request is whole; the copies can go."""
@@ -229,8 +216,8 @@ class Exchange:
             connection.end_request(service.first_byte)
         else:
             self._early.append(end)
-        for copy in self._copies():
-            copy.launch(copy.mirror.head_with_body(self.head, self._own, self._strip, len(copy.body)))
+        if self._tap is not None:
+            self._tap.launch_with_body(self.head, self._own, self._strip)
 
     def on_upstream_full(self) -> None:
         if not self.whole:
@@ -264,10 +251,10 @@ class Exchange:
         framing = self._framing(head)
         self._keep = keep = framing != UNTIL_CLOSE and self._keeps_alive()
         out = forward_response(head, self._connection_line(keep), framing, self._site.date)
-        if self._capture is not None:
-            self._capture.head = head
+        if self._tap is not None:
+            self._tap.head = head
             if data:
-                self._capture.take(data)
+                self._tap.take(data)
         if data:
             self._sent += len(data)
             if framing == CHUNKED:
@@ -288,8 +275,8 @@ class Exchange:
 
     def on_data(self, data: bytes) -> None:
         self._sent += len(data)
-        if self._capture is not None:
-            self._capture.take(data)
+        if self._tap is not None:
+            self._tap.take(data)
         client = self._client
         client.write(encode_chunk(data) if self._client_framing == CHUNKED else data)
 
@@ -419,14 +406,12 @@ class Exchange:
         self.cancelled = True
         if self._total is not None:
             self._total.at = NEVER
-        capture = self._capture
-        if capture is None:
+        tap, self._tap = self._tap, None
+        if tap is None:
             return
         if not (self.whole and self.begun):
-            for copy in capture.copies[:]:
-                copy.forsake("overload" if self.whole else "request_incomplete")
-        capture.decide(whole, perf_counter() - self._started)
-        self._capture = None
+            tap.forsake("overload" if self.whole else "request_incomplete")
+        tap.decide(whole, perf_counter() - self._started)
 
     def _count(self, fault: Fault | None, detail: str = "") -> None:
         route, site = self._route, self._site

@@ -24,7 +24,7 @@ from shadowproxy.upstream.origin import Names, Origin
 class Route:
     """A route as the driver reads it. `requests` and `durations` are words of the primary arm."""
 
-    __slots__ = ("durations", "max_response", "mirrors", "name", "needs_share", "requests", "service")
+    __slots__ = ("durations", "mirrors", "name", "needs_share", "requests", "service")
 
     def __init__(self, service: str, policy: RoutePolicy, mirrors: tuple[Mirror, ...]) -> None:
         row = at.route_row(policy.index)
@@ -32,7 +32,6 @@ class Route:
         self.name = policy.name
         self.mirrors = mirrors
         self.needs_share = any(mirror.sample < 1.0 for mirror in mirrors)
-        self.max_response = policy.shadow.max_response
         self.requests = at.requests_word(row, at.ARM_INDEX[PRIMARY], 0)
         self.durations = at.duration_word(row, at.ARM_INDEX[PRIMARY])
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from shadowproxy.http1 import ResponseHead
 from shadowproxy.model.nature import IGNORED_FIELDS
 from shadowproxy.model.pair import CapturedResponse
-
-if TYPE_CHECKING:
-    from shadowproxy.shadow.copy import Copy
 
 _SMALL: Final = 4096
 """Pieces below this are collected in one object: a body that drips in must not cost fifty times its size."""
@@ -59,47 +56,6 @@ class Capture:
         if head is None:
             return None
         return CapturedResponse(head.status, head.fields, self.body(), self.seconds, self.truncated)
-
-
-class PrimaryCapture(Capture):
-    """The primary's response, shared by the copies of its request, which wait for it to be decided.
-
-    `decided` is None while it is under way, True when it came whole, False when it never will.
-    """
-
-    __slots__ = ("copies", "decided")
-
-    def __init__(self, limit: int) -> None:
-        super().__init__(limit)
-        self.copies: list[Copy] = []
-        self.decided: bool | None = None
-
-    def take(self, data: bytes) -> None:
-        """A piece of the primary's body, charged to each copy's arm while it may hold bytes."""
-        copies = self.copies
-        if not copies:
-            return
-        room = copies[0].arm.room if len(copies) == 1 else min(copy.arm.room for copy in copies)
-        kept = self.add(data, room)
-        for copy in copies:
-            copy.charge(kept)
-
-    def decide(self, whole: bool, seconds: float) -> None:
-        """The primary's exchange is over."""
-        if self.decided is None:
-            self.decided = whole
-            self.seconds = seconds
-            copies, self.copies = self.copies, []
-            for copy in copies:
-                copy.settle()
-
-    def leave(self, copy: Copy) -> None:
-        """A copy ended before the primary did. Nothing is kept for nobody."""
-        if copy in self.copies:
-            self.copies.remove(copy)
-            if not self.copies:
-                self.pieces = []
-                self.truncated = True
 
 
 def looks_equal(primary: Capture, shadow: Capture) -> bool:

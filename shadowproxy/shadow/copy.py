@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Final
 from shadowproxy.http1 import RequestHead, ResponseHead
 from shadowproxy.model import errors
 from shadowproxy.model.errors import Fault
-from shadowproxy.shadow.capture import Capture, PrimaryCapture, looks_equal
+from shadowproxy.shadow.capture import Capture, looks_equal
 from shadowproxy.upstream.connection import Connection, Trailers
 
 if TYPE_CHECKING:
     from shadowproxy.shadow.arm import Arm
     from shadowproxy.shadow.mirror import Mirror
+    from shadowproxy.shadow.tap import Tap
 
 HOLDING: Final = 0
 WAITING: Final = 1
@@ -68,9 +69,7 @@ class Copy:
         "started",
     )
 
-    def __init__(
-        self, mirror: Mirror, request: RequestHead, request_id: bytes, at: float, primary: PrimaryCapture
-    ) -> None:
+    def __init__(self, mirror: Mirror, request: RequestHead, request_id: bytes, at: float, primary: Tap) -> None:
         arm = mirror.arm
         self.mirror = mirror
         self.arm: Arm = arm

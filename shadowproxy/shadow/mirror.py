@@ -7,7 +7,7 @@ The books balance by construction of the order of writes: an outcome first, then
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from shadowproxy.http1 import NO_BODY, RequestHead, forward_request
 from shadowproxy.metrics import layout as at
@@ -15,16 +15,18 @@ from shadowproxy.model.pair import CapturedRequest, Pair
 from shadowproxy.model.policy import HeaderRules, RoutePolicy
 from shadowproxy.model.terms import CODES, DROP_REASONS, KINDS, LOSS_REASONS, VERDICTS
 from shadowproxy.shadow.arm import Arm
-from shadowproxy.shadow.capture import Capture, PrimaryCapture
-from shadowproxy.shadow.copy import Copy
+from shadowproxy.shadow.capture import Capture
 from shadowproxy.shadow.link import Link
+
+if TYPE_CHECKING:
+    from shadowproxy.shadow.copy import Copy
 
 _EXPECT: Final = frozenset({b"expect"})
 _ERROR: Final = CODES.index("error")
 
 
 class Mirror:
-    """`offer` is the tap of this route and arm: synchronous, bounded, and it never raises."""
+    """Decides for one route and arm, and keeps its books."""
 
     def __init__(self, service: str, route: RoutePolicy, arm: Arm, counters: memoryview, link: Link) -> None:
         shadow = route.shadow
@@ -33,6 +35,7 @@ class Mirror:
         self.arm = arm
         self.link = link
         self.sample = shadow.sample
+        self._sampled_below = 1.0 - shadow.sample
         self.methods = frozenset(method.encode() for method in shadow.methods)
         self.max_body = shadow.max_body
         self.max_response = shadow.max_response
@@ -60,28 +63,21 @@ class Mirror:
         self._durations = at.duration_word(row, a)
         self._deltas = at.delta_word(row, m)
 
-    # -- the offer
+    # -- the decision
 
-    def offer(
-        self, head: RequestHead, request_id: bytes, when: float, primary: PrimaryCapture, h: float
-    ) -> Copy | None:
-        """A copy of an eligible request, or None when it was sampled out or dropped. `h` is its share in [0, 1)."""
-        if h < 1.0 - self.sample:
+    def admits(self, head: RequestHead, h: float) -> bool:
+        """May an eligible request be copied? If not it is counted as sampled out or dropped. `h`: share in [0, 1)."""
+        if h < self._sampled_below:
             self._counters[self._sampled_out] += 1
             self._counters[self._eligible] += 1
-            return None
+            return False
         length = head.framing if head.framing > 0 else 0
-        if length > self.max_body:
-            self.count_dropped("max_body")
-            return None
         arm = self.arm
-        reason = arm.refusal(length, arm.origin.deadlines.now)
+        reason = "max_body" if length > self.max_body else arm.refusal(length, arm.origin.deadlines.now)
         if reason is not None:
             self.count_dropped(reason)
-            return None
-        copy = Copy(self, head, request_id, when, primary)
-        primary.copies.append(copy)
-        return copy
+            return False
+        return True
 
     def head_without_body(self, head: RequestHead, own: bytes, strip: frozenset[bytes], forwarded: bytes) -> bytes:
         """The copy's head. `forwarded` is what the primary gets: mostly one more line is all that differs."""

@@ -1,0 +1,89 @@
+"""The tap: what the primary path tells the shadow of one request. Synchronous and bounded; nothing here waits.
+
+offer ─► launch (or hold … launch, for a request with a body) ─► take … ─► decide
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shadowproxy.http1 import RequestHead
+from shadowproxy.shadow.capture import Capture
+from shadowproxy.shadow.copy import Copy
+from shadowproxy.shadow.mirror import Mirror
+
+
+class Tap(Capture):
+    """The primary's response as it passes by, and the copies of its request, which wait for it to be decided.
+
+    `decided` is None while it is under way, True when it came whole, False when it never will.
+    """
+
+    __slots__ = ("copies", "decided")
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.copies: list[Copy] = []
+        self.decided: bool | None = None
+
+    # -- the request
+
+    def launch(self, head: RequestHead, own: bytes, strip: frozenset[bytes], forwarded: bytes) -> None:
+        """A request without a body left for the primary as `forwarded`: its copies leave too."""
+        for copy in self.copies if len(self.copies) == 1 else self.copies[:]:
+            copy.launch(copy.mirror.head_without_body(head, own, strip, forwarded))
+
+    def hold(self, data: bytes) -> None:
+        """A piece of the request's body."""
+        for copy in self.copies[:]:
+            copy.hold(data)
+
+    def launch_with_body(self, head: RequestHead, own: bytes, strip: frozenset[bytes]) -> None:
+        """The request's body is whole."""
+        for copy in self.copies[:]:
+            copy.launch(copy.mirror.head_with_body(head, own, strip, len(copy.body)))
+
+    def forsake(self, reason: str) -> None:
+        """The primary's exchange is over: copies that were not launched by now never will be."""
+        for copy in self.copies[:]:
+            copy.forsake(reason)
+
+    # -- the response
+
+    def take(self, data: bytes) -> None:
+        """A piece of the primary's body, charged to each copy's arm while it may hold bytes."""
+        copies = self.copies
+        if not copies:
+            return
+        room = copies[0].arm.room if len(copies) == 1 else min(copy.arm.room for copy in copies)
+        kept = self.add(data, room)
+        for copy in copies:
+            copy.charge(kept)
+
+    def decide(self, whole: bool, seconds: float) -> None:
+        """The primary's exchange is over."""
+        if self.decided is None:
+            self.decided = whole
+            self.seconds = seconds
+            copies, self.copies = self.copies, []
+            for copy in copies:
+                copy.settle()
+
+    def leave(self, copy: Copy) -> None:
+        """A copy ended before the primary did. Nothing is kept for nobody."""
+        if copy in self.copies:
+            self.copies.remove(copy)
+            if not self.copies:
+                self.pieces = []
+                self.truncated = True
+
+
+def offer(mirrors: Sequence[Mirror], head: RequestHead, request_id: bytes, at: float, h: float) -> Tap | None:
+    """Copies of one request for every mirror that takes it, None when none does. `h` is its share in [0, 1)."""
+    tap = None
+    for mirror in mirrors:
+        if head.method in mirror.methods and mirror.admits(head, h):
+            if tap is None:
+                tap = Tap(mirror.max_response)
+            tap.copies.append(Copy(mirror, head, request_id, at, tap))
+    return tap

@@ -50,6 +50,7 @@ _SWEEP_TICKS: Final = 4
 _SECOND_TICKS: Final = 20
 _IDLE_GRACE: Final = 0.5
 """Seconds that an idle connection stays open when listening has ended: a request may be on its way."""
+_POLL: Final = 0.02
 _COPIES_GRACE: Final = 1.0
 """Seconds that copies and verdicts get once the last client is served."""
 
@@ -198,12 +199,14 @@ class Worker:
             if self._loop.time() >= idle_until:
                 for client in list(self.site.clients):
                     client.drain()
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(_POLL)
         for client in list(self.site.clients):
             client.abort()
-        end = min(end, self._loop.time() + _COPIES_GRACE)
-        while self._loop.time() < end and self._shadows_run():
-            await asyncio.sleep(0.02)
+        await asyncio.sleep(0)  # they hear of it in the loop's next turn; then their copies can be settled
+        for _ in range(round(min(end - self._loop.time(), _COPIES_GRACE) / _POLL)):
+            if not self._shadows_run():
+                break
+            await asyncio.sleep(_POLL)
         for arm in self.site.snapshot.arms:
             arm.close()
         for link in self._links:

@@ -209,11 +209,13 @@ def test_an_answer_of_the_proxys_own_carries_the_request_id(proxies: Start) -> N
     counted(proxy, refused=1)
 
 
-def test_a_proxy_pointed_at_itself_says_so(proxies: Start) -> None:
-    port = free_port()
-    proxy = proxies(settings(f"http://{HOST}:{port}", listen=f"{HOST}:{port}"))
-    assert ask(proxy.port, request()).status == 508
-    counted(proxy, loop=1)
+def test_a_loop_over_two_proxies_is_cut(proxies: Start) -> None:
+    here, there = free_port(), free_port()
+    first = proxies(settings(f"http://{HOST}:{there}", listen=f"{HOST}:{here}"))
+    second = proxies(settings(f"http://{HOST}:{here}", listen=f"{HOST}:{there}"))
+    assert ask(here, request()).status == 508
+    counted(first, loop=1)
+    counted(second)
 
 
 def test_two_proxies_in_a_row_are_no_loop(upstreams: Serve, proxies: Start) -> None:

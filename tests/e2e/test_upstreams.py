@@ -182,7 +182,8 @@ def test_unused_connections_beyond_the_limit_are_closed(upstreams: Serve, proxie
             line.send(request())
         assert [line.reply().status for line in lines] == [200] * 6
     eventually(lambda: len(primary.open) == 2, 3)
-    assert proxy.metrics().total("shadowproxy_upstream_connections", arm="primary", state="idle") == 2
+    idle = {"arm": "primary", "state": "idle"}
+    eventually(lambda: proxy.metrics().total("shadowproxy_upstream_connections", **idle) == 2, 3)
 
 
 class Stale:

@@ -184,10 +184,10 @@ class Health(Section):
 
 
 class Ejection(Section):
-    """Passive checks: a URL whose connections fail rests for a while. The last one never does."""
+    """Passive checks: a URL that gives no connection or no answer rests for a while. The last one never does."""
 
     fills: ClassVar[Struct | None] = policy.EjectionPolicy()
-    failures: v.Few | None = about("Failed connections in a row.")
+    failures: v.Few | None = about("Requests in a row without a connection or an answer.")
     interval: v.Positive | None = about("How long it rests.")
 
 

@@ -50,12 +50,13 @@ class _Framed(asyncio.Protocol):
 
 
 class Commands:
-    """The connection to the supervisor. `ended` is set when it says Quit, or is gone."""
+    """The connection to the supervisor. `ended` is set when it says Quit, or is gone: then `orphaned` is too."""
 
     def __init__(self, apply: Callable[[Apply], None], ended: asyncio.Event) -> None:
         self._apply = apply
         self._ended = ended
-        self._protocol = _Framed(self._receive, ended.set)
+        self.orphaned = False
+        self._protocol = _Framed(self._receive, self._gone)
 
     async def connect(self, connection: socket.socket) -> None:
         connection.setblocking(False)
@@ -68,6 +69,10 @@ class Commands:
 
     def close(self) -> None:
         self._protocol.close()
+
+    def _gone(self) -> None:
+        self.orphaned = not self._ended.is_set()
+        self._ended.set()
 
     def _receive(self, payload: bytes) -> None:
         message = _decode_command(payload)

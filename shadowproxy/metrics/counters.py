@@ -63,7 +63,16 @@ def adopt(block: memoryview, routes: int) -> int:
             block[row + at.IN_FLIGHT + m] = 0
             dropped = sum(block[at.dropped_word(row, m, r)] for r in DROP_REASONS)
             block[row + at.ELIGIBLE + m] = block[row + at.SAMPLED_OUT + m] + dropped + sent
-    for word in (at.HEARTBEAT, at.CLIENT_CONNECTIONS, at.TUNNELS_OPEN, at.HELD_BYTES, at.LOOP_LAG, at.OVERLOADED):
+    for word in (
+        at.HEARTBEAT,
+        at.SEQUENCE,
+        at.DRAINING,
+        at.CLIENT_CONNECTIONS,
+        at.TUNNELS_OPEN,
+        at.HELD_BYTES,
+        at.LOOP_LAG,
+        at.OVERLOADED,
+    ):
         block[word] = 0
     for index in range(at.MAX_SERVICES):
         row = at.service_row(index)

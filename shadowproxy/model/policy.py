@@ -112,7 +112,9 @@ class HealthPolicy(Struct, frozen=True):
 
 
 class EjectionPolicy(Struct, frozen=True):
-    """Passive: after `failures` failed connections in a row a URL rests for `interval`; the last never does."""
+    """Passive: after `failures` requests in a row without a connection or an answer a URL rests for `interval`; the last
+    never does.
+    """
 
     failures: int = 5
     interval: float = 10.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from email.utils import formatdate
 from time import time
 from typing import TYPE_CHECKING
@@ -28,7 +27,6 @@ class Site:
         counters: memoryview,
         instance: str,
         access_log: AccessLog,
-        on_error: Callable[[str], None],
     ) -> None:
         self.snapshot = snapshot
         self.deadlines = deadlines
@@ -38,7 +36,6 @@ class Site:
         self.beginning = 0
         """Connections accepted that have not got as far as HTTP."""
         self.access_log = access_log
-        self.on_error = on_error
         self.pseudonym = f"shadowproxy-{instance[:12]}".encode()
         """What `Via` calls this instance; a request that carries it went round in a loop (RFC 9110 7.6.3)."""
         self.via = b"\r\nVia: 1.1 " + self.pseudonym + b"\r\n"

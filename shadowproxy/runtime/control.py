@@ -58,7 +58,9 @@ class _Control:
             self._tasks = [spawn(self._resolve()), spawn(self._tell_status())]
             self._commands.send(Ready(self._state.policy.sequence))
             await self._ended.wait()
-            await self._feed.drained(LAST_WORDS)
+            # A Quit comes once the comparers have ended; without a supervisor they end after the workers' drain.
+            orphaned = self._commands.orphaned
+            await self._feed.drained(self._state.launch.drain_timeout + LAST_WORDS if orphaned else LAST_WORDS)
         finally:
             await self._stop()
 

@@ -59,6 +59,9 @@ class Listeners:
             for sock in self._sockets[slot]:
                 if slot in slots and not handover:
                     self._empty(sock)
+                    # Siblings hold this socket too, for adoption: without this it would go on queueing for nobody.
+                    with contextlib.suppress(OSError):
+                        sock.shutdown(socket.SHUT_RDWR)
                 sock.close()
 
     def _client(self) -> ClientConnection:

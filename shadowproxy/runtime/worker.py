@@ -11,7 +11,6 @@ import gc
 import resource
 import socket
 import ssl
-import sys
 from collections.abc import Callable
 from time import monotonic
 from typing import Final, cast
@@ -99,8 +98,9 @@ class Worker:
         self._compiler = Compiler(self._deadlines, self._names, words, self._links, self._pressure)
         snapshot = self._compiler.compile(apply.policy)
         log = AccessLog(apply.policy.access_log, words)
-        self.site = Site(snapshot, self._deadlines, words, apply.policy.epoch, log, _complain)
+        self.site = Site(snapshot, self._deadlines, words, apply.policy.epoch, log)
         self._ended = asyncio.Event()
+        self._leaving = False
         self._ticks = 0
         self._due = self._loop.time() + TICK
         self._reply: Callable[[ToSupervisor], None] = lambda _: None
@@ -179,8 +179,7 @@ class Worker:
 
     def _orphaned(self) -> None:
         """The supervisor is gone: nobody would restart or stop this worker."""
-        if not self._ended.is_set() and not self.words[at.DRAINING]:
-            self._start_draining()
+        if not self._ended.is_set() and not self._leaving:
             spawn(self._drain(self.launch.drain_timeout, handover=False))
 
     # -- the end
@@ -191,6 +190,7 @@ class Worker:
 
     async def _drain(self, seconds: float, handover: bool) -> None:
         """Listen no more, let what runs run out, at most `seconds`."""
+        self._leaving = True
         self._start_draining()
         end = self._loop.time() + seconds
         await self._listeners.close(handover)
@@ -247,7 +247,3 @@ class _Commands(asyncio.Protocol):
 
 def _listening(policy: object) -> tuple[object, object]:
     return getattr(policy, "tls", ()), getattr(policy, "proxy_protocol", False)
-
-
-def _complain(text: str) -> None:
-    sys.stderr.write(text + "\n")

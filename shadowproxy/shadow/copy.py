@@ -226,6 +226,10 @@ class Copy:
         if not primary.decided:
             self._lose("primary_incomplete")
             return
+        if self._failure == errors.FIRST_BYTE_TIMEOUT.kind and primary.seconds > mirror.timeout:
+            # One rule for both: the primary was not done by the shadow's deadline either (a long poll, say).
+            self._lose("primary_incomplete")
+            return
         if self._failure is not None:
             mirror.count_mismatch((self._failure,))
             mirror.offer_example(self, self._failure)

@@ -257,6 +257,8 @@ class Connection(asyncio.Protocol):
                 return
             break
         self._response = head
+        if self.server.failures:
+            self.origin.pool.answered(self.server)
         framing = head.framing
         if 0 <= framing <= len(data):
             extra = len(data) > framing
@@ -339,6 +341,8 @@ class Connection(asyncio.Protocol):
 
     def _fail(self, fault: Fault, detail: str) -> None:
         receiver, self._receiver = self._receiver, None
+        if self._response is None and not (fault is errors.RESET and self.reused):
+            self.origin.pool.failed(self.server, self.origin.deadlines.now)
         self.close()
         if receiver is not None:
             receiver.on_failure(fault, detail)

@@ -50,7 +50,6 @@ async def _probe(origin: Origin, server: Server, health: HealthPolicy) -> bool:
     try:
         async with asyncio.timeout(health.timeout):
             connection = await origin.open(server)
-            origin.pool.connected(server)
             try:
                 answer = _Answer()
                 connection.send(answer, b"GET", request.encode("ascii"), True, None)

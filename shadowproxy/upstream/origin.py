@@ -162,7 +162,6 @@ class Origin:
         finally:
             self.pool.connecting -= 1
         if connection is not None:
-            self.pool.connected(connection.server)
             if not connection.closed:
                 self.give_back(connection)
                 return

@@ -100,12 +100,12 @@ class Pool:
         if connection in server.idle:
             server.idle.remove(connection)
 
-    def connected(self, server: Server) -> None:
-        """A connection could be made."""
+    def answered(self, server: Server) -> None:
+        """A request got an answer, whatever it says."""
         server.failures = 0
 
     def failed(self, server: Server, now: float) -> None:
-        """A connection could not be made. Enough of them in a row put the server out of rotation for a while."""
+        """No connection, or no answer. Enough of that in a row puts the server out of rotation for a while."""
         server.failures += 1
         if server.failures >= self.policy.ejection.failures:
             server.ejected_until = now + self.policy.ejection.interval

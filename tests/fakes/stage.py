@@ -129,7 +129,7 @@ class Stage:
             self.compiler = Compiler(self.deadlines, self.names, self.counters, [self.link], self.pressure)
             snapshot = self.compiler.compile(self.policy)
             self.log = AccessLog(AccessLogPolicy(), self.counters)
-            self.site = Site(snapshot, self.deadlines, self.counters, INSTANCE, self.log, lambda _: None)
+            self.site = Site(snapshot, self.deadlines, self.counters, INSTANCE, self.log)
             self.link.connect()
         self.loop.run()
         self.comparer = self.loop.made["/comparer"][-1]

@@ -112,8 +112,9 @@ class HealthPolicy(Struct, frozen=True):
 
 
 class EjectionPolicy(Struct, frozen=True):
-    """Passive: after `failures` requests in a row without a connection or an answer a URL rests for `interval`; the last
-    never does.
+    """Passive: a URL rests for `interval` after `failures` requests in a row without a connection or an answer.
+
+    The last one never does.
     """
 
     failures: int = 5

@@ -14,7 +14,7 @@ import pytest
 from tests.e2e import wire
 from tests.e2e.harness import HOST, Proxy, books, eventually, free_port
 from tests.e2e.talk import ask, counted, rejected, request, settings, talk
-from tests.e2e.upstreams import Peer, RawUpstream, Script, answer, answers, by_path, closes
+from tests.e2e.upstreams import Peer, RawUpstream, Script, answer, answers, by_path, closes, hangs, resets
 
 Start = Callable[..., Proxy]
 Serve = Callable[[Script], RawUpstream]
@@ -83,6 +83,20 @@ def test_a_url_that_refuses_rests_and_comes_back(upstreams: Serve, proxies: Star
         eventually(lambda: served(proxy, 4)[b"back"] > 0, 5, "the URL is asked again")
         eventually(lambda: healthy(proxy) == 2)
         assert served(proxy, 10) == {b"alive": 5, b"back": 5}
+
+
+@pytest.mark.parametrize("script", [hangs(), closes(), resets()], ids=["hangs", "closes", "resets"])
+def test_a_url_that_gives_no_answers_rests_too(upstreams: Serve, proxies: Start, script: Script) -> None:
+    mute, alive = upstreams(script), upstreams(answers(answer(b"alive")))
+    upstream = {
+        "urls": [mute.url, alive.url],
+        "ejection": {"failures": 2, "interval": "60s"},
+        "timeouts": {"first_byte": "200ms"},
+    }
+    proxy = proxies(settings(upstream))
+    statuses = [ask(proxy.port, request()).status for _ in range(20)]
+    assert len([status for status in statuses if status != 200]) == 2
+    eventually(lambda: healthy(proxy) == 1, 2)
 
 
 def test_the_last_url_never_rests(proxies: Start) -> None:

@@ -109,6 +109,26 @@ class Line:
         return self.connection.closed and self.transport.closing and self.origin.pool.open == 0
 
 
+def test_a_server_without_an_answer_is_counted_until_there_is_one() -> None:
+    line = Line(first_byte=1.0)
+    server = line.connection.server
+    server.failures = 2
+    line.wait(1.1)
+    assert (line.taker.fault, server.failures) == (errors.FIRST_BYTE_TIMEOUT, 3)
+    line = Line()
+    line.connection.server.failures = 2
+    line.transport.feed(LENGTH)
+    assert line.connection.server.failures == 0
+
+
+def test_a_connection_that_went_stale_is_not_the_servers_fault() -> None:
+    line = Line()
+    line.transport.feed(LENGTH)
+    again = line.send()
+    line.transport.lose()
+    assert (again.fault, line.connection.server.failures) == (errors.RESET, 0)
+
+
 @pytest.mark.parametrize("answer", [LENGTH, CHUNKS, TRAILERS])
 def test_a_whole_answer_is_handed_on_for_any_split_and_the_connection_is_spare(answer: bytes) -> None:
     for cut in range(len(answer) + 1):

@@ -57,7 +57,7 @@ def test_equal_servers_take_turns_under_least_connections_too() -> None:
 def test_a_server_that_fails_in_a_row_rests_and_comes_back() -> None:
     of = pool(2, ejection=EjectionPolicy(failures=2, interval=10.0))
     of.failed(of.servers[0], 100.0)
-    of.connected(of.servers[0])
+    of.answered(of.servers[0])
     of.failed(of.servers[0], 100.0)
     assert set(turns(of, 4, 100.0)) == {0, 1}
     of.failed(of.servers[0], 100.0)

@@ -7,12 +7,17 @@ import random
 import threading
 from collections import deque
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from shadowproxy.metrics import layout as at
+from shadowproxy.http1 import RequestHead
+from shadowproxy.metrics import layout
 from shadowproxy.model.policy import AccessLogPolicy
+from shadowproxy.model.terms import PRIMARY
+
+if TYPE_CHECKING:
+    from shadowproxy.proxy.snapshot import Route
 
 _BOUND: Final = 10_000
 """Entries that may wait; what comes on top is counted as dropped."""
@@ -34,6 +39,32 @@ class Entry(msgspec.Struct, omit_defaults=True):
     route: str = ""
     arm: str = ""
     fault: str = ""
+
+
+def exchange_entry(
+    at: float,
+    request_id: bytes,
+    peer: str,
+    head: RequestHead,
+    route: Route | None,
+    status: int,
+    seconds: float,
+    sent: int,
+) -> Entry:
+    """The line of one exchange; `fault` is the caller's to add."""
+    entry = Entry(
+        at,
+        request_id.decode("latin-1"),
+        peer,
+        head.method.decode("latin-1"),
+        head.target.decode("latin-1"),
+        status,
+        round(seconds, 6),
+        sent,
+    )
+    if route is not None:
+        entry.service, entry.route, entry.arm = route.service, route.name, PRIMARY
+    return entry
 
 
 class AccessLog:
@@ -61,7 +92,7 @@ class AccessLog:
 
     def add(self, entry: Entry) -> None:
         if len(self._entries) >= _BOUND:
-            self._counters[at.LOG_DROPPED] += 1
+            self._counters[layout.LOG_DROPPED] += 1
             return
         self._entries.append(entry)
 
@@ -92,7 +123,7 @@ class AccessLog:
                 with Path(self._policy.path).open("ab", buffering=0) as file:
                     _write_all(file.fileno(), lines)
         except OSError:
-            self._counters[at.LOG_DROPPED] += count
+            self._counters[layout.LOG_DROPPED] += count
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -27,6 +27,7 @@ from shadowproxy.model import errors
 from shadowproxy.model.errors import ExchangeError, Fault
 from shadowproxy.proxy.exchange import Exchange
 from shadowproxy.proxy.forwarded import Peer
+from shadowproxy.proxy.pace import UploadPace, WriteWatch
 from shadowproxy.upstream.deadlines import NEVER, Timer
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ _PENDING_MAX: Final = 64 * 1024
 """Bytes of requests to come that are held before reading pauses."""
 _LINGER: Final = 2.0
 """Seconds in which a client may read the last answer while it still sends (RFC 9112 section 9.6)."""
-_LINGER_BYTES: Final = 1024 * 1024
+_LINGER_BYTES: Final = 64 * 1024 * 1024
+"""What is thrown away meanwhile: clients that read only after their whole upload shall see why it was refused."""
 _HALF_CLOSED: Final = 1.0
 """Seconds without progress after which a client that ended its side counts as gone."""
 _EMPTY_LINE: Final = b"\r\n\r\n"
@@ -58,11 +60,10 @@ class ClientConnection(asyncio.Protocol):
 
     __slots__ = (
         "_body",
-        "_body_bytes",
-        "_body_total",
         "_discarded",
         "_exchange",
         "_last_head",
+        "_pace",
         "_paused",
         "_pending",
         "_progress",
@@ -73,9 +74,7 @@ class ClientConnection(asyncio.Protocol):
         "_timer",
         "_transport",
         "_tunnel",
-        "_unsent",
-        "_was_paused",
-        "_write_timer",
+        "_watch",
         "ended",
         "full",
         "peer",
@@ -94,19 +93,16 @@ class ClientConnection(asyncio.Protocol):
         self._reader = HeadReader(site.snapshot.limits, request=True)
         self._state = IDLE
         self._timer = Timer(self._late)
-        self._write_timer: Timer | None = None
+        self._watch: WriteWatch | None = None
         self._exchange: Exchange | None = None
         self._body: BodyReader | None = None
         self._tunnel: Tunnel | None = None
         self._pending = b""
         self._last_head: RequestHead | None = None
         self._paused = False
-        self._was_paused = False
-        self._body_bytes = 0
-        self._body_total = 0
+        self._pace = UploadPace()
         self._progress = False
         self._discarded = 0
-        self._unsent = 0
 
     # -- asyncio's side
 
@@ -150,8 +146,8 @@ class ClientConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._state = CLOSED
         self._timer.at = NEVER
-        if self._write_timer is not None:
-            self._write_timer.at = NEVER
+        if self._watch is not None:
+            self._watch.stop()
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.client_gone()
@@ -170,8 +166,8 @@ class ClientConnection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self.full = False
-        if self._write_timer is not None and self._state != CLOSED:
-            self._write_timer.at = NEVER
+        if self._watch is not None and self._state != CLOSED:
+            self._watch.stop()
         if self._exchange is not None:
             self._exchange.on_client_ready()
         elif self._tunnel is not None:
@@ -207,8 +203,7 @@ class ClientConnection(asyncio.Protocol):
             return
         self._state = BODY
         self._body = body_reader(head.framing, snapshot.limits, request=True)
-        self._body_bytes = self._body_total = 0
-        self._was_paused = False
+        self._pace = UploadPace()
         self._arm(snapshot.timeouts.body_grace)
         exchange.begin()
         if rest and self._state == BODY:
@@ -218,14 +213,14 @@ class ClientConnection(asyncio.Protocol):
         body, exchange = self._body, self._exchange
         if body is None or exchange is None:
             return
-        self._body_bytes += len(data)
+        pace = self._pace
         try:
             pieces, rest = body.feed(data)
             if pieces:
                 payload = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-                self._body_total += len(payload)
+                pace.add(len(payload))
                 limit = self.site.snapshot.limits.body
-                if limit is not None and self._body_total > limit:
+                if limit is not None and pace.total > limit:
                     raise ExchangeError(errors.BODY_TOO_LARGE, f"more than {limit} bytes")
                 exchange.on_body(payload)
         except ExchangeError as error:
@@ -287,8 +282,8 @@ class ClientConnection(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         self._progress = True
-        if self.full:
-            self._unsent += len(data)
+        if self.full and self._watch is not None:
+            self._watch.add(len(data))
         self._transport.write(data)
 
     def reject(self, fault: Fault, detail: str = "") -> None:
@@ -353,7 +348,7 @@ class ClientConnection(asyncio.Protocol):
 
     def pause(self) -> None:
         if not self._paused and self._state != CLOSED:
-            self._paused = self._was_paused = True
+            self._paused = self._pace.excused = True
             self._transport.pause_reading()
 
     def resume(self) -> None:
@@ -394,13 +389,12 @@ class ClientConnection(asyncio.Protocol):
     def _check_rate(self) -> None:
         """An upload that trickles is ended, unless it was the upstream that made it wait."""
         timeouts, exchange = self.site.snapshot.timeouts, self._exchange
-        excused = self._was_paused or (exchange is not None and exchange.awaits_continue)
-        if not excused and self._body_bytes < timeouts.body_rate * timeouts.body_grace:
+        if exchange is not None and exchange.upload is not None and exchange.upload.awaits_continue:
+            self._pace.excused = True
+        if self._pace.next_window(timeouts.body_rate * timeouts.body_grace, self._paused):
+            self._arm(timeouts.body_grace)
+        else:
             self.reject(errors.BODY_TIMEOUT)
-            return
-        self._body_bytes = 0
-        self._was_paused = self._paused
-        self._arm(timeouts.body_grace)
 
     def _check_gone(self) -> None:
         """Only set once the client ended its side: either it waits for its answer or nobody is there."""
@@ -412,18 +406,10 @@ class ClientConnection(asyncio.Protocol):
 
     def excuse(self) -> None:
         """The client could not know until now that it may send."""
-        self._was_paused = True
+        self._pace.excused = True
 
     def _watch_writing(self) -> None:
         """Whoever takes nothing of what is waiting for `timeouts.write` seconds is cut off."""
-        self._unsent = self._transport.get_write_buffer_size()
-        if self._write_timer is None:
-            self._write_timer = Timer(self._stuck)
-        deadlines = self.site.deadlines
-        deadlines.arm(self._write_timer, deadlines.now + self.site.snapshot.timeouts.write)
-
-    def _stuck(self) -> None:
-        if self._transport.get_write_buffer_size() < self._unsent:
-            self._watch_writing()
-        else:
-            self.abort()
+        if self._watch is None:
+            self._watch = WriteWatch(self._transport, self.site.deadlines, self.abort)
+        self._watch.start(self.site.snapshot.timeouts.write)

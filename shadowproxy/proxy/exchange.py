@@ -8,7 +8,6 @@ The way out is `_finish`, whatever happened. Copies are offered before the prima
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Final
 
@@ -27,10 +26,12 @@ from shadowproxy.http1 import (
 from shadowproxy.metrics import layout as at
 from shadowproxy.model import errors
 from shadowproxy.model.errors import Fault
-from shadowproxy.model.terms import CODES, PRIMARY
-from shadowproxy.proxy.access_log import Entry
+from shadowproxy.model.terms import CODES
+from shadowproxy.proxy.access_log import exchange_entry
+from shadowproxy.proxy.answers import client_framing, connection_line, options_answer
 from shadowproxy.proxy.forwarded import own_fields
 from shadowproxy.proxy.tunnel import Tunnel
+from shadowproxy.proxy.upload import Upload
 from shadowproxy.shadow.copy import IDEMPOTENT
 from shadowproxy.shadow.sampling import share
 from shadowproxy.shadow.tap import Tap, offer
@@ -44,9 +45,6 @@ if TYPE_CHECKING:
 _ERROR: Final = CODES.index("error")
 _SMALL: Final = 16 * 1024
 """Up to here one concatenation is cheaper than a second write."""
-_CLOSE: Final = b"Connection: close\r\n"
-_KEEP_ALIVE: Final = b"Connection: keep-alive\r\n"
-_NO_OPTIONS: Final = b"HTTP/1.1 204 No Content\r\nAllow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n"
 
 
 class Exchange:
@@ -56,7 +54,6 @@ class Exchange:
         "_client",
         "_client_framing",
         "_connection",
-        "_early",
         "_forwarded",
         "_keep",
         "_own",
@@ -71,11 +68,11 @@ class Exchange:
         "_tap",
         "_total",
         "at",
-        "awaits_continue",
         "begun",
         "cancelled",
         "head",
         "request_id",
+        "upload",
         "whole",
     )
 
@@ -84,8 +81,7 @@ class Exchange:
         self._site = client.site
         self.head = head
         self.whole = head.framing == NO_BODY
-        self.awaits_continue = head.expect_continue
-        """The client holds its body back until the primary said something."""
+        self.upload = None if self.whole else Upload(client, head)
         self.cancelled = False
         self.request_id = head.request_id or b""
         self.at = 0.0
@@ -94,7 +90,6 @@ class Exchange:
         self._route: Route | None = None
         self._connection: Connection | None = None
         self._tap: Tap | None = None
-        self._early: list[bytes] = []
         self._keep = False
         self._forwarded = b""
         self._own = b""
@@ -171,13 +166,13 @@ class Exchange:
         service = self._service
         assert service is not None  # noqa: S101 - a connection is asked for after routing
         self._connection = connection
-        answer_due = service.first_byte if self.whole or self.awaits_continue else None
-        connection.send(self, self.head.method, self._forwarded, self.whole, answer_due)
-        if self._early:
-            connection.write(b"".join(self._early))
-            self._early = []
-        if not self.whole and not connection.full:
-            self._client.resume()
+        upload = self.upload
+        if upload is None:
+            connection.send(self, self.head.method, self._forwarded, True, service.first_byte)
+            return
+        answer_due = service.first_byte if upload.whole or upload.awaits_continue else None
+        connection.send(self, self.head.method, self._forwarded, upload.whole, answer_due)
+        upload.begin(connection)
 
     def on_no_connection(self, fault: Fault, detail: str) -> None:
         self._fail(fault, detail)
@@ -186,53 +181,38 @@ class Exchange:
         """Max-Forwards has run out: this hop answers (RFC 9110 section 7.6.2)."""
         self._status = 204
         keep = self._keeps_alive()
-        self._client.write(_NO_OPTIONS + b"Date: " + self._site.date + b"\r\n" + self._connection_line(keep) + b"\r\n")
+        self._client.write(options_answer(self._site.date, connection_line(keep, self.head.version10)))
         self._finish(keep)
 
     # -- the request's body
 
     def on_body(self, data: bytes) -> None:
-        """A piece of the client's body: to the primary, and held for the copies."""
-        self.awaits_continue = False
-        framed = encode_chunk(data) if self.head.framing == CHUNKED else data
-        connection = self._connection
-        if connection is not None:
-            connection.write(framed)
-        else:
-            self._early.append(framed)
-            self._client.pause()
-        if self._tap is not None:
-            self._tap.hold(data)
+        """A piece of the client's body."""
+        if self.upload is not None:
+            self.upload.feed(data, self._tap)
 
     def on_body_end(self, trailers: Trailers) -> None:
         """The client's request is whole; the copies can go."""
         self.whole = True
-        end = b""
-        if self.head.framing == CHUNKED:
-            end = encode_trailers(trailers) if trailers else LAST_CHUNK
-        connection, service = self._connection, self._service
-        if connection is not None and service is not None:
-            connection.write(end)
-            connection.end_request(service.first_byte)
-        else:
-            self._early.append(end)
+        if self.upload is not None and self._service is not None:
+            self.upload.end(trailers, self._service.first_byte)
         if self._tap is not None:
             self._tap.launch_with_body(self.head, self._own, self._strip)
 
     def on_upstream_full(self) -> None:
-        if not self.whole:
-            self._client.pause()
+        if self.upload is not None:
+            self.upload.on_upstream_full()
 
     def on_upstream_ready(self) -> None:
-        if not self.whole:
-            self._client.resume()
+        if self.upload is not None:
+            self.upload.on_upstream_ready()
 
     # -- the response
 
     def on_interim(self, head: ResponseHead) -> None:
         """100 and 103 are relayed to those who understand them (RFC 9110 section 15.2)."""
-        if self.awaits_continue:
-            self.awaits_continue = False
+        if self.upload is not None and self.upload.awaits_continue:
+            self.upload.awaits_continue = False
             self._client.excuse()
         if not self.head.version10:
             self._client.write(forward_response(head, b"", NO_BODY, b""))
@@ -248,9 +228,9 @@ class Exchange:
         self._status = head.status
         if complete and self.whole:
             self._connection = None  # it is somebody else's by now
-        framing = self._framing(head)
+        framing = client_framing(head, self.head.version10)
         self._keep = keep = framing != UNTIL_CLOSE and self._keeps_alive()
-        out = forward_response(head, self._connection_line(keep), framing, self._site.date)
+        out = forward_response(head, connection_line(keep, self.head.version10), framing, self._site.date)
         if self._tap is not None:
             self._tap.head = head
             if data:
@@ -285,20 +265,8 @@ class Exchange:
             self._client.write(encode_trailers(trailers) if trailers else LAST_CHUNK)
         self._finish(self._keep and self._keeps_alive())
 
-    def _framing(self, head: ResponseHead) -> int:
-        """What the client gets: chunked where the upstream gives no length, if the client can read that."""
-        if head.framing >= 0:
-            return head.framing
-        return UNTIL_CLOSE if self.head.version10 else CHUNKED
-
     def _keeps_alive(self) -> bool:
         return self.head.keep_alive and self.whole and not self._site.draining and self._client.may_go_on
-
-    def _connection_line(self, keep: bool) -> bytes:
-        """An HTTP/1.0 client has to be told that the connection stays, any other that it does not."""
-        if keep:
-            return _KEEP_ALIVE if self.head.version10 else b""
-        return _CLOSE
 
     def on_client_full(self) -> None:
         """The client takes no more for now."""
@@ -338,13 +306,11 @@ class Exchange:
         self._fail(fault, detail)
 
     def _may_repeat(self, fault: Fault, connection: Connection | None) -> bool:
-        """A reused connection closed before any byte: the request was not processed (RFC 9110 section 9.2.2)."""
         return (
             fault is errors.RESET
             and not self._retried
             and connection is not None
-            and connection.reused
-            and not connection.received
+            and connection.was_stale
             and self.head.framing == NO_BODY
             and self.head.method in IDEMPOTENT
         )
@@ -417,29 +383,14 @@ class Exchange:
         route, site = self._route, self._site
         seconds = perf_counter() - self._started
         if route is not None and fault is not errors.CLIENT_GONE:
-            counters = site.counters
-            counters[route.requests + (_ERROR if fault is not None else at.code_index(self._status))] += 1
-            counters[route.durations + bisect_left(at.DURATION_EDGES, seconds)] += 1
-            counters[route.durations + at.DURATION_WORDS - 1] += int(seconds * 1e6)
+            route.count(site.counters, _ERROR if fault is not None else at.code_index(self._status), seconds)
         if site.access_log.enabled and site.access_log.wants(fault is not None):
             self._log(seconds, fault, detail)
 
     def _log(self, seconds: float, fault: Fault | None, detail: str) -> None:
-        head, route = self.head, self._route
         status = fault.status if fault is not None and not self.begun else self._status
-        self._site.access_log.add(
-            Entry(
-                self.at,
-                self.request_id.decode("latin-1"),
-                self._client.peer.address,
-                head.method.decode("latin-1"),
-                head.target.decode("latin-1"),
-                status,
-                round(seconds, 6),
-                self._sent,
-                route.service if route is not None else "",
-                route.name if route is not None else "",
-                PRIMARY if route is not None else "",
-                f"{fault.reason}: {detail}".rstrip(": ") if fault is not None else "",
-            )
-        )
+        request_id, peer = self.request_id, self._client.peer.address
+        entry = exchange_entry(self.at, request_id, peer, self.head, self._route, status, seconds, self._sent)
+        if fault is not None:
+            entry.fault = f"{fault.reason}: {detail}".rstrip(": ")
+        self._site.access_log.add(entry)

@@ -6,6 +6,7 @@ Origins, arms and their counters live on from one snapshot to the next where the
 from __future__ import annotations
 
 import ipaddress
+from bisect import bisect_left
 from collections.abc import Sequence
 
 from shadowproxy.metrics import layout as at
@@ -34,6 +35,12 @@ class Route:
         self.needs_share = any(mirror.sample < 1.0 for mirror in mirrors)
         self.requests = at.requests_word(row, at.ARM_INDEX[PRIMARY], 0)
         self.durations = at.duration_word(row, at.ARM_INDEX[PRIMARY])
+
+    def count(self, counters: memoryview, code: int, seconds: float) -> None:
+        """A request of a user was answered by the primary. `code` is an index of CODES."""
+        counters[self.requests + code] += 1
+        counters[self.durations + bisect_left(at.DURATION_EDGES, seconds)] += 1
+        counters[self.durations + at.DURATION_WORDS - 1] += int(seconds * 1e6)
 
 
 class Service:

@@ -177,7 +177,7 @@ class Copy:
         connection, self._connection = self._connection, None
         if self._state != SENT:
             return
-        if fault is errors.RESET and connection is not None and connection.reused and not connection.received:
+        if fault is errors.RESET and connection is not None and connection.was_stale:
             if self.request.method in IDEMPOTENT and not self._retried:
                 self._retried = True
                 self.arm.origin.want(self)

@@ -171,6 +171,13 @@ class Connection(asyncio.Protocol):
         self._tunnel = tunnelled
         self._timer.at = NEVER
 
+    @property
+    def was_stale(self) -> bool:
+        """It had been used before and ended without a byte of an answer: its origin closed it before it saw the
+        request, which may be sent again where the method allows (RFC 9110 section 9.2.2).
+        """
+        return self.reused and not self.received
+
     # -- asyncio's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -19,7 +19,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -53,9 +53,15 @@ def eventually(question: Callable[[], T], seconds: float = SETTLE, says: str = "
         time.sleep(0.02)
 
 
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on at this moment, each another one."""
+    with ExitStack() as stack:
+        taken = [stack.enter_context(socket.create_server((HOST, 0))) for _ in range(count)]
+        return [each.getsockname()[1] for each in taken]
+
+
 def free_port() -> int:
-    with socket.create_server((HOST, 0)) as taken:
-        return taken.getsockname()[1]
+    return free_ports(1)[0]
 
 
 def get(url: str, timeout: float = 5.0) -> tuple[int, bytes]:
@@ -83,6 +89,10 @@ class Metrics:
                 for sample in family.samples
             }
         )
+
+    def __sub__(self, before: Metrics) -> Metrics:
+        """What was counted since an earlier scrape."""
+        return Metrics({series: value - before.values.get(series, 0.0) for series, value in self.values.items()})
 
     def total(self, name: str, **labels: str) -> float:
         """The sum of every series of this name that carries these labels."""
@@ -128,7 +138,7 @@ class Proxy:
         process left behind.
         """
         directory.mkdir(parents=True, exist_ok=True)
-        ports = [free_port() for _ in range(3)]
+        ports = free_ports(3)
         path = directory / "shadowproxy.yaml" if config is not None else None
         if path:
             path.write_text(json.dumps(_complete(config or {}, ports), indent=2))
@@ -311,3 +321,17 @@ def books(proxy: Proxy, eligible: int | None = None, **labels: str) -> Metrics:
     metrics = settled(proxy, eligible, **labels)
     assert imbalances(metrics) == []
     return metrics
+
+
+def undisturbed(proxy: Proxy, eligible: int, act: Callable[[], T]) -> tuple[T, Metrics]:
+    """What `act` returned and what was counted meanwhile, in a run in which no copy was given up for overload.
+
+    A worker sheds mirroring when its loop is late, and on a busy machine it is: then `act` is asked again.
+    """
+    for _ in range(5):
+        before = books(proxy)
+        result = act()
+        counted = books(proxy, eligible + int(before.total("shadowproxy_shadow_eligible_total"))) - before
+        if not counted.total("shadowproxy_shadow_dropped_total", reason="overload"):
+            return result, counted
+    raise AssertionError("this machine is too busy: copies are given up for overload in every run")

@@ -18,8 +18,8 @@ Upstream = str | dict[str, Any]
 
 
 def settings(
-    primary: Upstream, candidate: Upstream | None = None, secondary: Upstream | None = None, **top: Any
-) -> Any:
+    primary: Upstream, candidate: Upstream | None = None, secondary: Upstream | None = None, /, **top: Any
+) -> dict[str, Any]:
     """A configuration with these upstreams, each a URL or a whole section, and these keys at its top level."""
     arms = {"primary": primary, "candidate": candidate, "secondary": secondary}
     return {
@@ -28,15 +28,11 @@ def settings(
     }
 
 
-def request(
-    target: str = "/", method: str = "GET", body: bytes | None = None, close: bool = False, **more: str
-) -> bytes:
+def request(target: str = "/", method: str = "GET", body: bytes | None = None, /, **more: str) -> bytes:
     """A whole request; underscores in the names of `more` become hyphens."""
     fields = {"Host": "shop", **{name.replace("_", "-"): value for name, value in more.items()}}
     if body is not None:
         fields["Content-Length"] = str(len(body))
-    if close:
-        fields["Connection"] = "close"
     lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
     return f"{method} {target} HTTP/1.1\r\n{lines}\r\n".encode("latin-1") + (body or b"")
 
@@ -148,6 +144,12 @@ def holds(question: Callable[[], bool], seconds: float) -> bool:
             return False
         time.sleep(0.02)
     return True
+
+
+def stalls(count: Callable[[], int], seconds: float = 0.3) -> bool:
+    """Whether a count that has begun stays the same for so long."""
+    before = count()
+    return before > 0 and holds(lambda: count() == before, seconds)
 
 
 def memory(proxy: Proxy) -> int:

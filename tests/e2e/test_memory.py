@@ -107,7 +107,7 @@ def download(port: int, size: int) -> None:
     """GET everything and throw it away."""
     buffer = bytearray(MIB)
     with socket.create_connection((HOST, port), 20) as connection:
-        connection.sendall(request("/down", close=True))
+        connection.sendall(request("/down", Connection="close"))
         received = 0
         while count := connection.recv_into(buffer):
             received += count

@@ -7,13 +7,14 @@ import queue
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 import pytest
 
 from tests.e2e import wire
 from tests.e2e.clients import send_raw
 from tests.e2e.harness import Proxy, books, eventually
-from tests.e2e.talk import counted, holds, memory, rejected, request, settings, talk
+from tests.e2e.talk import counted, memory, rejected, request, settings, stalls, talk
 from tests.e2e.upstreams import Peer, RawUpstream, Script, answer, answers, by_path, closes, echoes, hangs
 
 Start = Callable[..., Proxy]
@@ -70,7 +71,7 @@ def test_interim_responses_are_relayed_to_those_who_understand_them(upstreams: S
     hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n"
     primary = upstreams(answers(hints * 2 + b"HTTP/1.1 102 Processing\r\n\r\n" + answer(b"x")))
     proxy = proxies(settings(primary.url))
-    messages = wire.responses(send_raw(proxy.port, request(close=True)), [b"GET"])
+    messages = wire.responses(send_raw(proxy.port, request(Connection="close")), [b"GET"])
     assert [m.status for m in messages] == [103, 103, 102, 200]
     assert messages[0].fields == [(b"Link", b"</a.css>; rel=preload")]
     old = wire.responses(send_raw(proxy.port, b"GET / HTTP/1.0\r\n\r\n"), [b"GET"])
@@ -94,7 +95,7 @@ def test_responses_without_a_body_keep_the_connection(
     proxy = proxies(settings(primary.url, candidate.url))
     with talk(proxy.port) as line:
         for _ in range(3):
-            line.send(request(method=method))
+            line.send(request("/", method))
             got = line.reply(method.encode())
             assert got.body == b""
             for name, value in fields.items():
@@ -237,6 +238,10 @@ def test_chunked_uploads_keep_their_trailers_and_lose_their_extensions(upstreams
     assert (copy.body, copy.values(b"content-length"), copy.values(b"transfer-encoding")) == (b"hello!", [b"6"], [])
 
 
+def arrived(upstream: RawUpstream, piece: bytes) -> bool:
+    return piece in upstream.received
+
+
 def test_an_upload_streams_before_it_is_whole(upstreams: Serve, proxies: Start) -> None:
     primary = upstreams(echoes)
     proxy = proxies(settings(primary.url))
@@ -244,7 +249,7 @@ def test_an_upload_streams_before_it_is_whole(upstreams: Serve, proxies: Start) 
         line.send(request("/", "POST", Transfer_Encoding="chunked"))
         for number in range(5):
             line.send(b"7\r\npiece-%d\r\n" % number)
-            eventually(lambda n=number: b"piece-%d" % n in primary.received, 2)  # type: ignore[misc]
+            eventually(partial(arrived, primary, b"piece-%d" % number), 2)
         line.send(b"0\r\n\r\n")
         assert b"piece-0piece-1" in line.reply().body
 
@@ -267,7 +272,7 @@ def test_a_slow_reader_stops_the_upstream_and_costs_no_memory(upstreams: Serve, 
     with talk(proxy.port, buffer=16_384) as line:
         line.send(request())
         assert line.head().status == 200
-        eventually(lambda: holds(lambda n=sent[0]: sent[0] == n, 0.3), 5, "the upstream is paused")  # type: ignore[misc]
+        eventually(lambda: stalls(lambda: sent[0]), 5, "the upstream is paused")
         assert sent[0] < 40
         assert memory(proxy) - before < 16 * MIB
         stopped = sent[0]
@@ -279,7 +284,7 @@ def test_a_slow_reader_stops_the_upstream_and_costs_no_memory(upstreams: Serve, 
 
 def test_a_slow_upstream_stops_the_upload(upstreams: Serve, proxies: Start) -> None:
     async def reads_nothing(peer: Peer) -> None:
-        peer.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        peer.stop_reading()
         await asyncio.sleep(30)
 
     primary = upstreams(reads_nothing)
@@ -380,5 +385,5 @@ def test_many_clients_share_few_upstream_connections(upstreams: Serve, proxies: 
     primary = upstreams(by_path({"/": answer(b"x" * 1000)}))
     proxy = proxies(settings(primary.url))
     for _ in range(20):
-        assert send_raw(proxy.port, request(close=True)).endswith(b"x" * 1000)
+        assert send_raw(proxy.port, request(Connection="close")).endswith(b"x" * 1000)
     assert len(primary.connections) == 1

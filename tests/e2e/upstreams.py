@@ -63,6 +63,10 @@ class Peer:
     async def read_all(self) -> bytes:
         return await self.reader.read(-1)
 
+    def stop_reading(self) -> None:
+        """Take nothing more, so that the kernel's buffers fill up."""
+        cast(asyncio.ReadTransport, self.writer.transport).pause_reading()
+
     def reset(self) -> None:
         """Close with a RST: nothing that is under way arrives."""
         sock = self.writer.get_extra_info("socket")

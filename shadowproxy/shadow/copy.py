@@ -82,7 +82,7 @@ class Copy:
         self.cancelled = False
         self.started = 0.0
         self._head = b""
-        self._body = bytearray()
+        self._body: bytearray | None = None
         self._charged = 0
         self._connection: Connection | None = None
         self._failure: str | None = None
@@ -96,6 +96,8 @@ class Copy:
         """A piece of the client's body, while it is still coming."""
         if self._state != HOLDING:
             return
+        if self._body is None:
+            self._body = bytearray()
         if len(self._body) + len(data) > self.mirror.max_body:
             self.drop("max_body")
         elif self.arm.held + len(data) > self.arm.max_bytes:
@@ -106,7 +108,7 @@ class Copy:
 
     @property
     def body(self) -> bytes:
-        return bytes(self._body)
+        return bytes(self._body or b"")
 
     def launch(self, head: bytes) -> None:
         """The request is whole: send it as soon as there is a connection, within `max_age`."""
@@ -237,7 +239,7 @@ class Copy:
             return
         mirror.count_delta(self.response.seconds - primary.seconds)
         if looks_equal(primary, self.response):
-            mirror.count_verdict("match")
+            mirror.count_match()
         else:
             reason = mirror.offer_pair(self)
             if reason is not None:
@@ -277,13 +279,14 @@ class Copy:
             self._lose("shutdown")
 
     def _end(self) -> None:
+        arm = self.arm
+        if self._state < ANSWERED:
+            arm.live.pop(self, None)
         self._state = SETTLED
         self.cancelled = True
-        arm = self.arm
-        arm.live.pop(self, None)
         arm.held -= self._charged
         self._charged = 0
-        self._body = bytearray()
+        self._body = None
         if self.primary.decided is None:
             self.primary.leave(self)
 

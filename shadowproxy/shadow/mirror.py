@@ -58,6 +58,7 @@ class Mirror:
         self._dropped = {reason: at.dropped_word(row, m, reason) for reason in DROP_REASONS}
         self._lost = {reason: at.lost_word(row, m, reason) for reason in LOSS_REASONS}
         self._compared = {verdict: at.compared_word(row, m, verdict) for verdict in VERDICTS}
+        self._match = self._compared["match"]
         self._kinds = {kind: at.mismatch_word(row, m, kind) for kind in KINDS}
         self._requests = at.requests_word(row, a, 0)
         self._durations = at.duration_word(row, a)
@@ -102,6 +103,10 @@ class Mirror:
 
     def count_lost(self, reason: str) -> None:
         self._counters[self._lost[reason]] += 1
+        self._counters[self._in_flight] -= 1
+
+    def count_match(self) -> None:
+        self._counters[self._match] += 1
         self._counters[self._in_flight] -= 1
 
     def count_verdict(self, verdict: str) -> None:

@@ -55,7 +55,8 @@ class Tap(Capture):
         copies = self.copies
         if not copies:
             return
-        room = copies[0].arm.room if len(copies) == 1 else min(copy.arm.room for copy in copies)
+        arm = copies[0].arm
+        room = arm.max_bytes - arm.held if len(copies) == 1 else min(copy.arm.room for copy in copies)
         kept = self.add(data, room)
         for copy in copies:
             copy.charge(kept)

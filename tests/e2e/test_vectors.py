@@ -30,6 +30,9 @@ IN_HEAD = ("header-", "host-", "cl-", "te-", "target", "version", "request-line"
 """Categories of what is wrong in a head: nothing of such a request may reach the upstream."""
 
 
+FENCE = b"GET /fence HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
 def vectors(name: str) -> list[dict[str, Any]]:
     return json.loads((VECTORS / name).read_text()) if VECTORS.is_dir() else []
 
@@ -65,6 +68,9 @@ class RequestCase:
     """One vector's passage: what the upstream got and what the client got."""
 
     def __init__(self, vector: dict[str, Any], proxy: Proxy, upstream: RawUpstream) -> None:
+        # What is left of the case before has arrived once a request sent after it is answered.
+        assert exchange(proxy.port, FENCE, 1, 10.0)[0].endswith(b"ok")
+        eventually(lambda: not upstream.busy, says="the upstream has seen the end of every request")
         # A connection may have been opened for an earlier case that was refused before it was used.
         used = [len(log) for log in upstream.connections]
         expected = vector["requests"] if vector["expect"] == "accept" and not vector["incomplete"] else 0

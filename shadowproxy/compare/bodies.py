@@ -99,6 +99,7 @@ class BodyComparer:
         self._values(left, right)
         if len(self._found.counted) == counted and (repeats(a, left) or repeats(b, right)):
             self._deadline.check()
+            self._found.repeated = True
             left = read_all(a)
             self._deadline.check()
             self._values(left, read_all(b))

@@ -14,7 +14,7 @@ from shadowproxy.compare.curl import curl_command
 from shadowproxy.compare.explaining import explain
 from shadowproxy.compare.findings import ABSENT, Findings, Key
 from shadowproxy.compare.flat import decode_text
-from shadowproxy.compare.jsontext import NotJsonError, read
+from shadowproxy.compare.jsontext import NotJsonError, read, read_all
 from shadowproxy.compare.limits import Deadline, IncomparableError
 from shadowproxy.compare.paths import BODY_ROOMS
 from shadowproxy.compare.pruning import Pruner
@@ -91,6 +91,10 @@ class ExampleMaker:
         sent = Opened(request.fields, request.body, self._rules, deadline, partial=False)
         a = self._open(pair.primary, deadline)
         b = self._open(shadow, deadline) if shadow is not None else None
+        if comparison.found.repeated:
+            for body in (a, b):
+                if body is not None and body.value is not ABSENT:
+                    body.value = read_all(body.data)
         left, right = self._pruned(a, b, deadline)
         differences = self._differences(comparison.found, left, right, deadline)
         request_body = self._shown(sent, sent.value, deadline)

@@ -22,13 +22,17 @@ Values = tuple[object, object]
 
 
 class Findings:
-    """`counted` are differences that stand, `ruled` those that a rule of the user explains away."""
+    """`counted` are differences that stand, `ruled` those that a rule of the user explains away.
 
-    __slots__ = ("counted", "ruled")
+    `repeated`: they are of JSON read with every value of members that occur more than once.
+    """
+
+    __slots__ = ("counted", "repeated", "ruled")
 
     def __init__(self) -> None:
         self.counted: dict[Key, Values] = {}
         self.ruled: dict[Key, Values] = {}
+        self.repeated = False
 
     def add(self, field: str, kind: str, primary: object, shadow: object, *, ruled: bool = False) -> None:
         """One difference. Further ones of the same field and kind are the same finding."""

@@ -72,5 +72,5 @@ class Pruner:
         if isinstance(value, dict):
             return {key: self._copy(child) for key, child in list(value.items())[:MAX_ELEMENTS]}
         if isinstance(value, list):
-            return [self._copy(child) for child in value[:MAX_ELEMENTS]]
+            return type(value)(self._copy(child) for child in value[:MAX_ELEMENTS])
         return value

@@ -13,7 +13,7 @@ from typing import Final
 from urllib.parse import quote, unquote_plus
 
 from shadowproxy.compare.fields import Field, FieldTree, Rule
-from shadowproxy.compare.jsontext import canonical
+from shadowproxy.compare.jsontext import Repeated, canonical
 from shadowproxy.compare.limits import Deadline
 from shadowproxy.compare.paths import compile_path
 from shadowproxy.compare.patterns import compile_pattern, pieces
@@ -168,8 +168,8 @@ class Redactor:
                 for key, child in value.items()
             }
         if isinstance(value, list):
-            element = field if field.plain else field.element()
-            return [self._json(child, element, secret, deadline) for child in value]
+            member = field if field.plain or isinstance(value, Repeated) else field.element()
+            return type(value)(self._json(child, member, secret, deadline) for child in value)
         return self._mask(value) if secret and value is not None else value
 
 

@@ -250,3 +250,12 @@ def test_an_example_that_takes_too_long_is_given_up() -> None:
     aggregate, examples = busy.harvest()
     assert examples == []
     assert aggregate.suppressed == {"too_slow": 1}
+
+
+def test_members_that_occur_twice_are_shown_with_all_their_values_and_redacted_like_one() -> None:
+    a = b'{"a": 1, "a": 2, "owner": {"mail": "x@a"}, "owner": {"mail": "y@a"}}'
+    b = b'{"a": 2, "owner": {"mail": "y@a"}}'
+    made = example(pair(response(a), response(b)), ComparePolicy(redact=("$.owner.mail",)))
+    assert made.differences[0] == Difference("$.a", "body_type", "[1,2]", "2")
+    assert json.loads(made.primary_body)["a"] == [1, 2]
+    assert "@a" not in msgspec.json.encode(made).decode()

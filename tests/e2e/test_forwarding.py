@@ -11,8 +11,8 @@ import pytest
 
 from tests.e2e import wire
 from tests.e2e.clients import curl, node_fetch, send_raw
-from tests.e2e.harness import HOST, Proxy, books, free_port
-from tests.e2e.talk import ask, counted, request, settings, talk
+from tests.e2e.harness import HOST, Proxy, free_port
+from tests.e2e.talk import ask, counted, request, settings, talk, tally, until_calm
 from tests.e2e.upstreams import RawUpstream, Script, answer, answers, by_path, echoes
 
 Start = Callable[..., Proxy]
@@ -27,6 +27,7 @@ def sent(upstream: RawUpstream) -> wire.Message:
     return message
 
 
+@until_calm
 def test_the_target_and_the_fields_arrive_as_they_were_sent(upstreams: Serve, proxies: Start) -> None:
     primary, candidate = upstreams(answers(answer())), upstreams(answers(answer()))
     proxy = proxies(settings(primary.url, candidate.url))
@@ -46,7 +47,7 @@ def test_the_target_and_the_fields_arrive_as_they_were_sent(upstreams: Serve, pr
         b"X-B: 2",
     ]
     send_raw(proxy.port, b"\r\n".join([f"GET {target} HTTP/1.1".encode(), *lines, b"Connection: close", b"", b""]))
-    books(proxy, eligible=1)
+    tally(proxy, eligible=1)
     for upstream in (primary, candidate):
         message = sent(upstream)
         assert message.start == (b"GET", target.encode())
@@ -69,6 +70,7 @@ def test_the_answer_arrives_as_it_was_sent(upstreams: Serve, proxies: Start) -> 
             assert line.until(b"abc") == b"abc"
 
 
+@until_calm
 def test_redirects_and_compressed_bodies_pass_untouched(upstreams: Serve, proxies: Start) -> None:
     packed = gzip.compress(b"hello" * 1000)
     pages = {
@@ -82,7 +84,7 @@ def test_redirects_and_compressed_bodies_pass_untouched(upstreams: Serve, proxie
     raw = curl(proxy.url + "/gz", "-H", "Accept-Encoding: gzip")
     assert (raw.body, raw.field("content-encoding"), raw.field("content-length")) == (packed, "gzip", str(len(packed)))
     assert node_fetch(proxy.url + "/gz")[0].body == b"hello" * 1000
-    books(proxy, eligible=3)
+    tally(proxy, eligible=3)
     assert [m.start[1] for m in wire.requests(candidate.received)] == [b"/go", b"/gz", b"/gz"]
 
 
@@ -172,23 +174,25 @@ def test_several_forwarded_for_lines_become_one_list(upstreams: Serve, proxies: 
     assert sent(primary).values(b"x-forwarded-for") == [b"1.1.1.1, 2.2.2.2, 3.3.3.3, " + HOST.encode()]
 
 
+@until_calm
 def test_a_believed_copy_is_served_with_its_mark_and_never_mirrored(upstreams: Serve, proxies: Start) -> None:
     primary, candidate = upstreams(answers(answer())), upstreams(answers(answer()))
     proxy = proxies(settings(primary.url, candidate.url, **TRUST))
     assert ask(proxy.port, request(X_Shadow_Request="candidate")).status == 200
     assert sent(primary).values(b"x-shadow-request") == [b"candidate"]
-    metrics = books(proxy, eligible=0)
+    metrics = tally(proxy, eligible=0)
     assert metrics.total("shadowproxy_copies_received_total") == 1
     assert candidate.received == b""
 
 
+@until_calm
 def test_the_request_id_is_the_same_on_every_leg(upstreams: Serve, proxies: Start) -> None:
     arms = [upstreams(answers(answer())) for _ in range(3)]
     proxy = proxies(settings(*(arm.url for arm in arms)))
     ask(proxy.port, request(X_Request_Id="mine-1"))
     ask(proxy.port, request())
     ask(proxy.port, request())
-    books(proxy, eligible=6)
+    tally(proxy, eligible=6)
     ids = [[m.values(b"x-request-id") for m in wire.requests(arm.received)] for arm in arms]
     assert ids[0] == ids[1] == ids[2]
     assert ids[0][0] == [b"mine-1"]

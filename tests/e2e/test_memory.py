@@ -10,8 +10,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.e2e.harness import HOST, Proxy, books, eventually
-from tests.e2e.talk import holds, memory, request, settings, talk
+from tests.e2e.harness import HOST, Proxy, eventually
+from tests.e2e.talk import holds, memory, request, settings, talk, tally, until_calm
 
 Start = Callable[..., Proxy]
 MIB = 1 << 20
@@ -124,6 +124,7 @@ def upload(port: int, size: int) -> None:
 
 
 @pytest.mark.parametrize("frozen", [False, True], ids=["candidate well", "candidate frozen"])
+@until_calm
 def test_a_gibibyte_down_and_one_up_pass_through_little_memory(proxies: Start, frozen: bool) -> None:
     size = GIB if not frozen else GIB // 4
     with Bulk(size).running() as primary, Bulk(size).running() as candidate, socket.create_server((HOST, 0)) as mute:
@@ -137,7 +138,7 @@ def test_a_gibibyte_down_and_one_up_pass_through_little_memory(proxies: Start, f
         assert primary.taken == size
         assert peak.bytes - before < GROWTH, f"{(peak.bytes - before) / MIB:.0f} MiB more"
         assert candidate.taken == 0, "a body known to be too large is dropped beforehand"
-        metrics = books(proxy, eligible=2)
+        metrics = tally(proxy, eligible=2)
         dropped = metrics.of("shadowproxy_shadow_dropped_total", "reason")
         assert {reason: count for (reason,), count in dropped.items() if count}.get("max_body", 0) == 1
 
@@ -156,6 +157,7 @@ def test_many_waiting_connections_cost_little(proxies: Start) -> None:
         eventually(lambda: proxy.metrics().total("shadowproxy_client_connections") == 0)
 
 
+@until_calm
 def test_repeated_traffic_does_not_grow_the_tree(proxies: Start) -> None:
     with Bulk(MIB).running() as primary, Bulk(MIB).running() as candidate:
         proxy = proxies(settings(primary.url, candidate.url))
@@ -163,7 +165,7 @@ def test_repeated_traffic_does_not_grow_the_tree(proxies: Start) -> None:
         def round_of_requests() -> None:
             for _ in range(40):
                 download(proxy.port, MIB)
-            books(proxy)
+            tally(proxy)
 
         round_of_requests()
         before = memory(proxy)

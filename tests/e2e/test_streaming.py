@@ -13,8 +13,8 @@ import pytest
 
 from tests.e2e import wire
 from tests.e2e.clients import send_raw
-from tests.e2e.harness import Proxy, books, eventually
-from tests.e2e.talk import counted, memory, rejected, request, settings, stalls, talk
+from tests.e2e.harness import Proxy, eventually
+from tests.e2e.talk import counted, memory, rejected, request, settings, stalls, talk, tally, until_calm
 from tests.e2e.upstreams import Peer, RawUpstream, Script, answer, answers, by_path, closes, echoes, hangs
 
 Start = Callable[..., Proxy]
@@ -88,6 +88,7 @@ def test_interim_responses_are_relayed_to_those_who_understand_them(upstreams: S
         ("GET", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\nETag: x\r\n\r\n", {b"content-length": b"7"}),
     ],
 )
+@until_calm
 def test_responses_without_a_body_keep_the_connection(
     upstreams: Serve, proxies: Start, method: str, reply: bytes, fields: dict[bytes, bytes]
 ) -> None:
@@ -101,7 +102,7 @@ def test_responses_without_a_body_keep_the_connection(
             for name, value in fields.items():
                 assert got.values(name) == [value]
     assert len(primary.connections) == 1
-    metrics = books(proxy, eligible=3)
+    metrics = tally(proxy, eligible=3)
     assert metrics.total("shadowproxy_comparisons_total", verdict="match") == 3
 
 
@@ -144,6 +145,7 @@ def test_a_client_of_http_1_0_may_keep_its_connection(upstreams: Serve, proxies:
     assert all(m.start[0] == b"GET" for m in wire.requests(primary.received))
 
 
+@until_calm
 def test_fifty_pipelined_requests_are_answered_in_order(upstreams: Serve, proxies: Start) -> None:
     async def the_later_the_faster(peer: Peer) -> None:
         while True:
@@ -160,12 +162,13 @@ def test_fifty_pipelined_requests_are_answered_in_order(upstreams: Serve, proxie
         assert [line.reply().body for _ in range(50)] == [
             b"%d b%d" % (n, n) if n % 3 == 0 else b"%d " % n for n in range(50)
         ]
-    books(proxy, eligible=33)
+    tally(proxy, eligible=33)
 
 
 # Requests.
 
 
+@until_calm
 def test_a_client_that_expects_100_gets_it_from_the_upstream(upstreams: Serve, proxies: Start) -> None:
     async def continues(peer: Peer) -> None:
         head = await peer.head()
@@ -181,11 +184,12 @@ def test_a_client_that_expects_100_gets_it_from_the_upstream(upstreams: Serve, p
         assert candidate.received == b""
         line.send(b"hello")
         assert line.reply().body == b"hello"
-    books(proxy, eligible=1)
+    tally(proxy, eligible=1)
     (copy,) = wire.requests(candidate.received)
     assert (copy.body, copy.values(b"expect"), copy.values(b"content-length")) == (b"hello", [], [b"5"])
 
 
+@until_calm
 def test_a_refusal_instead_of_100_ends_the_request(upstreams: Serve, proxies: Start) -> None:
     async def refuses(peer: Peer) -> None:
         await peer.head()
@@ -199,7 +203,7 @@ def test_a_refusal_instead_of_100_ends_the_request(upstreams: Serve, proxies: St
         got = line.reply()
         assert (got.status, got.values(b"connection")) == (403, [b"close"])
         assert line.rest() == b""
-    metrics = books(proxy, eligible=1)
+    metrics = tally(proxy, eligible=1)
     assert metrics.total("shadowproxy_shadow_dropped_total", reason="request_incomplete") == 1
     assert candidate.received == b""
 
@@ -221,6 +225,7 @@ def test_an_early_answer_reaches_a_client_in_mid_upload(upstreams: Serve, proxie
     eventually(lambda: not primary.open, 2, "the rest of the upload goes nowhere")
 
 
+@until_calm
 def test_chunked_uploads_keep_their_trailers_and_lose_their_extensions(upstreams: Serve, proxies: Start) -> None:
     primary, candidate = upstreams(echoes), upstreams(echoes)
     proxy = proxies(settings(primary.url, candidate.url, shadow={"methods": ["POST"]}))
@@ -233,7 +238,7 @@ def test_chunked_uploads_keep_their_trailers_and_lose_their_extensions(upstreams
     (message,) = wire.requests(primary.received)
     assert (message.body, message.trailers) == (b"hello!", [(b"X-Sum", b"6")])
     assert b";" not in bytes(primary.received).partition(b"\r\n\r\n")[2]
-    books(proxy, eligible=1)
+    tally(proxy, eligible=1)
     (copy,) = wire.requests(candidate.received)
     assert (copy.body, copy.values(b"content-length"), copy.values(b"transfer-encoding")) == (b"hello!", [b"6"], [])
 
@@ -282,6 +287,7 @@ def test_a_slow_reader_stops_the_upstream_and_costs_no_memory(upstreams: Serve, 
         eventually(lambda: line.read() and sent[0] > stopped, 10, "and goes on when the client does")
 
 
+@until_calm
 def test_a_slow_upstream_stops_the_upload(upstreams: Serve, proxies: Start) -> None:
     async def reads_nothing(peer: Peer) -> None:
         peer.stop_reading()
@@ -306,7 +312,7 @@ def test_a_slow_upstream_stops_the_upload(upstreams: Serve, proxies: Start) -> N
         assert sent < 40 * MIB
         assert memory(proxy) - before < 16 * MIB
         assert line.reply().status == 504
-    books(proxy, eligible=1)
+    tally(proxy, eligible=1)
     counted(proxy, idle_timeout=1)
 
 
@@ -318,6 +324,7 @@ def test_a_slow_upstream_stops_the_upload(upstreams: Serve, proxies: Start) -> N
     [hangs(), hangs(CHUNKED + b"5\r\nhello\r\n"), hangs(LENGTH + b"half"), hangs(TO_CLOSE + b"half")],
     ids=["no answer", "chunked", "length", "to close"],
 )
+@until_calm
 def test_a_client_that_leaves_cancels_its_exchange(upstreams: Serve, proxies: Start, script: Script) -> None:
     primary = upstreams(script)
     candidate = upstreams(answers(answer(b"whole")))
@@ -329,7 +336,7 @@ def test_a_client_that_leaves_cancels_its_exchange(upstreams: Serve, proxies: St
     eventually(lambda: not primary.open, 5, "the upstream's connection is closed")
     assert time.monotonic() - begin < 2
     counted(proxy, client_gone=1)
-    metrics = books(proxy, eligible=1)
+    metrics = tally(proxy, eligible=1)
     assert metrics.total("shadowproxy_shadow_lost_total", reason="primary_incomplete") == 1
 
 

@@ -17,7 +17,7 @@ import trustme
 from tests.e2e import wire
 from tests.e2e.clients import curl
 from tests.e2e.harness import Proxy, books, eventually
-from tests.e2e.talk import ask, counted, rejected, request, settings, talk
+from tests.e2e.talk import ask, counted, rejected, request, settings, talk, tally, until_calm
 from tests.e2e.upstreams import Peer, RawUpstream, Script, answer, answers, echoes
 
 Start = Callable[..., Proxy]
@@ -78,6 +78,7 @@ def shows(port: int, ca: Authority, name: str) -> bool:
 # In front.
 
 
+@until_calm
 def test_https_is_served_and_said_so_to_the_upstream(upstreams: Serve, proxies: Start, ca: Authority) -> None:
     primary, candidate = upstreams(echoes), upstreams(echoes)
     proxy = proxies(settings(primary.url, candidate.url, tls=ca.issue("localhost")))
@@ -90,7 +91,7 @@ def test_https_is_served_and_said_so_to_the_upstream(upstreams: Serve, proxies: 
         for _ in range(3):
             line.send(request())
             assert line.reply().status == 200
-    books(proxy, eligible=3)
+    tally(proxy, eligible=3)
 
 
 def test_alpn_says_http_1_1_and_a_client_of_http_2_alone_is_told_so(
@@ -278,6 +279,7 @@ def test_an_upstream_that_asks_for_a_certificate_gets_one(proxies: Start, ca: Au
         assert ask(without.port, request()).status == 502
 
 
+@until_calm
 def test_a_candidate_that_cannot_be_verified_is_a_mismatch_of_its_own(
     upstreams: Serve, proxies: Start, ca: Authority
 ) -> None:
@@ -286,7 +288,7 @@ def test_a_candidate_that_cannot_be_verified_is_a_mismatch_of_its_own(
         proxy = proxies(settings(primary.url, candidate.url))
         for _ in range(5):
             assert ask(proxy.port, request()).body == b"x"
-        metrics = books(proxy, eligible=5)
+        metrics = tally(proxy, eligible=5)
         assert metrics.total("shadowproxy_mismatches_total", kind="candidate_tls") == 5
         assert metrics.total("shadowproxy_mismatches_total") == 5
         assert candidate.received == b""

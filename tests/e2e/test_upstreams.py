@@ -12,8 +12,8 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from tests.e2e import wire
-from tests.e2e.harness import HOST, Proxy, books, eventually, free_port
-from tests.e2e.talk import ask, counted, rejected, request, settings, talk
+from tests.e2e.harness import HOST, Proxy, eventually, free_port
+from tests.e2e.talk import ask, counted, rejected, request, settings, talk, tally, until_calm
 from tests.e2e.upstreams import Peer, RawUpstream, Script, answer, answers, by_path, closes, hangs, resets
 
 Start = Callable[..., Proxy]
@@ -268,13 +268,14 @@ def test_a_request_is_tried_again_only_once(upstreams: Serve, proxies: Start) ->
     assert len(primary.connections) == 2
 
 
+@until_calm
 def test_a_stale_connection_of_the_candidate_is_tried_again_or_lost(upstreams: Serve, proxies: Start) -> None:
     stale = Stale()
     primary, candidate = upstreams(answers(answer(b"x"))), upstreams(stale)
     proxy = proxies(settings(primary.url, candidate.url, shadow={"methods": ["GET", "POST"]}))
     for data in (request(), request(), request("/", "POST", b"a"), request("/", "POST", b"a")):
         assert ask(proxy.port, data).body == b"x"
-        metrics = books(proxy)
+        metrics = tally(proxy)
     assert metrics.total("shadowproxy_comparisons_total", verdict="match") == 2 + stale.requests.count(b"POST") - 1
     assert metrics.total("shadowproxy_shadow_lost_total", reason="stale_connection") == 1
 
@@ -289,13 +290,14 @@ def test_surplus_bytes_after_an_answer_never_become_the_next_one(upstreams: Serv
     assert len(primary.connections) == 5
 
 
+@until_calm
 def test_pools_of_different_arms_share_nothing(upstreams: Serve, proxies: Start) -> None:
     upstream = upstreams(answers(answer(b"x")))
     tight = {"urls": [upstream.url], "max_connections": 1}
     proxy = proxies(settings(tight, tight, tight))
     for _ in range(5):
         assert ask(proxy.port, request()).body == b"x"
-    books(proxy, eligible=10)
+    tally(proxy, eligible=10)
     by_arm = [
         {tuple(m.values(b"x-shadow-request")) for m in wire.requests(bytes(data))} for data in upstream.connections
     ]

@@ -38,6 +38,8 @@ REFUSED_METHODS: Final = frozenset({b"CONNECT", b"TRACE"})
 _OTHER_HTTP: Final = frozenset({b"h2c", b"http"})
 """Protocols that are no reason for a tunnel: whatever came through it would be requests that nobody checked."""
 
+_BODY_EXPECTED: Final = frozenset({b"POST", b"PUT", b"PATCH"})
+"""In HTTP/1.0 only Content-Length can end their body (RFC 1945 section 7.2.2)."""
 _MOST_FORWARDS: Final = 10**9
 _SLASH: Final = 0x2F
 
@@ -90,7 +92,7 @@ def parse_request(head: bytes, limits: LimitsPolicy, previous: RequestHead | Non
     the same field lines say the same.
 
     Raises ExchangeError with REQUEST_LINE, METHOD_TOO_LONG, TARGET_TOO_LONG, VERSION, HEADER, HEAD_TOO_LARGE,
-    METHOD_REFUSED, HOST, FRAMING, TRANSFER_CODING or EXPECTATION.
+    METHOD_REFUSED, HOST, FRAMING, LENGTH_REQUIRED, TRANSFER_CODING or EXPECTATION.
     """
     match = request_head(head)
     if match is None:
@@ -99,7 +101,8 @@ def parse_request(head: bytes, limits: LimitsPolicy, previous: RequestHead | Non
     if (
         previous is not None
         and previous.block == block
-        and previous.version10 == (minor == b"0")
+        and minor == b"1"
+        and not previous.version10
         and target[0] == _SLASH
         and method not in REFUSED_METHODS
     ):
@@ -138,6 +141,8 @@ def parse_request(head: bytes, limits: LimitsPolicy, previous: RequestHead | Non
     )
     if len(read) > (HOST in read) + (b"connection" in read):
         _read_fields(request, read, hop.upgrade)
+    if version10 and method in _BODY_EXPECTED and LENGTH not in read:
+        raise ExchangeError(errors.LENGTH_REQUIRED, "an HTTP/1.0 request with a body needs a Content-Length")
     if hop.nominated is not None:
         request.nominated = hop.nominated
         request.kept, request.names = without(request.kept, request.names, hop.nominated)

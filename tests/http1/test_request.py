@@ -366,3 +366,10 @@ def test_a_refused_method_is_refused_with_repeated_field_lines_too() -> None:
     with pytest.raises(ExchangeError) as caught:
         parse_request(b"TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", LIMITS, previous)
     assert caught.value.fault is errors.METHOD_REFUSED
+
+
+@pytest.mark.parametrize("method", [b"POST", b"PUT", b"PATCH"])
+def test_an_http_1_0_request_that_has_a_body_needs_a_length(method: bytes) -> None:
+    assert fault_of(request(start=method + b" / HTTP/1.0")) is errors.LENGTH_REQUIRED
+    assert parse(b"Content-Length: 3", start=method + b" / HTTP/1.0").framing == 3
+    assert parse(start=method + b" / HTTP/1.1").framing == NO_BODY

@@ -138,8 +138,7 @@ class ClientConnection(asyncio.Protocol):
             self._tunnel.client_ended()
             return False
         if self._state == SERVING:
-            self._progress = False
-            self._arm(_HALF_CLOSED)
+            self._await_the_last()
             return not self._secure
         return False
 
@@ -275,8 +274,12 @@ class ClientConnection(asyncio.Protocol):
         self.resume()
         if pending:
             self._read_head(pending)
-        if self.ended and self._state <= BODY:
+        if not self.ended:
+            return
+        if self._state <= BODY:
             self.close()  # what is there will never be a whole request
+        elif self._state == SERVING:
+            self._await_the_last()
 
     # -- answers
 
@@ -396,13 +399,16 @@ class ClientConnection(asyncio.Protocol):
         else:
             self.reject(errors.BODY_TIMEOUT)
 
+    def _await_the_last(self) -> None:
+        """The client ended its side: either it waits for what it asked for or nobody is there."""
+        self._progress = False
+        self._arm(_HALF_CLOSED)
+
     def _check_gone(self) -> None:
-        """Only set once the client ended its side: either it waits for its answer or nobody is there."""
         if self._progress or self.full:
-            self._progress = False
-            self._arm(_HALF_CLOSED)
-            return
-        self.abort()
+            self._await_the_last()
+        else:
+            self.abort()
 
     def excuse(self) -> None:
         """The client could not know until now that it may send."""

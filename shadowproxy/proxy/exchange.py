@@ -261,6 +261,7 @@ class Exchange:
         client.write(encode_chunk(data) if self._client_framing == CHUNKED else data)
 
     def on_complete(self, trailers: Trailers) -> None:
+        self._connection = None  # it is somebody else's by now, whatever the client does about the last bytes
         if self._client_framing == CHUNKED:
             self._client.write(encode_trailers(trailers) if trailers else LAST_CHUNK)
         self._finish(self._keep and self._keeps_alive())

@@ -120,6 +120,8 @@ class Connection(asyncio.Protocol):
         if not self.closed:
             if self._response is None and not self.full:
                 self._timer.at = NEVER
+            elif not (self.full or self._paused):
+                self._watch()  # an early answer may rest while the request goes on
             self.transport.write(data)
 
     def end_request(self, first_byte: float | None) -> None:

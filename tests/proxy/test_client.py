@@ -433,6 +433,16 @@ def test_a_half_closed_client_without_progress_counts_as_gone() -> None:
     assert s.rejected("client_gone") == 1
 
 
+def test_a_half_closed_client_is_watched_for_each_of_its_requests() -> None:
+    s = stage()
+    client = s.client().send(get("/1") + get("/2"))
+    client.transport.feed_eof()
+    s.at().feed(OK)
+    s.tick(1.2)
+    assert client.transport.aborted
+    assert s.at().aborted
+
+
 def test_a_half_closed_client_that_reads_slowly_is_no_gone_one() -> None:
     s = stage()
     client = s.client().send(GET)

@@ -93,6 +93,26 @@ def test_trailers_pass_to_who_can_read_them() -> None:
         assert not client.gone
 
 
+def test_a_client_that_fills_up_with_the_last_bytes_stops_nobody_elses_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    s, client = asked()
+    s.at().feed(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+    write = client.transport.write
+
+    def fills_up(data: bytes | bytearray | memoryview) -> None:
+        write(data)
+        client.transport.block()
+
+    monkeypatch.setattr(client.transport, "write", fills_up)
+    s.at().feed(b"0\r\nX-Sum: 1\r\n\r\n")
+    assert s.at().reading
+    other = s.client().send(GET)
+    s.at().feed(OK)
+    assert status(other.take()) == 200
+    assert len(s.loop.made[1]) == 1
+
+
 @pytest.mark.parametrize("moment", ["at once", "later"])
 def test_what_ends_with_its_connection_is_chunked_for_the_client(moment: str) -> None:
     s, client = asked()

@@ -387,6 +387,17 @@ def test_an_answer_that_began_is_watched_again_after_the_request_went_on() -> No
     assert line.taker.fault is errors.IDLE_TIMEOUT
 
 
+def test_an_early_answer_may_rest_while_the_request_goes_on() -> None:
+    line = Line(b"POST", whole=False, idle=2.0)
+    line.transport.feed(LENGTH[:-1])
+    for _ in range(3):
+        line.wait(1.5)
+        line.connection.write(b"x")
+    assert line.taker.fault is None
+    line.wait(2.2)
+    assert line.taker.fault is errors.IDLE_TIMEOUT
+
+
 def test_without_timeouts_nothing_ends_by_itself() -> None:
     line = Line(idle=None, first_byte=None)
     line.wait(100.0)

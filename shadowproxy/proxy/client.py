@@ -29,6 +29,7 @@ from shadowproxy.proxy.exchange import Exchange
 from shadowproxy.proxy.forwarded import Peer
 from shadowproxy.proxy.pace import UploadPace, WriteWatch
 from shadowproxy.upstream.deadlines import NEVER, Timer
+from shadowproxy.upstream.reading import Reading
 
 if TYPE_CHECKING:
     from shadowproxy.proxy.site import Site
@@ -64,10 +65,10 @@ class ClientConnection(asyncio.Protocol):
         "_exchange",
         "_last_head",
         "_pace",
-        "_paused",
         "_pending",
         "_progress",
         "_reader",
+        "_reading",
         "_secure",
         "_snapshot",
         "_state",
@@ -99,7 +100,7 @@ class ClientConnection(asyncio.Protocol):
         self._tunnel: Tunnel | None = None
         self._pending = b""
         self._last_head: RequestHead | None = None
-        self._paused = False
+        self._reading: Reading = cast(Reading, None)
         self._pace = UploadPace()
         self._progress = False
         self._discarded = 0
@@ -108,6 +109,7 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._reading = Reading(self._transport, self._catch_up)
         if not self.site.opened(self):
             self.reject(errors.CONNECTIONS)
             return
@@ -231,6 +233,13 @@ class ClientConnection(asyncio.Protocol):
             self._body = None
             self._keep_for_later(rest)
             exchange.on_body_end(body.trailers)
+        elif body.behind:
+            self._reading.fall_behind()
+
+    def _catch_up(self) -> None:
+        """Go on with a body's chunks that were too many for one turn."""
+        if self._state == BODY:
+            self._read_body(b"")
 
     def _keep_for_later(self, pending: bytes) -> None:
         """Pipelined bytes wait; reading pauses while they are too many, or hold too many requests."""
@@ -350,14 +359,13 @@ class ClientConnection(asyncio.Protocol):
     # -- back-pressure and time
 
     def pause(self) -> None:
-        if not self._paused and self._state != CLOSED:
-            self._paused = self._pace.excused = True
-            self._transport.pause_reading()
+        if self._state != CLOSED:
+            self._pace.excused = True
+            self._reading.pause()
 
     def resume(self) -> None:
-        if self._paused and self._state != CLOSED:
-            self._paused = False
-            self._transport.resume_reading()
+        if self._state != CLOSED:
+            self._reading.resume()
 
     def enter_tunnel(self, tunnel: Tunnel) -> None:
         self._exchange = None
@@ -394,7 +402,7 @@ class ClientConnection(asyncio.Protocol):
         timeouts, exchange = self.site.snapshot.timeouts, self._exchange
         if exchange is not None and exchange.upload is not None and exchange.upload.awaits_continue:
             self._pace.excused = True
-        if self._pace.next_window(timeouts.body_rate * timeouts.body_grace, self._paused):
+        if self._pace.next_window(timeouts.body_rate * timeouts.body_grace, self._reading.paused):
             self._arm(timeouts.body_grace)
         else:
             self.reject(errors.BODY_TIMEOUT)

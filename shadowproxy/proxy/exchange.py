@@ -260,6 +260,9 @@ class Exchange:
         client = self._client
         client.write(encode_chunk(data) if self._client_framing == CHUNKED else data)
 
+    def on_backlog(self) -> None:
+        """The primary may cut its answers as it likes."""
+
     def on_complete(self, trailers: Trailers) -> None:
         self._connection = None  # it is somebody else's by now, whatever the client does about the last bytes
         if self._client_framing == CHUNKED:

@@ -32,6 +32,12 @@ SETTLED: Final = 4
 IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
 """RFC 9110 section 9.2.2; TRACE is refused."""
 
+_PATIENCE: Final = 64
+_BACKLOG_COST: Final = 4
+"""Of a copy's patience, which is 3 ms of the loop's time: an interim answer takes one, and each 512 chunks that come
+faster than they are taken apart take four.
+"""
+
 _TIRING: Final = frozenset(
     {
         errors.REFUSED,
@@ -55,6 +61,7 @@ class Copy:
         "_connection",
         "_failure",
         "_head",
+        "_patience",
         "_retried",
         "_state",
         "arm",
@@ -86,6 +93,7 @@ class Copy:
         self._charged = 0
         self._connection: Connection | None = None
         self._failure: str | None = None
+        self._patience = _PATIENCE
         self._retried = False
         self._state = HOLDING
         arm.live[self] = None
@@ -149,6 +157,7 @@ class Copy:
 
     def on_interim(self, head: ResponseHead) -> None:
         """Interim answers are not compared."""
+        self._tire(1)
 
     def on_response(self, head: ResponseHead, data: bytes, complete: bool) -> None:
         if head.status == 101:  # nobody asked for an upgrade
@@ -168,6 +177,9 @@ class Copy:
             self.charge(self.response.add(data, self.arm.room))
             if self.response.truncated:
                 self._cut()
+
+    def on_backlog(self) -> None:
+        self._tire(_BACKLOG_COST)
 
     def on_complete(self, trailers: Trailers) -> None:
         self._connection = None
@@ -199,6 +211,15 @@ class Copy:
         self._leave()
         self.arm.breaker.succeeded()
         self._answered(None)
+
+    def _tire(self, cost: int) -> None:
+        """The answer costs the loop more than answers do: past a bound it is not read on, and the candidate rests."""
+        self._patience -= cost
+        if self._patience < 0:
+            self._leave()
+            self.arm.breaker.failed(self.arm.origin.deadlines.now)
+            self.response.truncated = True
+            self._answered(errors.MALFORMED if self.response.head is None else None)
 
     def _leave(self) -> None:
         connection, self._connection = self._connection, None

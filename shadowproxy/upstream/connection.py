@@ -16,6 +16,7 @@ from shadowproxy.model import errors
 from shadowproxy.model.errors import ExchangeError, Fault
 from shadowproxy.model.policy import LimitsPolicy
 from shadowproxy.upstream.deadlines import NEVER, Timer
+from shadowproxy.upstream.reading import Reading
 
 if TYPE_CHECKING:
     from shadowproxy.upstream.origin import Origin
@@ -39,6 +40,9 @@ class Receiver(Protocol):
     def on_data(self, data: bytes) -> None: ...
     def on_complete(self, trailers: Trailers) -> None: ...
     def on_failure(self, fault: Fault, detail: str) -> None: ...
+    def on_backlog(self) -> None:
+        """So many chunks came at once that the rest is taken apart in later turns of the loop."""
+
     def on_upstream_full(self) -> None: ...
     def on_upstream_ready(self) -> None: ...
 
@@ -61,8 +65,8 @@ class Connection(asyncio.Protocol):
         "_idle_timeout",
         "_limits",
         "_method",
-        "_paused",
         "_reader",
+        "_reading",
         "_receiver",
         "_request_whole",
         "_response",
@@ -90,6 +94,7 @@ class Connection(asyncio.Protocol):
         self._limits = limits
         self._idle_timeout = origin.policy.timeouts.idle
         self._reader = HeadReader(limits, request=False)
+        self._reading: Reading = cast(Reading, None)
         self._timer = Timer(self._late)
         self._receiver: Receiver | None = None
         self._tunnel: Tunnelled | None = None
@@ -97,7 +102,6 @@ class Connection(asyncio.Protocol):
         self._body: BodyReader | None = None
         self._method = b""
         self._request_whole = False
-        self._paused = False
         self._ended = False
 
     # -- what the lender's customer does
@@ -120,7 +124,7 @@ class Connection(asyncio.Protocol):
         if not self.closed:
             if self._response is None and not self.full:
                 self._timer.at = NEVER
-            elif not (self.full or self._paused):
+            elif not (self.full or self._reading.paused):
                 self._watch()  # an early answer may rest while the request goes on
             self.transport.write(data)
 
@@ -133,15 +137,13 @@ class Connection(asyncio.Protocol):
 
     def pause(self) -> None:
         """Take no more bytes from the origin until `resume`."""
-        if not self.closed and not self._paused:
-            self._paused = True
-            self.transport.pause_reading()
+        if not self.closed and not self._reading.paused:
+            self._reading.pause()
             self._timer.at = NEVER
 
     def resume(self) -> None:
-        if not self.closed and self._paused:
-            self._paused = False
-            self.transport.resume_reading()
+        if not self.closed and self._reading.paused:
+            self._reading.resume()
             self._watch()
 
     def abandon(self) -> None:
@@ -185,6 +187,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         self.transport.set_write_buffer_limits(high=_WRITE_HIGH)
+        self._reading = Reading(self.transport, self._catch_up)
         self.origin.pool.add(self)
 
     def data_received(self, data: bytes) -> None:
@@ -203,6 +206,11 @@ class Connection(asyncio.Protocol):
                 self._read_body(receiver, data)
         except ExchangeError as error:
             self._fail(error.fault, error.detail)
+
+    def _catch_up(self) -> None:
+        """Go on with what came earlier and was too much for one turn."""
+        if self._body is not None:
+            self.data_received(b"")
 
     def eof_received(self) -> None:
         """The origin ended its side. Over TLS that is its close_notify: a bare FIN never comes here."""
@@ -286,22 +294,29 @@ class Connection(asyncio.Protocol):
             return
         self._watch()
         receiver.on_response(head, payload, False)
-        if body.done and self._receiver is receiver:
-            self._finish(head, bool(rest))
-            receiver.on_complete(body.trailers)
+        self._go_on(receiver, head, body, bool(rest))
 
     def _read_body(self, receiver: Receiver, data: bytes) -> None:
         body, head = self._body, self._response
         assert body is not None  # noqa: S101 - narrows for mypy
         assert head is not None  # noqa: S101 - set together with the body
         pieces, rest = body.feed(data)
-        if not self._paused:
+        if not self._reading.paused:
             self._watch()
         if pieces:
             receiver.on_data(pieces[0] if len(pieces) == 1 else b"".join(pieces))
-        if body.done and self._receiver is receiver:
-            self._finish(head, bool(rest))
+        self._go_on(receiver, head, body, bool(rest))
+
+    def _go_on(self, receiver: Receiver, head: ResponseHead, body: BodyReader, extra: bool) -> None:
+        """A part of the body was handed on: it was the last one, or more is to come."""
+        if self._receiver is not receiver:
+            return  # it gave up
+        if body.done:
+            self._finish(head, extra)
             receiver.on_complete(body.trailers)
+        elif body.behind:
+            self._reading.fall_behind()
+            receiver.on_backlog()
 
     def _watch(self) -> None:
         """The origin is to go on within the idle timeout."""
@@ -321,8 +336,7 @@ class Connection(asyncio.Protocol):
         if extra or not head.keep_alive or not self._request_whole:
             self.close()
         elif not self.closed:
-            if self._paused:
-                self.resume()
+            self._reading.resume()
             self.reused = True
             self.origin.give_back(self)
 

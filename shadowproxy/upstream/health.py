@@ -29,8 +29,11 @@ class _Answer:
     def on_data(self, data: bytes) -> None:
         """Not looked at."""
 
+    def on_backlog(self) -> None:
+        """As above."""
+
     def on_complete(self, trailers: Trailers) -> None:
-        """Not looked at."""
+        """As above."""
 
     def on_failure(self, fault: Fault, detail: str) -> None:
         if not self.status.done():

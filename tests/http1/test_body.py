@@ -236,3 +236,19 @@ def test_trailers_are_bounded() -> None:
     assert chunked_fault(b"0\r\n" + b"A: ".ljust(25, b"x")) is errors.TRAILER
     assert chunked_fault(b"0\r\n" + b"A:\r\n" * TIGHT.fields) is None
     assert chunked_fault(b"0\r\n" + b"A:\r\n" * (TIGHT.fields + 1)) is errors.TRAILER
+
+
+def test_very_many_chunks_are_taken_apart_some_at_a_time() -> None:
+    body = bytes(i % 251 for i in range(2000))
+    raw = b"".join(b"1;x\r\n%c\r\n" % byte for byte in body) + b"0\r\nX-Sum: 1\r\n\r\nGET /"
+    reader = ChunkedReader(LIMITS, request=True)
+    pieces, rest = reader.feed(raw[:-8])
+    turns = [len(pieces)]
+    while reader.behind:
+        assert rest == b""
+        more, rest = reader.feed(raw[-8:] if len(turns) == 2 else b"")
+        turns.append(len(more))
+        pieces += more
+    assert turns == [512, 512, 512, 464]
+    assert (b"".join(pieces), rest, reader.done) == (body, b"GET /", True)
+    assert reader.trailers == [(b"X-Sum", b"1")]

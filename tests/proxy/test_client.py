@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -392,6 +393,39 @@ def test_what_is_left_to_send_after_the_end_is_not_waited_for_for_ever() -> None
     assert client.transport.aborted
     lose(None)
     close()
+
+
+def test_an_upload_in_tiny_chunks_gives_others_their_turn_in_between() -> None:
+    s = stage()
+    client = s.client()
+    chunks = b"1\r\nx\r\n" * 1200 + b"0\r\n\r\n"
+    client.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+    sizes: list[int] = []
+    s.at().take()
+    with s.loop.running():
+        client.protocol.data_received(chunks)
+        sizes.append(s.at().take().count(b"x"))
+        reading = client.transport.reading
+    s.loop.run()
+    assert (sizes, reading, client.transport.reading) == ([512], False, True)
+    body = s.at().take()
+    assert body.count(b"x") == 1200 - 512
+    assert body.endswith(b"0\r\n\r\n")
+
+
+def test_what_is_left_of_an_upload_that_was_answered_early_is_thrown_away() -> None:
+    s = stage()
+    client = s.client().send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+    with s.loop.running():
+        client.protocol.data_received(b"1\r\nx\r\n" * 1200)
+        origin = s.at().get_protocol()
+        assert isinstance(origin, asyncio.Protocol)
+        origin.data_received(OK)
+    s.loop.run()
+    assert client.take().endswith(b"hello")
+    assert client.transport.reading
+    s.tick(2.2)
+    assert client.gone
 
 
 # -- the client's end

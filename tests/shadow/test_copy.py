@@ -425,6 +425,38 @@ def test_a_storm_of_resets_rests_the_candidate_too() -> None:
     assert s.arm().breaker.open
 
 
+@pytest.mark.parametrize(
+    ("junk", "found", "kinds"),
+    [
+        (b"HTTP/1.1 102 Processing\r\n\r\n" * 65, {"mismatch": 1}, {"candidate_malformed": 1}),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 9000, {}, {}),
+    ],
+)
+def test_an_answer_that_costs_more_than_any_is_not_read_on_and_tires(
+    junk: bytes, found: dict[str, int], kinds: dict[str, int]
+) -> None:
+    s, _ = asked(breaker_failures=1)
+    s.at().feed(OK)
+    s.at("candidate").feed(junk)
+    assert s.at("candidate").aborted
+    assert s.arm().breaker.open
+    assert s.kinds() == kinds
+    for pair in pairs(s):
+        if pair.answer:
+            assert pair.shadow
+            assert pair.shadow.truncated
+            s.verdict(pair.id, "incomparable")
+    settled(s, sent=1, **(found or {"incomparable": 1}))
+
+
+def test_some_interim_answers_and_many_chunks_tire_nobody() -> None:
+    s, _ = asked(breaker_failures=1)
+    s.at().feed(OK)
+    s.at("candidate").feed(b"HTTP/1.1 102 Processing\r\n\r\n" * 10 + OK)
+    settled(s, sent=1, match=1)
+    assert not s.arm().breaker.open
+
+
 def test_no_word_of_a_copy_is_spoken_after_it_was_settled() -> None:
     s, _ = asked()
     s.at().feed(OK)

@@ -60,6 +60,9 @@ class Taker:
         self.complete, self.trailers = True, trailers
         self._did("complete")
 
+    def on_backlog(self) -> None:
+        self._did("backlog")
+
     def on_failure(self, fault: Fault, detail: str) -> None:
         assert not self.complete
         assert self.fault is None
@@ -396,6 +399,49 @@ def test_an_early_answer_may_rest_while_the_request_goes_on() -> None:
     assert line.taker.fault is None
     line.wait(2.2)
     assert line.taker.fault is errors.IDLE_TIMEOUT
+
+
+TINY = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 1200 + b"0\r\n\r\n"
+
+
+@pytest.mark.parametrize("cut", [len(TINY), 47])
+def test_a_body_in_tiny_chunks_gives_others_their_turn_in_between(cut: int) -> None:
+    line = Line()
+    seen: list[tuple[int, bool]] = []
+    line.taker.then["backlog"] = lambda: seen.append((len(line.taker.body), line.transport.reading))
+    for piece in (TINY[:cut], TINY[cut:]):
+        line.transport.feed(piece)
+    assert seen == [(512, False)]
+    assert (line.taker.body, line.taker.complete) == (b"x" * 1200, True)
+    assert line.taker.events.count("backlog") == 2
+    assert line.transport.reading
+    assert line.is_spare
+
+
+def test_a_backlog_waits_while_the_client_takes_no_more() -> None:
+    line = Line()
+    line.taker.then["backlog"] = line.connection.pause
+    line.transport.feed(TINY)
+    assert len(line.taker.body) == 512
+    assert not line.transport.reading
+    with line.loop.running():
+        line.connection.resume()
+    line.loop.run()
+    assert line.taker.complete
+
+
+def test_a_backlog_of_an_exchange_given_up_is_forgotten() -> None:
+    line = Line()
+    line.taker.then["backlog"] = line.connection.abandon
+    line.transport.feed(TINY)
+    assert len(line.taker.body) == 512
+    assert not line.taker.complete
+
+
+def test_a_fault_in_a_backlog_is_a_fault() -> None:
+    line = Line()
+    line.transport.feed(TINY[:-5] + b"zz\r\n")
+    assert line.taker.fault is errors.MALFORMED
 
 
 def test_without_timeouts_nothing_ends_by_itself() -> None:

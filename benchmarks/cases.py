@@ -50,19 +50,19 @@ class Case:
 _FULL, _HALF, _STEADY = Load.SATURATION, Load.HALF, Load.STEADY
 
 CASES: tuple[Case, ...] = (
-    Case("forward", Candidate.ABSENT, _FULL, rounds=5, quick_seconds=2, noise=True),
-    Case("mirror", Candidate.LIVE, _FULL, rounds=5, quick_seconds=2, noise=True),
+    Case("forward", Candidate.ABSENT, _FULL, rounds=4, quick_seconds=2, noise=True),
+    Case("mirror", Candidate.LIVE, _FULL, rounds=4, quick_seconds=2, noise=True),
     Case("frozen", Candidate.FROZEN, _FULL, rounds=3),
-    Case("refusing", Candidate.REFUSING, _FULL, quick_rounds=0),
-    Case("slow", Candidate.SLOW, _FULL),
-    Case("forward 1 MiB down", Candidate.ABSENT, _FULL, "/blob", seconds=2, quick_rounds=0),
-    Case("mirror 1 MiB down", Candidate.LIVE, _FULL, "/blob", seconds=2, quick_rounds=0),
-    Case("forward 1 MiB up", Candidate.ABSENT, _FULL, "/upload", seconds=2, quick_rounds=0),
-    Case("mirror 1 MiB up", Candidate.LIVE, _FULL, "/upload", seconds=2, quick_rounds=0),
-    Case("forward steady", Candidate.ABSENT, _STEADY, rounds=3, noise=True),
-    Case("mirror steady", Candidate.LIVE, _STEADY, rounds=3, noise=True),
-    Case("forward at half", Candidate.ABSENT, _HALF, quick_rounds=0),
-    Case("mirror at half", Candidate.LIVE, _HALF),
+    Case("refusing", Candidate.REFUSING, _FULL, rounds=1, quick_rounds=0),
+    Case("slow", Candidate.SLOW, _FULL, rounds=1),
+    Case("forward 1 MiB down", Candidate.ABSENT, _FULL, "/blob", seconds=2, rounds=1, quick_rounds=0),
+    Case("mirror 1 MiB down", Candidate.LIVE, _FULL, "/blob", seconds=2, rounds=1, quick_rounds=0),
+    Case("forward 1 MiB up", Candidate.ABSENT, _FULL, "/upload", seconds=2, rounds=1, quick_rounds=0),
+    Case("mirror 1 MiB up", Candidate.LIVE, _FULL, "/upload", seconds=2, rounds=1, quick_rounds=0),
+    Case("forward steady", Candidate.ABSENT, _STEADY, rounds=2, noise=True),
+    Case("mirror steady", Candidate.LIVE, _STEADY, rounds=2, noise=True),
+    Case("forward at half", Candidate.ABSENT, _HALF, rounds=1, quick_rounds=0),
+    Case("mirror at half", Candidate.LIVE, _HALF, rounds=1),
     Case("frozen at half", Candidate.FROZEN, _HALF, rounds=1, quick_rounds=0),
     Case("refusing at half", Candidate.REFUSING, _HALF, rounds=1, quick_rounds=0),
     Case("slow at half", Candidate.SLOW, _HALF, rounds=1, quick_rounds=0),
@@ -86,7 +86,7 @@ class Scale:
         return case.quick_seconds if self.quick else case.seconds
 
 
-FULL = Scale(quick=False, pairs=10, pair_seconds=4, after_freeze_seconds=10, frozen_minute_seconds=60)
+FULL = Scale(quick=False, pairs=10, pair_seconds=3, after_freeze_seconds=10, frozen_minute_seconds=60)
 QUICK = Scale(quick=True, pairs=2, pair_seconds=1, after_freeze_seconds=2, frozen_minute_seconds=5)
 LAW_STATES = (Candidate.ABSENT, Candidate.LIVE, Candidate.FROZEN, Candidate.REFUSING, Candidate.SLOW)
 WARM_UP_SECONDS = 1.0

@@ -73,7 +73,6 @@ class Builder:
         access_log = fill(p.AccessLogPolicy(), document.access_log)
         if access_log.path != p.AccessLogPolicy().path:
             access_log = msgspec.structs.replace(access_log, path=self.located(access_log.path))
-        drain = document.drain.timeout if document.drain is not None else None
         return p.Policy(
             services=tuple(self._service(name, service) for name, _, service in document.named()),
             limits=fill(p.LimitsPolicy(), document.limits),
@@ -82,7 +81,6 @@ class Builder:
             proxy_protocol=document.proxy_protocol or False,
             tls=tuple(self._certificate(one) for one in document.tls or ()),
             access_log=access_log,
-            drain_timeout=p.Launch().drain_timeout if drain is None else drain,
         )
 
     def _bind(self, bind: p.Bind) -> p.Bind:

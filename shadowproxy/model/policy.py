@@ -205,7 +205,6 @@ class Policy(Struct, frozen=True):
     proxy_protocol: bool = False
     tls: tuple[CertificatePolicy, ...] = ()
     access_log: AccessLogPolicy = AccessLogPolicy()
-    drain_timeout: float = 30.0
 
 
 class Bind(Struct, frozen=True):

@@ -91,6 +91,7 @@ class Supervisor:
         words[at.STARTED_AT] = words[at.LAST_RELOAD_AT] = int(time.time() * 1000)
         words[at.LAST_RELOAD_OK] = 1
         self._listen_to_signals()
+        self._reap()  # the first reader of the configuration may have ended before anyone listened
         self._perform(self._crew.start(self._clock()))
         while not self._crew.over(self._clock()):
             due = min(self._crew.next_due(), self._probe.next_due(), self._reloads.next_due())

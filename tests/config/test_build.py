@@ -63,7 +63,7 @@ upstreams:
     assert launch.listen == (p.Bind("127.0.0.1", 1), p.Bind(unix=str(tmp_path / "a.sock")))
     assert launch.workers == len(os.sched_getaffinity(0))
     assert (launch.comparers, launch.data_dir, launch.log_format) == (2, str(tmp_path / "kept"), "json")
-    assert (launch.drain_delay, launch.drain_timeout, policy.drain_timeout) == (1.0, 2.0, 2.0)
+    assert (launch.drain_delay, launch.drain_timeout) == (1.0, 2.0)
     token = p.TokenPolicy("a", "operator", "t-1")
     assert launch.admin == p.AdminPolicy(p.Bind("127.0.0.1", 2), (token,), ("a.example",))
     assert (launch.probe, launch.metrics) == (p.Bind("127.0.0.1", 3), p.Bind("0.0.0.0", 4))

@@ -41,6 +41,9 @@ from shadowproxy.runtime.sockets import Sockets, address_of
 
 STALE: Final = 5.0
 """Seconds without a heartbeat after which a worker counts as not ready."""
+ECHO: Final = 0.2
+"""Seconds within which the same signal again is no second one: it came to the process and to its group (`timeout`,
+Ctrl-C below a shell that passes it on)."""
 LONGEST_SLEEP: Final = 60.0
 """Seconds; the loop wakes for what is due, and otherwise hardly ever."""
 _SHORT: Final = {WORKER: "w{}", COMPARER: "c{}", CONTROL: "ctl"}
@@ -84,6 +87,7 @@ class Supervisor:
         self._crew = Crew(launch.workers, launch.comparers, launch.drain_delay, launch.drain_timeout)
         self._announced = False
         self._exit_code = 0
+        self._told_to_end: tuple[signal.Signals, float] | None = None
 
     def run(self) -> int:
         """Serve until told to end. Returns 0, or 128 + the number of a second SIGTERM or SIGINT."""
@@ -134,14 +138,19 @@ class Supervisor:
             )
 
     def _end(self, number: signal.Signals) -> None:
+        now = self._clock()
+        if self._told_to_end is None:
+            self._told_to_end = number, now
+        elif self._told_to_end[0] == number and now - self._told_to_end[1] < ECHO:
+            return
         if self._crew.draining:
             self._log.warning("ending at once: a second signal", signal=number.name)
             self._exit_code = 128 + number
-            self._perform(self._crew.end_now(self._clock()))
+            self._perform(self._crew.end_now(now))
         else:
             launch = self._launch
             self._log.info("draining", signal=number.name, delay=launch.drain_delay, timeout=launch.drain_timeout)
-            self._perform(self._crew.drain(self._clock()))
+            self._perform(self._crew.drain(now))
 
     # Children
 

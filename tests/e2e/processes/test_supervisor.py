@@ -196,6 +196,14 @@ def test_a_second_signal_ends_at_once(trees: Starter) -> None:
     assert tree.survivors() == []
 
 
+def test_the_echo_of_a_signal_is_no_second_one(trees: Starter) -> None:
+    tree = trees(workers=1, drain_delay=0.6)
+    tree.children()
+    for _ in range(20):
+        tree.signal(signal.SIGTERM)
+    assert tree.wait() == 0
+
+
 def test_nobody_survives_a_killed_supervisor(trees: Starter, tmp_path: Path) -> None:
     tree = trees(workers=2)
     assert len(tree.children()) == 4

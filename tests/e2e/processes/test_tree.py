@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Generator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -116,7 +117,7 @@ def test_without_comparer_and_control_the_data_plane_serves_and_mirrors_on(proxy
                     os.kill(pid, signal.SIGKILL)
             flowing(load)
         for name in names:
-            eventually(lambda n=name: role(proxy, n))
+            eventually(partial(role, proxy, name))
         # A comparer that is there may not listen yet: until then pairs are lost, and that is counted.
         eventually(lambda: proxy.metrics().total("shadowproxy_comparisons_total", verdict="mismatch") > 0)
     assert load.failed == []

@@ -14,7 +14,9 @@ import pytest
 
 from shadowproxy.demo import stage as scenery
 from shadowproxy.demo.run import Options, run
-from tests.e2e.harness import eventually
+from shadowproxy.demo.traffic import Request, drive
+from tests.e2e.harness import HOST, eventually
+from tests.e2e.upstreams import Peer, RawUpstream, answer
 
 FAULTS = {"changed type", "lost field", "changed value", "slow route", "server error"}
 
@@ -72,6 +74,22 @@ def test_a_proxy_that_does_not_come_up_is_one_line_and_the_end_of_its_log(
     assert any("shadowproxy.yaml:" in line for line in tail)
     assert out.getvalue() == ""
     assert list(scratch.iterdir()) == []
+
+
+async def test_a_broken_answer_is_counted_and_the_next_request_gets_a_new_connection() -> None:
+    replies = iter([answer(b"a", Server="one"), b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", b"", b"junk"])
+
+    async def once(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(next(replies, answer(b"b", Server="two", Connection="close")))
+
+    with RawUpstream(once).running() as upstream:
+        requests = [Request("GET", f"/{index}", "agent") for index in range(60)]
+        outcome = await drive(requests, HOST, upstream.port, 0.1, lambda done: None)
+    # Three answers that are not whole, and perhaps a request on the connection that closed without a word of it.
+    assert outcome.broken in {3, 4}
+    assert outcome.answered == outcome.statuses[200] == 60 - outcome.broken
+    assert set(outcome.servers) == {"one", "two"}
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -114,13 +114,7 @@ def parse_request(head: bytes, limits: LimitsPolicy, previous: RequestHead | Non
         raise ExchangeError(errors.METHOD_REFUSED, method.decode())
     kept, names, read = sort_lines(lines, REQUEST_NAMES)
     version10 = minor == b"0"
-    host = read.get(HOST)
-    if host is None:
-        if not version10:
-            raise ExchangeError(errors.HOST, "an HTTP/1.1 request needs a Host field")
-        host = b""
-    elif host and not known_authority[host]:
-        raise ExchangeError(errors.HOST, "Host must be one host with an optional port")
+    host = _host(read.get(HOST), version10)
     if target[0] != _SLASH and (method, target) != (b"OPTIONS", b"*"):
         target, host = _from_absolute(method, target)
         lines = _with_host(lines, host)
@@ -147,6 +141,17 @@ def parse_request(head: bytes, limits: LimitsPolicy, previous: RequestHead | Non
         request.nominated = hop.nominated
         request.kept, request.names = without(request.kept, request.names, hop.nominated)
     return request
+
+
+def _host(value: bytes | None, version10: bool) -> bytes:
+    """Host as it came, empty where an HTTP/1.0 request has none (RFC 9112 section 3.2)."""
+    if value is None:
+        if not version10:
+            raise ExchangeError(errors.HOST, "an HTTP/1.1 request needs a Host field")
+        return b""
+    if value and not known_authority[value]:
+        raise ExchangeError(errors.HOST, "Host must be one host with an optional port")
+    return value
 
 
 def _repeated(previous: RequestHead, method: bytes, target: bytes) -> RequestHead:

@@ -73,6 +73,7 @@ def _run() -> int:
             raise
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "shadowproxy"
-        message = " ".join(str(describe()).split())
-        print(f"{command}: {message} See {command} --help.", file=sys.stderr)
+        message = " ".join(str(describe()).split()).replace(": Value error, ", ": ")
+        end = "" if message.endswith((".", "?")) else "."
+        print(f"{command}: {message}{end} See {command} --help.", file=sys.stderr)
         return USAGE

@@ -54,6 +54,22 @@ class Place(NamedTuple):
     name: str | None = None
 
 
+_ALIGNED: Final = "write each key on a line of its own, as far in as its neighbours; text with ': ' needs quotes"
+_ADVICE: Final = {
+    "expected ',' or ']'": "close the [ of {opened}, and put commas between its items",
+    "expected ',' or '}'": "close the {{ of {opened}, and put commas between its items",
+    "expected the node content": "write a value here, or close what is open",
+    "unexpected end of stream": "close the quote of {opened}",
+    "cannot start any token": "put quotes around a value that begins with it",
+    "unknown escape character": "write \\\\ for a backslash, or use single quotes",
+    "could not find expected ':'": "write a colon and a space after a key",
+    "mapping values are not allowed": _ALIGNED,
+    "expected <block end>": _ALIGNED,
+    "expected '<document start>'": _ALIGNED,
+}
+"""What would be right, by a part of what the parser says."""
+
+
 class Tree(NamedTuple):
     """Plain data (dict, list, str, int, float, bool), and the place of every path in it."""
 
@@ -110,9 +126,9 @@ def _syntax(error: MarkedYAMLError, text: str, line: int) -> str:
         return "a tab cannot indent YAML: use spaces"
     if "${" in here:
         return f'{what}: put quotes around a value with ${{…}}, as in "${{NAME}}"'
-    if error.context:
-        return f"{what} ({printable(error.context, 100)})"
-    return what
+    opened = f"line {error.context_mark.line + 1}" if error.context_mark else "a line before"
+    advice = next((advice for part, advice in _ADVICE.items() if part in what), "write YAML 1.2")
+    return f"{what}: {advice.format(opened=opened)}"
 
 
 class _FatalError(Exception):

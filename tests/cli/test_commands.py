@@ -97,9 +97,9 @@ def test_help_lists_every_command(run: Run) -> None:
     ("arguments", "says"),
     [
         ((), "shadowproxy: Missing command."),
-        (("repot",), "Did you mean 'report'?"),
+        (("repot",), "Did you mean 'report'? See shadowproxy --help"),
         (("report", "--nope"), "shadowproxy report: No such option"),
-        (("report", "-o", "pdf"), "'pdf' is not one of"),
+        (("report", "-o", "pdf"), ": 'pdf' is not one of 'text', 'json', 'markdown'. See shadowproxy report --help"),
         (("diffs", "list", "--limit", "0"), "shadowproxy diffs list: "),
         (("diffs", "show"), "Missing argument"),
     ],

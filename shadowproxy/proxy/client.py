@@ -44,7 +44,10 @@ TUNNEL: Final = 4
 LINGER: Final = 5
 CLOSED: Final = 6
 
-_WRITE_HIGH: Final = 256 * 1024
+_WRITE_HIGH: Final = 64 * 1024
+"""Bytes for a client that does not take them before the upstream is not read any more. What one read brought comes on
+top, so that a thousand stuck clients cost about 300 MiB; where clients do take them a higher mark gains nothing.
+"""
 _PENDING_MAX: Final = 64 * 1024
 """Bytes of requests to come that are held before reading pauses."""
 _LINGER: Final = 2.0

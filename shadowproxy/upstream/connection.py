@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from shadowproxy.upstream.pool import Server
 
 Trailers = list[tuple[bytes, bytes]]
-_WRITE_HIGH: Final = 256 * 1024
+_WRITE_HIGH: Final = 64 * 1024
 _HEADS_KEPT: Final = 512
 _HEAD_KEPT: Final = 2048
 """Bytes of the longest head that is remembered."""

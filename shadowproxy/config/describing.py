@@ -43,6 +43,7 @@ def describe(loaded: p.Loaded) -> list[str]:
     for service in loaded.policy.services:
         lines += ["", *_service(service)]
     lines += ["", "never compared, since they differ by nature: " + ", ".join(ignored_by_default())]
+    lines.append("content-length says how long the body is, which is compared; without one (HEAD, 304) it counts")
     return lines
 
 

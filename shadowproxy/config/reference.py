@@ -43,13 +43,18 @@ schema` prints a JSON Schema for editors, and the directory `config/` has exampl
 """
 
 
+_LENGTH: Final = "`content-length` is compared through the body; where an answer has none (HEAD, 304), by itself."
+
+
 def reference() -> str:
     """The whole page, Markdown."""
     parts = [_HEAD]
     for section, paths in _places().items():
         parts.append("\n".join(_section(section, paths)))
     ignored = ", ".join(f"`{name.decode()}`" for name in sorted(IGNORED_FIELDS))
-    parts.append(f"## Ignored by default\n\nThese header fields differ by nature and are never compared: {ignored}.")
+    parts.append(
+        f"## Ignored by default\n\nThese header fields differ by nature and are never compared: {ignored}.\n{_LENGTH}"
+    )
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 

@@ -91,6 +91,10 @@ class State:
             examples = await self.read(self.store.field_examples)
         except StoreError as error:
             notes.append(f"examples are missing: {error}")
+        restarts = sum(self.counters.supervisor[at.RESTARTS[role]] for role in ("comparer", "control"))
+        if restarts:
+            # A comparer hands in its fields once a second; verdicts are counted by the workers and are never lost.
+            notes.append(f"fields may be counted too low; restarts of comparers and control: {restarts}")
         return Facts(
             version=__version__,
             policy=self.policy,

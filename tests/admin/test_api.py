@@ -107,6 +107,12 @@ async def test_a_broken_store_costs_examples_but_no_report(client: Client, store
     assert "the disk is gone" in await problem(client, "/api/v1/diffs", 503)
 
 
+async def test_a_report_says_that_a_dead_comparer_took_counts_of_fields_along(client: Client, state: State) -> None:
+    state.counters.supervisor[at.RESTARTS["comparer"]] = 2
+    report = await (await client.get("/api/v1/report")).json()
+    assert report["notes"] == ["fields may be counted too low; restarts of comparers and control: 2"]
+
+
 @pytest.mark.parametrize(
     ("query", "says"),
     [

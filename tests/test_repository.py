@@ -15,7 +15,7 @@ SOURCES = sorted((ROOT / "shadowproxy").rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
-MAX_LINES = 430
+MAX_LINES = 450
 """Files are near 300 lines; past this one is several."""
 MAX_FUNCTION = 60
 STARTS_TASKS = ROOT / "shadowproxy" / "upstream" / "tasks.py"

@@ -42,7 +42,7 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 bench: $(READY_BENCH)
-	$(BIN)/python -m benchmarks $(ARGS)
+	$(BIN)/python -m benchmarks.run $(ARGS)
 
 docs: $(READY)
 	$(BIN)/python -m shadowproxy.config.reference > docs/configuration.md

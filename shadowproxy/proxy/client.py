@@ -112,7 +112,7 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._reading = Reading(self._transport, self._catch_up)
+        self._reading = Reading(self._transport)
         if not self.site.opened(self):
             self.reject(errors.CONNECTIONS)
             return
@@ -149,9 +149,9 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._state = CLOSED
-        self._timer.at = NEVER
+        self._timer.drop()
         if self._watch is not None:
-            self._watch.stop()
+            self._watch.drop()
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.client_gone()
@@ -237,7 +237,7 @@ class ClientConnection(asyncio.Protocol):
             self._keep_for_later(rest)
             exchange.on_body_end(body.trailers)
         elif body.behind:
-            self._reading.fall_behind()
+            self._reading.fall_behind(self._catch_up)
 
     def _catch_up(self) -> None:
         """Go on with a body's chunks that were too many for one turn."""

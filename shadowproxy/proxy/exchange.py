@@ -36,7 +36,7 @@ from shadowproxy.shadow.copy import IDEMPOTENT
 from shadowproxy.shadow.sampling import share
 from shadowproxy.shadow.tap import Tap, offer
 from shadowproxy.upstream.connection import Connection, Trailers
-from shadowproxy.upstream.deadlines import NEVER, Timer
+from shadowproxy.upstream.deadlines import Timer
 
 if TYPE_CHECKING:
     from shadowproxy.proxy.client import ClientConnection
@@ -375,7 +375,7 @@ class Exchange:
         """No more of this exchange will happen; `whole`: the primary's answer came to its end."""
         self.cancelled = True
         if self._total is not None:
-            self._total.at = NEVER
+            self._total.drop()
         tap, self._tap = self._tap, None
         if tap is None:
             return

@@ -51,6 +51,10 @@ class WriteWatch:
     def stop(self) -> None:
         self._timer.at = NEVER
 
+    def drop(self) -> None:
+        """The client is gone."""
+        self._timer.drop()
+
     def add(self, size: int) -> None:
         """As many bytes more are waiting."""
         self._waiting += size

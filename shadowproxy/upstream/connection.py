@@ -187,7 +187,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         self.transport.set_write_buffer_limits(high=_WRITE_HIGH)
-        self._reading = Reading(self.transport, self._catch_up)
+        self._reading = Reading(self.transport)
         self.origin.pool.add(self)
 
     def data_received(self, data: bytes) -> None:
@@ -222,7 +222,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         was_closed, self.closed = self.closed, True
-        self._timer.at = NEVER
+        self._timer.drop()
         if not was_closed:
             self.origin.lost(self)
         if self._tunnel is not None:
@@ -315,7 +315,7 @@ class Connection(asyncio.Protocol):
             self._finish(head, extra)
             receiver.on_complete(body.trailers)
         elif body.behind:
-            self._reading.fall_behind()
+            self._reading.fall_behind(self._catch_up)
             receiver.on_backlog()
 
     def _watch(self) -> None:

@@ -15,7 +15,10 @@ NEVER: Final = float("inf")
 
 
 class Timer:
-    """Calls `action` once, after `at` has passed. Set it with `Deadlines.arm`; clear it by `timer.at = NEVER`."""
+    """Calls `action` once, after `at` has passed. Set it with `Deadlines.arm`; clear it by `timer.at = NEVER`.
+
+    `drop` clears it for good.
+    """
 
     __slots__ = ("_slot", "action", "at")
 
@@ -23,6 +26,15 @@ class Timer:
         self.at = NEVER
         self.action = action
         self._slot = 0
+
+    def drop(self) -> None:
+        """Let go of whoever would be called: the wheel holds a timer until the time it was placed for."""
+        self.at = NEVER
+        self.action = _nothing
+
+
+def _nothing() -> None:
+    pass
 
 
 class Deadlines:

@@ -11,41 +11,43 @@ from collections.abc import Callable
 
 
 class Reading:
-    """`catch_up` is called in a later turn of the loop, once for each `fall_behind`, and never while paused."""
+    """Of one transport. `paused` says that whoever gets the bytes takes no more."""
 
-    __slots__ = ("_behind", "_catch_up", "_transport", "paused")
+    __slots__ = ("_catch_up", "_transport", "paused")
 
-    def __init__(self, transport: asyncio.ReadTransport, catch_up: Callable[[], None]) -> None:
+    def __init__(self, transport: asyncio.ReadTransport) -> None:
         self.paused = False
-        self._behind = False
         self._transport = transport
-        self._catch_up = catch_up
+        self._catch_up: Callable[[], None] | None = None
+        """Set while behind, and only then: an owner that is gone is not to be kept by what it owns."""
 
     def pause(self) -> None:
-        """Whoever gets the bytes takes no more until `resume`."""
         if not self.paused:
             self.paused = True
-            if not self._behind:
+            if self._catch_up is None:
                 self._transport.pause_reading()
 
     def resume(self) -> None:
         if self.paused:
             self.paused = False
-            if self._behind:
+            if self._catch_up is not None:
                 asyncio.get_running_loop().call_soon(self._go_on)
             else:
                 self._transport.resume_reading()
 
-    def fall_behind(self) -> None:
-        """There is more to take apart than may be done in one turn."""
+    def fall_behind(self, catch_up: Callable[[], None]) -> None:
+        """There is more to take apart than may be done in one turn: `catch_up` is called in a later one, not before
+        a `resume` where it is paused, and not at all when the transport has closed.
+        """
         if not self.paused:
             self._transport.pause_reading()
-        self._behind = True
+        self._catch_up = catch_up
         asyncio.get_running_loop().call_soon(self._go_on)
 
     def _go_on(self) -> None:
-        if self._behind and not self.paused:
-            self._behind = False
+        catch_up = self._catch_up
+        if catch_up is not None and not self.paused:
+            self._catch_up = None
             if not self._transport.is_closing():
                 self._transport.resume_reading()
-                self._catch_up()
+                catch_up()

@@ -9,7 +9,7 @@ import pytest
 
 from shadowproxy.http1 import CHUNKED, body_reader
 from shadowproxy.metrics import layout as at
-from shadowproxy.model.policy import ClientTimeouts, LimitsPolicy
+from shadowproxy.model.policy import ClientTimeouts, LimitsPolicy, UpstreamTimeouts
 from tests.fakes.stage import GET, OK, Stage, policy, status, upstream
 
 UPLOAD = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n"
@@ -505,6 +505,23 @@ def test_over_tls_the_end_of_the_client_is_its_end() -> None:
     client.transport.feed_eof()
     assert client.gone
     assert s.at().aborted
+
+
+def test_a_client_that_is_gone_is_kept_by_no_timer() -> None:
+    s = Stage(policy(primary=upstream(1, timeouts=UpstreamTimeouts(total=5.0))))
+    client = s.client().send(GET)
+    client.transport.waiting = 10
+    client.transport.block()
+    s.at().feed(OK[:-1])
+    assert len(owners(s)) == 4
+    client.transport.lose()
+    assert owners(s) == []
+
+
+def owners(s: Stage) -> list[object]:
+    """Who is kept by a timer that stands in the wheel."""
+    actions = [timer.action for bucket in s.deadlines._buckets.values() for timer in bucket]
+    return [owner for action in actions if (owner := getattr(action, "__self__", None)) is not None]
 
 
 # -- the worker's end

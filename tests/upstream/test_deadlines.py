@@ -121,3 +121,15 @@ def test_an_action_that_fails_costs_no_other_timer_its_next_deadline() -> None:
     clock.arm(neighbour, 1.0)
     clock.run(2.0)
     assert len(clock.fired) == 1
+
+
+def test_a_dropped_timer_never_goes_off_and_keeps_nobody() -> None:
+    clock = Clock()
+    timer = clock.timer()
+    clock.arm(timer, 1.0)
+    timer.drop()
+    clock.run(2.0)
+    assert clock.fired == []
+    clock.arm(timer, 1.0)  # whoever does so late calls nobody
+    clock.run(2.0)
+    assert clock.fired == []

@@ -14,6 +14,8 @@ _SHORT: Final = 20
 """Arrays of so few plain values stay whole."""
 MAX_STRING: Final = 2000
 CUT: Final = "…"
+NAME_MEMBERS: Final = ("name", "key")
+"""Text under these stays beside what differs: it says what differs, and redaction has to know."""
 
 
 class Pruner:
@@ -41,6 +43,8 @@ class Pruner:
         for key in [*a, *(key for key in b if key not in a)]:
             x, y = a.get(key, ABSENT), b.get(key, ABSENT)
             if same(x, y):
+                if key in NAME_MEMBERS and type(x) is str:
+                    left[key] = right[key] = self._copy(x)
                 continue
             if self._left <= 0:
                 break

@@ -17,27 +17,42 @@ from shadowproxy.compare.jsontext import Repeated, canonical
 from shadowproxy.compare.limits import Deadline
 from shadowproxy.compare.paths import compile_path
 from shadowproxy.compare.patterns import compile_pattern, pieces
+from shadowproxy.compare.pruning import NAME_MEMBERS
 from shadowproxy.model.pair import Fields
 from shadowproxy.model.policy import ComparePolicy
 
 _SECRET_NAME: Final = re.compile(
-    r"token|secret|passw(?:or)?d|passphrase|apikey|accesskey|privatekey|credential|authorization|cookie|sessionid|jwt"
-    r"|^(?:auth|pwd|otp|pin|cvv|cvc|ssn|sid|session)$"
+    r"token|secret|passw(?:or)?d|passphrase|apikey|accesskey|privatekey|authkey|credential|authorization|cookie|sessionid"
+    r"|signature|authenticationinfo|jwt|^(?:auth|pass|pwd|otp|pin|cvv|cvc|sig|ssn|sid|session)$"
 )
 """In a name in lower case, without `-`, `_` and `.`."""
 _PLAIN_NAME: Final = str.maketrans("", "", "-_. ")
 
+_NAMES: Final = r"(?:token|secret|passw(?:or)?d|passphrase|signature|(?:api|access|private|auth)[-_]?key)"
+_BRIDGES: Final = (
+    r"\\?[\"']?\s{0,4}[:=>]\s{0,4}\\?[\"']?",
+    # an HTML input or meta element
+    r"\\?[\"'][^<>\"']{0,64}\s(?:value|content)\s?=\s?\\?[\"']",
+    # a part of multipart/form-data (RFC 7578)
+    r"[\"'](?:;[^\r\n]{0,256})?(?:\r?\n[\w-]{1,64}:[^\r\n]{0,256}){0,4}\r?\n\r?\n",
+)
+"""What may stand between the end of a name and its value."""
 _SECRET_TEXT: Final = re.compile(
     r"(?P<jwt>(?<![\w-])eyJ[\w-]+\.[\w-]+(?:\.[\w-]*)?)"
     r"|(?P<bearer>(?<=\bbearer )[\w.~+/=-]{8,})"
+    r"|(?P<basic>(?<=\bbasic )(?=\S*(?-i:[A-Z0-9]))[\w+/=-]{8,})"
     r"|(?P<vendor>\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\b[sprk]{2}_(?:live|test)_\w+|\bgh[pousr]_\w{20,}|\bxox[abprs]-[\w-]{10,})"
     r"|(?P<userinfo>(?<=://)[^\s/@:]{1,128}:[^\s/@]{1,512}(?=@))"
     r"|(?P<pem>-----BEGIN [A-Z ]{0,32}PRIVATE KEY-----[^-]*)"
-    r"|(?P<name>(?:token|secret|passw(?:or)?d|passphrase|api[-_]?key|access[-_]?key|private[-_]?key)"
-    r"[\w-]{0,32}\\?[\"']?\s{0,4}[:=>]\s{0,4}\\?[\"']?)(?P<value>[^\s\"'<>&,;\\]+)",
+    rf"|(?P<before>(?:value|content)=\\?[\"'])(?P<early>[^\"'\\<>]{{1,512}})"
+    rf"(?=\\?[\"'][^<>]{{0,64}}\sname=\\?[\"'][\w.\[-]{{0,32}}{_NAMES})"
+    rf"|(?P<name>(?:<[\w:.-]{{0,32}}{_NAMES}[\w-]{{0,32}}\s[^<>]{{1,256}}>|(?<=[?&])(?:sig|pass)=|{_NAMES}[\w\]-]{{0,32}}"
+    rf"(?:{'|'.join(_BRIDGES)})))(?P<value>[^\s\"'<>&,;\\]+)",
     re.IGNORECASE,
 )
 """What looks like a secret in any text. Each alternative is linear: none can start twice in what it has passed."""
+_VALUE_MEMBERS: Final = ("value", "values")
+"""`{"name": "password", "value": …}`: what stands beside the name of a secret."""
 _COOKIES: Final = ("cookie", "set-cookie")
 _SCHEMES: Final = ("authorization", "proxy-authorization")
 
@@ -135,9 +150,10 @@ class Redactor:
         return self.text(name, deadline) + equals + (value if shown == plain else quote(shown, safe="~"))
 
     def _secret(self, match: re.Match[str]) -> str:
-        if match["name"]:
-            value = match["value"]
-            return match["name"] + (value if _is_mask(value) else self._mask(value))
+        for name, secret in (("name", "value"), ("before", "early")):
+            if match[name]:
+                value = match[secret]
+                return match[name] + (value if _is_mask(value) else self._mask(value))
         return self._mask(match[0])
 
     def _cookies(self, value: str, *, only_first: bool) -> str:
@@ -158,11 +174,12 @@ class Redactor:
         if isinstance(value, str):
             return self._mask(value) if secret else self.text(value, deadline)
         if isinstance(value, dict):
+            spelt = any(is_secret_name(name) for key in NAME_MEMBERS if isinstance(name := value.get(key), str))
             return {
                 self.text(key, deadline): self._json(
                     child,
                     field if field.plain else field.member(key),
-                    secret or is_secret_name(key),
+                    secret or is_secret_name(key) or (spelt and key in _VALUE_MEMBERS),
                     deadline,
                 )
                 for key, child in value.items()

@@ -259,3 +259,10 @@ def test_members_that_occur_twice_are_shown_with_all_their_values_and_redacted_l
     assert made.differences[0] == Difference("$.a", "body_type", "[1,2]", "2")
     assert json.loads(made.primary_body)["a"] == [1, 2]
     assert "@a" not in msgspec.json.encode(made).decode()
+
+
+def test_a_secret_beside_its_name_is_masked_where_the_name_is_the_same_on_both_sides() -> None:
+    a, b = ([{"name": "password", "value": f"hunter{n}"}] for n in (2, 3))
+    made = example(pair(response(a), response(b)))
+    assert [each.field for each in made.differences] == ["$[].value"]
+    assert "hunter" not in msgspec.json.encode(made).decode()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -49,7 +50,19 @@ def test_masks_tell_types_apart() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["token", "accessToken", "X-Api-Key", "api_key", "client_secret", "Password", "passwd", "Cookie", "pin", "auth"],
+    [
+        "token",
+        "accessToken",
+        "X-Api-Key",
+        "api_key",
+        "client_secret",
+        "Password",
+        "passwd",
+        "Cookie",
+        "pin",
+        "auth",
+        "sig",
+    ],
 )
 def test_names_that_hold_secrets(name: str) -> None:
     assert is_secret_name(name)
@@ -95,6 +108,45 @@ def test_what_looks_like_a_secret_is_masked_in_any_text() -> None:
     assert text("see https://ann:pw@shop.example/") == f"see https://{MASK('ann:pw')}@shop.example/"
     assert text("<apiKey>abc</apiKey>") == f"<apiKey>{MASK('abc')}</apiKey>"
     assert text("nothing here") == "nothing here"
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        '<input type="hidden" name="csrf_token" value="{}">',
+        '<input value="{}" type="password" name="user[password]">',
+        "<meta name='csrf-token' content='{}'>",
+        '<input name="user[password]" value="{}">',
+        "<access_token id='1'>{}</access_token>",
+        '--b\r\nContent-Disposition: form-data; name="password"\r\n\r\n{}\r\n--b--',
+        '--b\r\nContent-Disposition: form-data; name="api_key"; filename="k"\r\nContent-Type: text/plain\r\n\r\n{}\r\n',
+        "see https://h/file?sig={}&x=1",
+        "https://h/file?X-Amz-Signature={}",
+        "send Basic {} along",
+    ],
+)
+def test_secrets_are_masked_in_the_forms_that_pages_and_uploads_give_them(shown: str) -> None:
+    secret = "dXNlcjpwYXNz"
+    assert text(shown.format(secret)) == shown.format(MASK(secret))
+    assert text(json.dumps(shown.format(secret))) == json.dumps(shown.format(MASK(secret))) or "\r\n" in shown
+
+
+def test_harmless_pages_stay_as_they_are() -> None:
+    for shown in (
+        '<input name="city" value="Bonn"> token <b class="x">bold</b>',
+        "basic understanding of value='x' name='y'",
+        '--b\r\nContent-Disposition: form-data; name="city"\r\n\r\nBonn\r\n--b--',
+    ):
+        assert text(shown) == shown
+
+
+def test_a_name_and_its_value_may_be_members_of_one_object() -> None:
+    shown = value([{"name": "api_key", "value": "abc"}, {"key": "X-Token", "values": ["a"]}, {"name": "n", "value": 1}])
+    assert shown == [
+        {"name": "api_key", "value": MASK("abc")},
+        {"key": "X-Token", "values": [MASK("a")]},
+        {"name": "n", "value": 1},
+    ]
 
 
 def test_a_mask_is_not_masked_again() -> None:

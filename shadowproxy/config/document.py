@@ -237,7 +237,9 @@ class RouteShadow(Section):
     methods: tuple[v.Method, ...] | None = about("The methods that are mirrored; anything that writes is opt-in.")
     max_body: v.Size | None = about("Requests with a larger body are not mirrored (`dropped{max_body}`).")
     max_response: v.Size | None = about("How much of a response body is kept for comparing.")
-    max_age: v.Positive | None = about("How long a copy may wait for a connection (`dropped{age}`).")
+    max_age: v.Positive | None = about(
+        "How long a copy may wait for a connection (`dropped{age}`; if the candidate takes none, `candidate_timeout`)."
+    )
     timeout: v.Positive | None = about("How long a mirrored exchange may take in all.")
     headers: ShadowHeaders | None = about("What changes in a copy's header.")
 

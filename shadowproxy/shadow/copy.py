@@ -62,6 +62,7 @@ class Copy:
         "_failure",
         "_head",
         "_patience",
+        "_queued",
         "_retried",
         "_state",
         "arm",
@@ -94,6 +95,7 @@ class Copy:
         self._connection: Connection | None = None
         self._failure: str | None = None
         self._patience = _PATIENCE
+        self._queued = False
         self._retried = False
         self._state = HOLDING
         arm.live[self] = None
@@ -128,6 +130,7 @@ class Copy:
             self.on_connection(connection)
             return
         self._state = WAITING
+        self._queued = not self.arm.origin.pool.has_room()
         self.deadline = self.arm.origin.deadlines.now + self.mirror.max_age
         self.arm.origin.want(self)
 
@@ -286,7 +289,10 @@ class Copy:
     def expire(self) -> None:
         """Its time is over."""
         if self._state == WAITING:
-            self.drop("age")
+            if self._queued:
+                self.drop("age")
+            else:
+                self.on_no_connection(errors.CONNECT_TIMEOUT, "not even a connection in time")
         elif self._state == SENT:
             self._leave()
             self._answered(errors.FIRST_BYTE_TIMEOUT)

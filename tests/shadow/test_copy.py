@@ -187,9 +187,14 @@ def test_a_candidate_that_cannot_be_reached_was_sent_to_and_is_a_mismatch(error:
     assert s.kinds() == {kind: 1}
 
 
-def test_a_copy_that_finds_no_connection_in_time_is_dropped_by_age() -> None:
+def full(s: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The candidate's pool has no room for a further connection."""
+    monkeypatch.setattr(s.arm().origin.pool, "has_room", lambda: False)
+
+
+def test_a_copy_that_finds_no_connection_in_time_is_dropped_by_age(monkeypatch: pytest.MonkeyPatch) -> None:
     s = stage(max_age=0.5)
-    s.loop.answers[2] = None
+    full(s, monkeypatch)
     s.client().send(GET)
     s.tick(0.4)
     assert s.books() == {}
@@ -197,6 +202,17 @@ def test_a_copy_that_finds_no_connection_in_time_is_dropped_by_age() -> None:
     settled(s, dropped__age=1)
     s.at().feed(OK)
     settled(s, dropped__age=1)
+
+
+def test_a_candidate_that_takes_no_connection_in_time_is_late() -> None:
+    s = stage(max_age=0.5, breaker_failures=1)
+    s.loop.answers[2] = None
+    s.client().send(GET)
+    s.at().feed(OK)
+    s.tick(0.6)
+    settled(s, sent=1, mismatch=1)
+    assert s.kinds() == {"candidate_timeout": 1}
+    assert s.arm().breaker.open
 
 
 def test_a_connection_that_comes_too_late_carries_nothing() -> None:
@@ -353,9 +369,9 @@ def test_the_primary_is_kept_only_while_a_copy_wants_it() -> None:
     assert len(client.take()) > 100_000
 
 
-def test_what_was_dropped_keeps_nothing_of_the_primary() -> None:
+def test_what_was_dropped_keeps_nothing_of_the_primary(monkeypatch: pytest.MonkeyPatch) -> None:
     s = stage(max_age=0.1)
-    s.loop.answers[2] = None
+    full(s, monkeypatch)
     s.client().send(GET)
     s.at().feed(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + b"x" * 1000)
     s.tick(0.3)

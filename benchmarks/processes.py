@@ -70,11 +70,18 @@ def end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
+def free_ports(count: int) -> list[int]:
+    """Ports nobody listens on now, each another one."""
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
+
+
 def free_port() -> int:
     """A port nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_ports(1)[0]
 
 
 def wait_until_answers(process: subprocess.Popen[bytes], port: int, log: Path, path: str = "/item") -> None:

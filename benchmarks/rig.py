@@ -108,7 +108,7 @@ def candidate_arm(stand: Stand, state: Candidate) -> Iterator[tuple[str, int]]:
 def proxy(stand: Stand, engine: Engine, *, candidate: str | None) -> Iterator[Proxy]:
     """`engine` in front of the primary, mirroring to `candidate` where one is given."""
     directory = stand.directory(engine.name)
-    port, admin_port, probe_port = (processes.free_port() for _ in range(3))
+    port, admin_port, probe_port = processes.free_ports(3)
     values: dict[str, object] = {"dir": directory, "port": port, "admin_port": admin_port, "probe_port": probe_port}
     for arm, address in (("primary", stand.primary), ("candidate", candidate or "none:0")):
         host, arm_port = address.rsplit(":", 1)

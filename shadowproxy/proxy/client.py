@@ -367,7 +367,7 @@ class ClientConnection(asyncio.Protocol):
             self._reading.pause()
 
     def resume(self) -> None:
-        if self._state != CLOSED:
+        if self._reading.paused and self._state != CLOSED:
             self._reading.resume()
 
     def enter_tunnel(self, tunnel: Tunnel) -> None:

@@ -336,7 +336,8 @@ class Connection(asyncio.Protocol):
         if extra or not head.keep_alive or not self._request_whole:
             self.close()
         elif not self.closed:
-            self._reading.resume()
+            if self._reading.paused:
+                self._reading.resume()
             self.reused = True
             self.origin.give_back(self)
 

@@ -9,7 +9,8 @@ from aiohttp import web
 
 from shadowproxy.admin.api import application, metrics_application
 from shadowproxy.control.state import State
-from shadowproxy.model.policy import Bind, CertificatePolicy
+from shadowproxy.model.policy import Bind
+from shadowproxy.upstream.tls import certificate_context
 
 SHUTDOWN_SECONDS = 0.5
 """What running requests get when control ends; followers of events have been let go before."""
@@ -26,7 +27,7 @@ class Serving:
     async def start(self, admin: socket.socket, metrics: socket.socket | None) -> None:
         """Serve. Raises OSError or ssl.SSLError for a certificate that cannot be used."""
         certificate = self._state.launch.admin.cert
-        self._tls = tls_context(certificate) if certificate else None
+        self._tls = certificate_context(certificate) if certificate else None
         await self._serve(application(self._state, bound_to(admin)), admin, self._tls)
         if metrics:
             await self._serve(metrics_application(self._state), metrics, None)
@@ -52,15 +53,3 @@ class Serving:
 def bound_to(listener: socket.socket) -> Bind:
     name = listener.getsockname()
     return Bind(unix=name) if listener.family == socket.AF_UNIX else Bind(host=name[0], port=name[1])
-
-
-def tls_context(certificate: CertificatePolicy) -> ssl.SSLContext:
-    """TLS 1.2 or later; with `client_ca` a client certificate is demanded or, if not required, asked for."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
-    context.load_cert_chain(certificate.cert, certificate.key)
-    if certificate.client_ca:
-        context.load_verify_locations(certificate.client_ca)
-        context.verify_mode = ssl.CERT_REQUIRED if certificate.client_required else ssl.CERT_OPTIONAL
-    return context

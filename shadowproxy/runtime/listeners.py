@@ -16,6 +16,7 @@ from shadowproxy.model.policy import CertificatePolicy
 from shadowproxy.proxy.client import ClientConnection
 from shadowproxy.proxy.site import Site
 from shadowproxy.runtime.acceptor import Acceptor, take
+from shadowproxy.upstream.tls import certificate_context
 
 BACKLOG: Final = 4096
 
@@ -98,7 +99,7 @@ def server_context(certificates: Sequence[CertificatePolicy]) -> ssl.SSLContext 
     if len({(certificate.client_ca, certificate.client_required) for certificate in certificates}) > 1:
         # The handshake keeps what the first context asks of clients, and Host may name another server than SNI did.
         raise ssl.SSLError("the certificates of one listener have to ask clients for the same: client_ca differs")
-    contexts = [_context(certificate) for certificate in certificates]
+    contexts = [certificate_context(certificate) for certificate in certificates]
     by_name = {
         name.lower(): context
         for certificate, context in zip(certificates, contexts, strict=True)
@@ -114,14 +115,3 @@ def server_context(certificates: Sequence[CertificatePolicy]) -> ssl.SSLContext 
     if by_name:
         contexts[0].sni_callback = choose
     return contexts[0]
-
-
-def _context(certificate: CertificatePolicy) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
-    context.load_cert_chain(certificate.cert, certificate.key)
-    if certificate.client_ca:
-        context.load_verify_locations(certificate.client_ca)
-        context.verify_mode = ssl.CERT_REQUIRED if certificate.client_required else ssl.CERT_OPTIONAL
-    return context

@@ -17,6 +17,7 @@ from shadowproxy.model.terms import CODES, DROP_REASONS, KINDS, LOSS_REASONS, VE
 from shadowproxy.shadow.arm import Arm
 from shadowproxy.shadow.capture import Capture
 from shadowproxy.shadow.link import Link
+from shadowproxy.shadow.sampling import is_sampled
 
 if TYPE_CHECKING:
     from shadowproxy.shadow.copy import Copy
@@ -35,7 +36,6 @@ class Mirror:
         self.arm = arm
         self.link = link
         self.sample = shadow.sample
-        self._sampled_below = 1.0 - shadow.sample
         self.methods = frozenset(method.encode() for method in shadow.methods)
         self.max_body = shadow.max_body
         self.max_response = shadow.max_response
@@ -68,7 +68,7 @@ class Mirror:
 
     def admits(self, head: RequestHead, h: float) -> bool:
         """May an eligible request be copied? If not it is counted as sampled out or dropped. `h`: share in [0, 1)."""
-        if h < self._sampled_below:
+        if not is_sampled(h, self.sample):
             self._counters[self._sampled_out] += 1
             self._counters[self._eligible] += 1
             return False

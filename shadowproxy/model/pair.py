@@ -33,11 +33,22 @@ class CapturedResponse(Struct, frozen=True, array_like=True):
     truncated: bool = False
 
 
+class Second(Struct, frozen=True, array_like=True):
+    """A second answer of the primary's version to the same request, asked for at the same time as the candidate's.
+
+    `arm` is `secondary`, whose verdict is wanted too, or `resample`: the primary itself was asked once more.
+    """
+
+    arm: str
+    response: CapturedResponse
+
+
 class Pair(Struct, frozen=True, array_like=True):
-    """The primary's exchange and a shadow exchange of the same request.
+    """The primary's exchange and a shadow exchange of the same request; with `second` it is a triple.
 
     `failure` is a `candidate_*` kind when the arm gave no whole response; then `shadow` may be None or partial.
     `answer` False: a copy for the examples only, already counted by the worker; no Answer is sent.
+    `spared` is the share of such requests that are resampled, where this one was not by chance alone; else 0.
     """
 
     id: int
@@ -51,14 +62,21 @@ class Pair(Struct, frozen=True, array_like=True):
     shadow: CapturedResponse | None
     failure: str | None = None
     answer: bool = True
+    second: Second | None = None
+    spared: float = 0.0
 
 
 class Answer(Struct, frozen=True, array_like=True):
-    """The comparer's word on one pair. `kinds` are distinct mismatch kinds, empty unless verdict is `mismatch`."""
+    """The comparer's word on one pair. `kinds` are distinct mismatch kinds, empty unless verdict is `mismatch`.
+
+    `second_verdict` and `second_kinds` are those of a triple's second answer against the primary's.
+    """
 
     id: int
     verdict: str
     kinds: tuple[str, ...] = ()
+    second_verdict: str = ""
+    second_kinds: tuple[str, ...] = ()
 
 
 class Difference(Struct, frozen=True):
@@ -117,6 +135,56 @@ class FieldCount(Struct, frozen=True, array_like=True):
     pairs: int
 
 
+class FieldBits(Struct, frozen=True, array_like=True):
+    """Of the triples since the last aggregate: in how many this field differed in this way from the primary.
+
+    Counts: the candidate's answer alone (`candidate`), the second answer alone (`second`), both (`both`); and, of
+    pairs that were spared the resampling by chance, the candidate's (`spared`).
+    """
+
+    service: str
+    route: str
+    field: str
+    kind: str
+    candidate: int = 0
+    second: int = 0
+    both: int = 0
+    spared: int = 0
+
+
+class CauseCount(Struct, frozen=True, array_like=True):
+    """How many mismatches since the last aggregate had this in common. Times are Unix times of the requests.
+
+    `id` is a short hash of the rest: the same cause has the same id in every process. `keys` are the sorted (field,
+    kind) that stand; a failed shadow exchange has none and `failure` says how. `shadow_status` None: no answer.
+    `example` is the id of the smallest example made for it since then, empty if none was; `size` its bodies' bytes.
+    """
+
+    service: str
+    route: str
+    arm: str
+    id: str
+    keys: tuple[tuple[str, str], ...]
+    primary_status: int
+    shadow_status: int | None
+    failure: str
+    pairs: int
+    first_at: float
+    last_at: float
+    example: str = ""
+    size: int = 0
+    suggestion: str = ""
+
+
+class AcceptedCount(Struct, frozen=True, array_like=True):
+    """How many pairs since the last aggregate differed in a way that an entry of the accepted ones (`id`) covers."""
+
+    service: str
+    id: str
+    pairs: int
+    last_at: float
+
+
 class Aggregate(Struct, frozen=True, tag="aggregate"):
     """What a comparer tells control about once a second: increments since the last one it sent.
 
@@ -126,6 +194,9 @@ class Aggregate(Struct, frozen=True, tag="aggregate"):
     fields: list[FieldCount]
     incomparable: list[tuple[str, str, str, int]] = []
     suppressed: dict[str, int] = {}
+    bits: list[FieldBits] = []
+    causes: list[CauseCount] = []
+    accepted: list[AcceptedCount] = []
 
 
 class Examples(Struct, frozen=True, tag="examples"):

@@ -50,6 +50,112 @@ class FieldReport(Struct, frozen=True):
     example: Shown | None
 
 
+class FieldEvidence(Struct, frozen=True):
+    """What is known of one field and kind against the noise: the paired bits and what follows from them.
+
+    Of the triples: `candidate_only`, `second_only` and `both` differed from the primary's answer; `spared` of the pairs
+    that were not resampled by chance. `state` is `regressed` (in the list at the stated false discovery rate), `noise`
+    (as much with the primary's own version) or `open` (not enough to say). `evidence` is log10 of the e-value,
+    `needed` log10 of what the list asks for; `more` is about how many more pairs decide it, None: no telling.
+    `since` is when it entered the list.
+    """
+
+    field: str
+    kind: str
+    candidate_only: int
+    second_only: int
+    both: int
+    spared: int
+    state: str
+    evidence: float
+    needed: float
+    more: int | None
+    first_at: float
+    last_at: float
+    since: float | None
+    example: Shown | None = None
+
+
+class Interval(Struct, frozen=True):
+    """An estimate with its lower and upper bound; None: not enough to bound it."""
+
+    estimate: float
+    lower: float | None
+    upper: float | None
+
+
+class PairedLatency(Struct, frozen=True):
+    """The candidate's duration less the primary's, of the same request, seconds, at `pairs` pairs.
+
+    `quantiles` by name (p50, p95, p99). `baseline` is the same of the secondary, `calibrated` the candidate's less it.
+    `evidence` and `needed` are log10 of the e-value of "slower" and of its threshold; `why` says it in words.
+    """
+
+    pairs: int
+    quantiles: dict[str, Interval]
+    baseline: dict[str, Interval]
+    calibrated: dict[str, Interval]
+    evidence: float
+    needed: float
+    slower: bool
+    why: str
+    more: int | None = None
+
+
+class PairedErrors(Struct, frozen=True):
+    """How often which of the two failed the same request. `evidence` as above, of "the candidate fails more often"."""
+
+    neither: int
+    candidate_only: int
+    primary_only: int
+    both: int
+    evidence: float
+    needed: float
+    regressed: bool
+    more: int | None = None
+
+
+class Cause(Struct, frozen=True):
+    """Mismatches that have the same in common. `share` of the service's pairs that could be compared.
+
+    `keys` are (field, kind); none where the shadow exchange failed as `failure` says. `words` is one sentence,
+    `suggestion` lines of configuration that would settle it, empty without one; `example` the smallest one.
+    """
+
+    id: str
+    route: str
+    keys: list[tuple[str, str]]
+    primary_status: int
+    shadow_status: int | None
+    failure: str
+    pairs: int
+    share: float
+    first_at: float
+    last_at: float
+    words: str
+    suggestion: str
+    example: Shown | None
+
+
+class Accepted(Struct, frozen=True):
+    """An entry of the accepted differences. `state`: `active`, `expired`, or `dead` (nothing has matched it).
+
+    `expires` is a date (ISO 8601), empty: never; `pairs` is how many it covered.
+    """
+
+    id: str
+    route: str
+    field: str
+    kind: str
+    shape: str
+    owner: str
+    reason: str
+    expires: str
+    state: str
+    pairs: int
+    last_at: float | None
+
+
 class RouteReport(Struct, frozen=True):
     """One route. Dictionaries are by arm first; counts of zero are left out, except of verdicts."""
 
@@ -71,6 +177,31 @@ class RouteReport(Struct, frozen=True):
     slower_why: str
     mismatches: int
     """Pairs of the candidate that differ."""
+    second_answers: int = 0
+    """Triples: requests that the primary's version answered twice, at the same time as the candidate."""
+    evidence: list[FieldEvidence] = []
+    """The regressed first, then by evidence."""
+    paired: PairedLatency | None = None
+    errors: PairedErrors | None = None
+
+
+class Knowledge(Struct, frozen=True):
+    """Where a service's knowledge of noise comes from. `source` is `secondary`, `resample` or empty: none.
+
+    `answers` are second answers so far, `fdr` the stated false discovery rate of the list of regressed fields, `since`
+    the Unix time when this evidence began (a new version begins a new one), `versions` what each arm is known to run.
+    `untracked` differences found no place in the table any more.
+    """
+
+    source: str
+    answers: int
+    enough: int
+    fdr: float
+    since: float
+    versions: dict[str, str]
+    regressed: int
+    noisy: int
+    untracked: int = 0
 
 
 class ServiceReport(Struct, frozen=True):
@@ -85,6 +216,11 @@ class ServiceReport(Struct, frozen=True):
     verdict: str
     exit_code: int
     conclusion: str
+    knowledge: Knowledge | None = None
+    causes: list[Cause] = []
+    """By impact: the most pairs first."""
+    causes_left_out: int = 0
+    accepted: list[Accepted] = []
 
 
 class Report(Struct, frozen=True):

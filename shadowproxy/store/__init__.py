@@ -53,6 +53,18 @@ class DiffPage(Struct, frozen=True):
     offset: int
 
 
+class Known(Struct, frozen=True):
+    """Something learned about a service, as bytes that its owner understands. It outlives the instance.
+
+    `kind` says whose it is, `key` is unique within kind and service. `value` None: forget it.
+    """
+
+    kind: str
+    service: str
+    key: str
+    value: bytes | None
+
+
 class Kept(Struct, frozen=True):
     """What one instance (`epoch`) has to find again after its control process died."""
 
@@ -62,7 +74,7 @@ class Kept(Struct, frozen=True):
 
 
 class Store(Protocol):
-    """`offer` and `keep` never block and never raise; the rest may wait for a disk and raises StoreError."""
+    """`offer`, `keep` and `learn` never block and never raise; the rest may wait for a disk and raises StoreError."""
 
     def offer(self, examples: Iterable[Example]) -> None:
         """Keep these examples, or count them as dropped."""
@@ -72,6 +84,12 @@ class Store(Protocol):
 
     def kept(self) -> Kept:
         """Everything kept for this instance."""
+
+    def learn(self, items: Iterable[Known]) -> None:
+        """Replace what is known under these keys. Tried again as `keep` does."""
+
+    def known(self, kind: str) -> list[Known]:
+        """Everything of one kind, whichever instance learned it, oldest first."""
 
     def find(self, query: DiffQuery) -> DiffPage: ...
 

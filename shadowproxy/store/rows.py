@@ -13,7 +13,7 @@ from shadowproxy.metrics.fields import FieldKey, FieldRow
 from shadowproxy.model.pair import Example
 from shadowproxy.model.terms import CANDIDATE
 from shadowproxy.model.totals import FieldExample
-from shadowproxy.store import DiffPage, DiffQuery, DiffSummary, Kept
+from shadowproxy.store import DiffPage, DiffQuery, DiffSummary, Kept, Known
 from shadowproxy.store.shelf import Slot
 
 _MAX_DIFFERENCES: Final = 64
@@ -34,6 +34,7 @@ _FORGET: Final = (
     "DELETE FROM fields WHERE saved < ?",
     "DELETE FROM incomparable WHERE saved < ?",
     "DELETE FROM suppressed WHERE saved < ?",
+    "DELETE FROM knowledge WHERE saved < ?",
 )
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -55,14 +56,20 @@ class Changed(Struct):
     fields: dict[FieldKey, FieldRow] = {}
     incomparable: dict[tuple[str, str, str], int] = {}
     suppressed: dict[str, int] = {}
+    known: dict[tuple[str, str, str], bytes | None] = {}
 
     def __bool__(self) -> bool:
-        return bool(self.fields or self.incomparable or self.suppressed)
+        return bool(self.fields or self.incomparable or self.suppressed or self.known)
 
     def update(self, newer: Kept | Changed) -> None:
         self.fields.update(newer.fields)
         self.incomparable.update(newer.incomparable)
         self.suppressed.update(newer.suppressed)
+        if isinstance(newer, Changed):
+            self.known.update(newer.known)
+
+    def learn(self, items: Iterable[Known]) -> None:
+        self.known.update(((item.kind, item.service, item.key), item.value) for item in items)
 
     def write(self, database: sqlite3.Connection, epoch: str, now: float) -> None:
         database.executemany(
@@ -79,6 +86,14 @@ class Changed(Struct):
         database.executemany(
             "INSERT OR REPLACE INTO suppressed VALUES (?, ?, ?, ?)",
             ((epoch, reason, examples, now) for reason, examples in self.suppressed.items()),
+        )
+        database.executemany(
+            "INSERT OR REPLACE INTO knowledge VALUES (?, ?, ?, ?, ?)",
+            ((*key, value, now) for key, value in self.known.items() if value is not None),
+        )
+        database.executemany(
+            "DELETE FROM knowledge WHERE kind = ? AND service = ? AND key = ?",
+            (key for key, value in self.known.items() if value is None),
         )
 
 
@@ -176,6 +191,13 @@ def kept(database: sqlite3.Connection, epoch: str) -> Kept:
         ],
         suppressed=database.execute("SELECT reason, examples FROM suppressed WHERE epoch = ?", (epoch,)).fetchall(),
     )
+
+
+def known(database: sqlite3.Connection, kind: str) -> list[Known]:
+    found = database.execute(
+        "SELECT kind, service, key, value FROM knowledge WHERE kind = ? ORDER BY saved, service, key", (kind,)
+    )
+    return [Known(*row) for row in found]
 
 
 def find(database: sqlite3.Connection, query: DiffQuery) -> DiffPage:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-VERSION: Final = 1
+VERSION: Final = 2
 BUSY_SECONDS: Final = 0.25
 """How long a statement waits for another process's lock before it gives up."""
 
-_TABLES: Final = """
+_FIRST: Final = """
 CREATE TABLE examples (
     number INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,
@@ -65,6 +65,18 @@ CREATE TABLE suppressed (
     PRIMARY KEY (epoch, reason)
 ) WITHOUT ROWID;
 """
+_SECOND: Final = """
+CREATE TABLE knowledge (
+    kind TEXT NOT NULL,
+    service TEXT NOT NULL,
+    key TEXT NOT NULL,
+    value BLOB NOT NULL,
+    saved REAL NOT NULL,
+    PRIMARY KEY (kind, service, key)
+) WITHOUT ROWID;
+"""
+_STEPS: Final = (_FIRST, _SECOND)
+"""What brings a file from each version to the next."""
 
 
 class NewerSchema(sqlite3.Error):
@@ -119,4 +131,5 @@ def _prepare(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA cache_size = -1024")
     connection.execute(f"PRAGMA journal_size_limit = {4 * 1024 * 1024}")
     if version < VERSION:
-        connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
+        steps = "".join(_STEPS[version:])
+        connection.executescript(f"BEGIN IMMEDIATE; {steps} PRAGMA user_version = {VERSION}; COMMIT;")

@@ -20,7 +20,7 @@ import msgspec
 from shadowproxy.model.pair import Example
 from shadowproxy.model.policy import MIB, StorePolicy
 from shadowproxy.model.totals import FieldExample, StoreFigures
-from shadowproxy.store import DiffPage, DiffQuery, Kept, StoreError, rows, schema
+from shadowproxy.store import DiffPage, DiffQuery, Kept, Known, StoreError, rows, schema
 from shadowproxy.store.shelf import Shelf, Slot
 
 MAX_WAITING: Final = 1_000
@@ -82,6 +82,14 @@ class SqliteStore:
         with self._wake:
             self._changed.update(changed)
             self._wake.notify()
+
+    def learn(self, items: Iterable[Known]) -> None:
+        with self._wake:
+            self._changed.learn(items)
+            self._wake.notify()
+
+    def known(self, kind: str) -> list[Known]:
+        return self._read(lambda database: rows.known(database, kind))
 
     def kept(self) -> Kept:
         return self._read(lambda database: rows.kept(database, self._epoch))

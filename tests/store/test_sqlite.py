@@ -13,7 +13,7 @@ import pytest
 from shadowproxy.metrics.fields import FieldKey, FieldRow
 from shadowproxy.model.pair import Difference
 from shadowproxy.model.policy import StorePolicy
-from shadowproxy.store import DiffQuery, Kept, StoreError, schema, sqlite
+from shadowproxy.store import DiffQuery, Kept, Known, StoreError, schema, sqlite
 from shadowproxy.store.sqlite import SqliteStore
 from tests.store.examples import example
 
@@ -319,3 +319,43 @@ def test_reading_what_is_not_there_says_why(make: Make, tmp_path: Path) -> None:
     assert "exists" in store.figures().why or "directory" in store.figures().why
     with pytest.raises(StoreError, match=r"examples\.sqlite: "):
         store.find(DiffQuery())
+
+
+def test_what_was_learned_outlives_the_instance_and_can_be_forgotten(make: Make) -> None:
+    first = make("e1")
+    first.learn(
+        [Known("cause", "shop", "a", b"1"), Known("cause", "shop", "b", b"2"), Known("noise", "shop", "a", b"3")]
+    )
+    assert first.step()
+    first.learn([Known("cause", "shop", "a", b"4"), Known("cause", "shop", "b", None)])
+    assert first.step()
+    assert make("e2").known("cause") == [Known("cause", "shop", "a", b"4")]
+    assert make("e2").known("noise") == [Known("noise", "shop", "a", b"3")]
+
+
+def test_what_could_not_be_written_is_learned_with_the_next_write(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = make()
+    with monkeypatch.context() as full:
+        full.setattr(store, "_write", refuse_to_write)
+        store.learn([Known("cause", "shop", "a", b"1")])
+        assert not store.step()
+    store.learn([Known("cause", "shop", "b", b"2")])
+    assert store.step()
+    assert [item.key for item in store.known("cause")] == ["a", "b"]
+
+
+def refuse_to_write(*_: object) -> None:
+    raise sqlite3.OperationalError("database or disk is full")
+
+
+def test_a_file_of_the_first_version_is_brought_up_to_date(make: Make, tmp_path: Path) -> None:
+    file = tmp_path / "data" / "examples.sqlite"
+    file.parent.mkdir()
+    with closing(sqlite3.connect(file)) as earlier:
+        earlier.executescript(f"{schema._FIRST} PRAGMA user_version = 1;")
+    store = make()
+    store.offer([example(1)])
+    store.learn([Known("cause", "shop", "a", b"1")])
+    assert store.step()
+    assert store.example("ex00001") is not None
+    assert len(store.known("cause")) == 1

@@ -117,6 +117,7 @@ class Builder:
             other=p.RoutePolicy(OTHER, self._registry.route(name, OTHER), shadow=shadow, compare=compare),
             salt=name,
             shadow=shadow,
+            isolation=fill(p.IsolationPolicy(), section.isolation),
         )
 
     def _route(self, service: str, route: doc.Route, shadow: p.ShadowPolicy, compare: p.ComparePolicy) -> p.RoutePolicy:

@@ -88,6 +88,7 @@ def _service(service: p.ServicePolicy) -> Iterator[str]:
         yield "  nothing is mirrored: there is neither a candidate nor a secondary"
     else:
         yield f"  copies     {_bounds(service.shadow)}"
+        yield f"  isolation  {_isolation(service.isolation)}"
     yield "  routes, the first that matches takes the request:"
     rows = [*service.routes, service.other]
     width = max(len(route.name) for route in rows)
@@ -115,6 +116,12 @@ def _bounds(shadow: p.ShadowPolicy) -> str:
         f"at most {shadow.max_in_flight} at once and {render_size(shadow.max_bytes)} for each arm of a worker, "
         f"resting after {_count(shadow.breaker_failures, 'failure')} in a row"
     )
+
+
+def _isolation(isolation: p.IsolationPolicy) -> str:
+    if not isolation.hold_out:
+        return "not measured: nothing is held out"
+    return f"in {render_percent(isolation.hold_out)} of the time nothing is mirrored, to measure what mirroring adds"
 
 
 def _match(route: p.RoutePolicy, service: p.ServicePolicy) -> str:

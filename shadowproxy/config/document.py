@@ -301,6 +301,16 @@ class ServiceMatch(Section):
     path: v.Prefix | None = about("The path that its requests begin with, in whole segments.")
 
 
+class Isolation(Section):
+    """What mirroring adds to the primary's latency, measured: now and then nothing is mirrored for 2 s.
+
+    Held out requests count as `sampled_out`. Nothing is held out below 50 requests a second.
+    """
+
+    fills: ClassVar[Struct | None] = policy.IsolationPolicy()
+    hold_out: v.HoldOut | None = about("The share of the time, at most 20%; `0%` turns it off.")
+
+
 class Service(Section):
     """A primary, and what is tested against it. The first service that matches takes the request."""
 
@@ -308,6 +318,7 @@ class Service(Section):
     upstreams: Upstreams | None = about("Where requests and copies go.")
     shadow: Shadow | None = about("Mirroring.")
     compare: Compare | None = about("Comparison rules.")
+    isolation: Isolation | None = about("How the cost of mirroring is measured.")
     routes: tuple[Route, ...] | None = about("Request patterns, in the order in which they are tried.")
 
 

@@ -21,6 +21,7 @@ from shadowproxy.config.expand import Expanded
 from shadowproxy.config.problems import BadValueError
 from shadowproxy.config.tree import resolve
 from shadowproxy.model.policy import Bind, Endpoint
+from shadowproxy.model.slots import MOST
 
 NONE: Final = "none"
 """The word that turns a limit off where there may be none."""
@@ -151,6 +152,13 @@ def _workers(value: Any) -> int | str:
     return number
 
 
+def _hold_out(text: str) -> float:
+    share = units.parse_percent(text)
+    if share > MOST:
+        raise BadValueError(f"write at most {units.render_percent(MOST)}, so that every slot has neighbours")
+    return share
+
+
 def _secret(value: Any) -> str:
     if not isinstance(value, str):
         raise SecretError("this is text: put quotes around it")
@@ -212,6 +220,7 @@ _SIZE: Final = _unit("size", units.parse_size, units.SIZE_PATTERN, units.render_
 _BUFFER: Final = _unit("size", units.parse_size, units.SIZE_PATTERN, units.render_size, "256B")
 
 Share = Annotated[float, _unit("percentage", units.parse_percent, units.PERCENT_PATTERN, units.render_percent)]
+HoldOut = Annotated[float, _unit("percentage", _hold_out, units.PERCENT_PATTERN, units.render_percent)]
 Duration = Annotated[float, _DURATION]
 Positive = Annotated[float, _POSITIVE]
 MaybePositive = Annotated[float | None, _or_none(_POSITIVE)]

@@ -39,6 +39,7 @@ service: shop
 upstreams:
   primary: {urls: [http://$one]}
   candidate: {urls: [http://$two]}
+isolation: {hold_out: 0%}
 compare:
   # What differs between any two answers of this service: without these rules each would count as a difference.
   ignore: ["header:server", "$$.generated_at", "$$..trace_id"]

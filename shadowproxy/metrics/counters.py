@@ -17,14 +17,17 @@ _WORKER_GONE: Final = "worker_gone"
 class Counters:
     """`slots` blocks in one anonymous shared mapping; `block(i)` is slot i's array of signed 64-bit words.
 
-    `supervisor` is a page of its own, written by the supervisor alone.
+    `supervisor` and `control` are pages of their own, written by those processes alone.
     """
 
     def __init__(self, slots: int) -> None:
         self.slots = slots
-        self._map = mmap.mmap(-1, slots * at.BLOCK_BYTES + at.SUPERVISOR_BYTES)
+        self._map = mmap.mmap(-1, slots * at.BLOCK_BYTES + at.SUPERVISOR_BYTES + at.CONTROL_BYTES)
         self._words = memoryview(self._map).cast("q")
-        self.supervisor = self._words[slots * at.BLOCK_BYTES // at.WORD :]
+        supervisor = slots * at.BLOCK_BYTES // at.WORD
+        control = supervisor + at.SUPERVISOR_BYTES // at.WORD
+        self.supervisor = self._words[supervisor:control]
+        self.control = self._words[control:]
 
     def block(self, slot: int) -> memoryview:
         first = slot * at.BLOCK_BYTES // at.WORD

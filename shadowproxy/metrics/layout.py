@@ -7,6 +7,7 @@ microseconds, in bins finer than the exported buckets so that quantiles of a rep
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import Final
 
 from shadowproxy.model.errors import REJECT_REASONS
@@ -39,6 +40,23 @@ DURATION_EDGES: Final = tuple(_decades((1, 1.25, 1.5, 2, 2.5, 3, 4, 5, 6, 8), 0.
 """Upper edges of the internal bins, seconds; one more bin takes what is longer."""
 DURATION_BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """The exported upper edges, a subset of `DURATION_EDGES`."""
+
+
+def _split(edges: tuple[float, ...], parts: int, first_parts: int) -> tuple[float, ...]:
+    """Every bin in equal parts; the first one begins at 0."""
+    fine: list[float] = []
+    low = 0.0
+    for high in edges:
+        n = parts if fine else first_parts
+        fine += [round(low + (high - low) * part / n, 10) for part in range(1, n)] + [high]
+        low = high
+    return tuple(fine)
+
+
+FINE_EDGES: Final = _split(DURATION_EDGES, 10, 50)
+"""Upper edges of bins of about 2 % (2 µs below 0.1 ms): a difference of a fiftieth is not lost inside one."""
+DURATION_BIN: Final = (*(bisect_left(DURATION_EDGES, edge) for edge in FINE_EDGES), len(DURATION_EDGES))
+"""For each bin of `FINE_EDGES` the one of `DURATION_EDGES` that it is a part of."""
 
 _POSITIVE: Final = tuple(_decades((1, 1.5, 2, 2.5, 3, 5, 7), 0.0001, 10.0))
 DELTA_EDGES: Final = (*(-e for e in reversed(_POSITIVE)), 0.0, *_POSITIVE)
@@ -103,9 +121,13 @@ DELTA: Final = FALLBACKS + _FALLBACK_ROOM
 DELTA_WORDS: Final = len(DELTA_EDGES) + 1 + 1
 ROUTE_WORDS: Final = DELTA + len(MIRRORED_ARMS) * DELTA_WORDS
 
+FINE_WORDS: Final = len(FINE_EDGES) + 1
+"""The primary's durations over all routes of a service, for the isolation proof; the last bin takes what is longer."""
+
 SERVICES_AT: Final = _HEADER_WORDS
 ROUTES_AT: Final = SERVICES_AT + MAX_SERVICES * SERVICE_WORDS
-BLOCK_WORDS: Final = ROUTES_AT + MAX_ROUTES * ROUTE_WORDS
+FINE_AT: Final = ROUTES_AT + MAX_ROUTES * ROUTE_WORDS
+BLOCK_WORDS: Final = FINE_AT + MAX_SERVICES * FINE_WORDS
 BLOCK_BYTES: Final = (BLOCK_WORDS * WORD + 4095) // 4096 * 4096
 
 REJECT_INDEX: Final = {reason: REJECTED + i for i, reason in enumerate(REJECT_REASONS)}
@@ -128,6 +150,12 @@ STARTED_AT: Final = 6
 LAST_RELOAD_AT: Final = 7
 SUPERVISOR_BYTES: Final = 4096
 
+# Words of control's own page.
+HOLD_OUT_FIRST: Final = 0
+HOLD_OUT_LAST: Final = 1
+"""The slots (`model.slots`) that may be held out, both included."""
+CONTROL_BYTES: Final = 4096
+
 
 def code_index(status: int) -> int:
     """The index in CODES of a status; what is no status of RFC 9110 counts as 5xx (section 15)."""
@@ -142,6 +170,11 @@ def service_row(index: int) -> int:
 def route_row(index: int) -> int:
     """First word of a route's row in a block."""
     return ROUTES_AT + index * ROUTE_WORDS
+
+
+def fine_word(index: int) -> int:
+    """First bin of a service's fine histogram of the primary's durations."""
+    return FINE_AT + index * FINE_WORDS
 
 
 def requests_word(row: int, arm: int, code: int) -> int:

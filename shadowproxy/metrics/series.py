@@ -56,7 +56,10 @@ ELIGIBLE: Final = Series(
     _ARM,
 )
 SAMPLED_OUT: Final = Series(
-    "shadowproxy_shadow_sampled_out_total", COUNTER, "Eligible requests that the sample left out.", _ARM
+    "shadowproxy_shadow_sampled_out_total",
+    COUNTER,
+    "Eligible requests that the sample left out, or that were held out.",
+    _ARM,
 )
 SENT: Final = Series(
     "shadowproxy_shadow_sent_total", COUNTER, "Copies sent to the arm: sent = compared + lost + in flight.", _ARM

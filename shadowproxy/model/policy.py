@@ -135,6 +135,12 @@ class UpstreamPolicy(Struct, frozen=True):
     tls: UpstreamTls = UpstreamTls()
 
 
+class IsolationPolicy(Struct, frozen=True):
+    """`hold_out` is the share of the time in which nothing is mirrored, to measure what mirroring adds; 0: never."""
+
+    hold_out: float = 0.05
+
+
 class ServicePolicy(Struct, frozen=True):
     """`other` is the counter row and the rules of requests that match none of `routes`. `index` is the service row."""
 
@@ -147,6 +153,7 @@ class ServicePolicy(Struct, frozen=True):
     path: str = "/"
     salt: str = ""
     shadow: ShadowPolicy = ShadowPolicy()
+    isolation: IsolationPolicy = IsolationPolicy()
 
 
 class LimitsPolicy(Struct, frozen=True):

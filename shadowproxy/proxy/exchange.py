@@ -34,7 +34,7 @@ from shadowproxy.proxy.tunnel import Tunnel
 from shadowproxy.proxy.upload import Upload
 from shadowproxy.shadow.copy import IDEMPOTENT
 from shadowproxy.shadow.sampling import share
-from shadowproxy.shadow.tap import Tap, offer
+from shadowproxy.shadow.tap import Tap, hold_out, offer
 from shadowproxy.upstream.connection import Connection, Trailers
 from shadowproxy.upstream.deadlines import Timer
 
@@ -157,6 +157,9 @@ class Exchange:
         head = self.head
         if head.shadow is not None and self._client.peer.trusted:
             self._site.counters[at.COPIES_RECEIVED] += 1
+            return
+        if service.held_out:
+            hold_out(route.mirrors, head)
             return
         h = share(service.salt, self.request_id) if route.needs_share else 1.0
         self._tap = offer(route.mirrors, head, self.request_id, self.at, h)

@@ -8,8 +8,10 @@ from __future__ import annotations
 import ipaddress
 from bisect import bisect_left
 from collections.abc import Sequence
+from math import inf
 
 from shadowproxy.metrics import layout as at
+from shadowproxy.model import slots
 from shadowproxy.model.policy import Policy, RoutePolicy, ServicePolicy
 from shadowproxy.model.terms import MIRRORED_ARMS, PRIMARY
 from shadowproxy.proxy.routing import Pattern, Table, host_matches, host_name, prefix_matches
@@ -23,28 +25,43 @@ from shadowproxy.upstream.origin import Names, Origin
 
 
 class Route:
-    """A route as the driver reads it. `requests` and `durations` are words of the primary arm."""
+    """A route as the driver reads it. `requests`, `durations` and `fine` are words of the primary arm."""
 
-    __slots__ = ("durations", "mirrors", "name", "needs_share", "requests", "service")
+    __slots__ = ("durations", "fine", "mirrors", "name", "needs_share", "requests", "service")
 
-    def __init__(self, service: str, policy: RoutePolicy, mirrors: tuple[Mirror, ...]) -> None:
+    def __init__(self, service: ServicePolicy, policy: RoutePolicy, mirrors: tuple[Mirror, ...]) -> None:
         row = at.route_row(policy.index)
-        self.service = service
+        self.service = service.name
         self.name = policy.name
         self.mirrors = mirrors
         self.needs_share = any(mirror.sample < 1.0 for mirror in mirrors)
         self.requests = at.requests_word(row, at.ARM_INDEX[PRIMARY], 0)
         self.durations = at.duration_word(row, at.ARM_INDEX[PRIMARY])
+        self.fine = at.fine_word(service.index)
 
     def count(self, counters: memoryview, code: int, seconds: float) -> None:
         """A request of a user was answered by the primary. `code` is an index of CODES."""
         counters[self.requests + code] += 1
-        counters[self.durations + bisect_left(at.DURATION_EDGES, seconds)] += 1
+        fine = bisect_left(at.FINE_EDGES, seconds)
+        counters[self.fine + fine] += 1
+        counters[self.durations + at.DURATION_BIN[fine]] += 1
         counters[self.durations + at.DURATION_WORDS - 1] += int(seconds * 1e6)
 
 
 class Service:
-    __slots__ = ("authority", "first_byte", "host", "name", "origin", "path", "salt", "table", "total")
+    __slots__ = (
+        "authority",
+        "first_byte",
+        "held_out",
+        "hold_out",
+        "host",
+        "name",
+        "origin",
+        "path",
+        "salt",
+        "table",
+        "total",
+    )
 
     def __init__(self, policy: ServicePolicy, origin: Origin, table: Table[Route]) -> None:
         self.name = policy.name
@@ -58,6 +75,9 @@ class Service:
         """The Host of an HTTP/1.0 request that came without one."""
         self.first_byte = origin.policy.timeouts.first_byte
         self.total = origin.policy.timeouts.total
+        self.hold_out = policy.isolation.hold_out
+        self.held_out = False
+        """Nothing is mirrored at the moment. The one thing here that changes: at the edges of slots."""
 
     def matches(self, name: str, path: bytes) -> bool:
         return host_matches(self.host, name) and (self.path == "/" or prefix_matches(self.path, path))
@@ -104,6 +124,14 @@ class Snapshot:
             return self.only
         name = host_name(host)
         return next((service for service in self.services if service.matches(name, path)), None)
+
+    def keep_slots(self, page: memoryview, now: float) -> None:
+        """Begin and end the slots in which nothing is mirrored. `page` is control's, `now` CLOCK_MONOTONIC."""
+        slot = slots.slot_at(now)
+        leased = page[at.HOLD_OUT_FIRST] <= slot <= page[at.HOLD_OUT_LAST]
+        least = slots.held_out_from(self.policy.epoch, slot) if leased else inf
+        for service in self.services:
+            service.held_out = least < service.hold_out
 
     def trusts(self, peer: str) -> bool:
         """Are forwarded headers and shadow marks of this peer believed? `peer` is an address, "" on a Unix socket."""
@@ -169,7 +197,7 @@ class Compiler:
         def route(rules: RoutePolicy) -> Route:
             link = self._links[rules.index % len(self._links)]
             mirrors = tuple(Mirror(policy.name, rules, arms[key], self._counters, link) for key in _mirrored(policy))
-            return Route(policy.name, rules, mirrors)
+            return Route(policy, rules, mirrors)
 
         patterns = [Pattern(r.path, r.methods, r.host, route(r)) for r in policy.routes]
         return Service(policy, origins[f"{policy.name}\n{PRIMARY}"], Table(patterns, route(policy.other)))

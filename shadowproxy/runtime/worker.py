@@ -73,7 +73,7 @@ def run_worker(
     words = counters.block(block)
 
     async def main() -> None:
-        worker = Worker(slot, launch, apply, names, words, comparers)
+        worker = Worker(slot, launch, apply, names, words, counters.control, comparers)
         await worker.run(commands, sockets)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -84,11 +84,19 @@ class Worker:
     """Holds the parts together: ticks, commands, drain."""
 
     def __init__(
-        self, slot: int, launch: Launch, apply: Apply, names: Names, words: memoryview, comparers: list[str]
+        self,
+        slot: int,
+        launch: Launch,
+        apply: Apply,
+        names: Names,
+        words: memoryview,
+        control: memoryview,
+        comparers: list[str],
     ) -> None:
         self.slot = slot
         self.launch = launch
         self.words = words
+        self._control = control
         self._loop = asyncio.get_running_loop()
         self._names: dict[str, tuple[str, ...]] = dict(names.addresses)
         self._deadlines = Deadlines(self._loop.time())
@@ -132,6 +140,7 @@ class Worker:
         self._ticks += 1
         self._deadlines.advance(now)
         snapshot = self.site.snapshot
+        snapshot.keep_slots(self._control, monotonic())
         for arm in snapshot.arms:
             if arm.live:
                 arm.sweep(now)
@@ -167,6 +176,7 @@ class Worker:
         try:
             context = server_context(command.policy.tls)  # what can fail comes first: then nothing has changed
             snapshot = self._compiler.compile(command.policy)
+            snapshot.keep_slots(self._control, monotonic())
             before, self.site.snapshot = self.site.snapshot, snapshot
             if _listening(before.policy) != _listening(command.policy) or command.policy.tls:
                 await self._listeners.reload(context)

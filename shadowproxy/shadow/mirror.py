@@ -69,8 +69,7 @@ class Mirror:
     def admits(self, head: RequestHead, h: float) -> bool:
         """May an eligible request be copied? If not it is counted as sampled out or dropped. `h`: share in [0, 1)."""
         if not is_sampled(h, self.sample):
-            self._counters[self._sampled_out] += 1
-            self._counters[self._eligible] += 1
+            self.count_sampled_out()
             return False
         length = head.framing if head.framing > 0 else 0
         arm = self.arm
@@ -90,6 +89,10 @@ class Mirror:
         return forward_request(head, own + self._lines, strip | self._strip | _EXPECT, size)
 
     # -- the books
+
+    def count_sampled_out(self) -> None:
+        self._counters[self._sampled_out] += 1
+        self._counters[self._eligible] += 1
 
     def count_dropped(self, reason: str) -> None:
         self._counters[self._dropped[reason]] += 1

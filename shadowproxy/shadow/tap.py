@@ -88,3 +88,10 @@ def offer(mirrors: Sequence[Mirror], head: RequestHead, request_id: bytes, at: f
                 tap = Tap(mirror.max_response)
             tap.copies.append(Copy(mirror, head, request_id, at, tap))
     return tap
+
+
+def hold_out(mirrors: Sequence[Mirror], head: RequestHead) -> None:
+    """A request in a slot in which nothing is mirrored (`model.slots`): no mirror samples it."""
+    for mirror in mirrors:
+        if head.method in mirror.methods:
+            mirror.count_sampled_out()

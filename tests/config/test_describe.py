@@ -111,3 +111,11 @@ def test_certificates_are_counted(tmp_path: Path, tls: dict[str, Path]) -> None:
     assert "admin      127.0.0.1:9900, client certificates, TLS" in lines
     assert "metrics    127.0.0.1:9902, for this machine" in lines
     assert "access log 100% of requests and every error, to standard output" in lines
+
+
+def test_what_is_held_out_is_said(tmp_path: Path) -> None:
+    assert "  isolation  in 5% of the time nothing is mirrored, to measure what mirroring adds" in text(
+        tmp_path, MIRRORED
+    )
+    assert "  isolation  not measured: nothing is held out" in text(tmp_path, MIRRORED + "isolation: {hold_out: 0%}")
+    assert "  isolation  " not in text(tmp_path, PLAIN)

@@ -55,6 +55,7 @@ def test_a_service_stands_at_the_top_or_below_a_name(tmp_path: Path) -> None:
     [
         ("shadow: {sample: 5%}", "shadow: needs upstreams.candidate: without it nothing is mirrored"),
         ("compare: {ignore: [status]}", "compare: needs upstreams.candidate: without it nothing is mirrored"),
+        ("isolation: {hold_out: 0%}", "isolation: needs upstreams.candidate: without it nothing is mirrored"),
         ("routes: [{name: a, compare: {ignore: [status]}}]", "routes[0].compare: needs upstreams.candidate"),
     ],
 )
@@ -192,3 +193,24 @@ def test_options_for_one_service_do_not_fit_several(tmp_path: Path) -> None:
         "command line:1:1: --primary: the file has 2 services: write it into one, such as services.a",
         "command line:1:1: --sample: the file has 2 services: write it into one, such as services.a",
     ]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("20.1%", "write at most 20%, so that every slot has neighbours"),
+        ("100%", "write at most 20%, so that every slot has neighbours"),
+        ("0.05", "write a percentage from 0% to 100%, such as 25%"),
+        ("-1%", "write a percentage from 0% to 100%, such as 25%"),
+        ("[5%]", "write a percentage: one value, not a list"),
+    ],
+)
+def test_a_share_that_cannot_be_held_out(value: str, expected: str, tmp_path: Path) -> None:
+    [found] = said(tmp_path, MIRRORED + f"isolation: {{hold_out: {value}}}")
+    assert found.startswith("isolation.hold_out: ")
+    assert found.endswith(expected)
+
+
+@pytest.mark.parametrize("value", ["0%", "0.5%", "20%"])
+def test_shares_that_can(value: str, tmp_path: Path) -> None:
+    assert said(tmp_path, MIRRORED + f"isolation: {{hold_out: {value}}}") == []

@@ -13,3 +13,7 @@ def test_the_configuration_names_every_address_and_route() -> None:
     assert all(address in text for address in ADDRESSES)
     assert all(f'{{name: {name}, match: {{path: "{template}"' in text for name, template in ROUTES)
     assert '"$.generated_at", "$..trace_id"' in text
+
+
+def test_every_eligible_request_of_the_demo_is_mirrored() -> None:
+    assert "\nisolation: {hold_out: 0%}\n" in configuration(*ADDRESSES)

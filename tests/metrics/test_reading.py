@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+from bisect import bisect_left
+from itertools import pairwise
+
+import pytest
 from msgspec.structs import replace
 
 from shadowproxy.metrics import layout as at
+from shadowproxy.metrics.counters import Counters
 from shadowproxy.metrics.reading import is_ready, routes, upstreams, workers
 from tests.metrics.world import World
 
@@ -96,3 +101,26 @@ def test_ready_takes_a_serving_worker_in_every_slot() -> None:
     assert not is_ready(workers(world.counters, now), 2)
     beat(2, 999.9)  # the successor of slot 0
     assert is_ready(workers(world.counters, now), 2)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.00005, 0.0001, 0.00011, 0.00125, 0.0101, 0.25, 59.9, 60.0, 61.0])
+def test_a_fine_bin_is_part_of_one_bin(seconds: float) -> None:
+    assert at.DURATION_BIN[bisect_left(at.FINE_EDGES, seconds)] == bisect_left(at.DURATION_EDGES, seconds)
+
+
+def test_fine_bins_are_a_fiftieth_wide() -> None:
+    edges = at.FINE_EDGES
+    assert list(edges) == sorted(set(edges))
+    assert max(high / low for low, high in pairwise(edges) if low >= 0.0001) < 1.04
+    assert set(at.DURATION_EDGES) < set(edges)
+
+
+def test_blocks_and_pages_do_not_overlap() -> None:
+    counters = Counters(2)
+    counters.block(1)[at.BLOCK_WORDS - 1] = 7
+    counters.supervisor[0] = 1
+    counters.control[0] = 2
+    assert at.fine_word(at.MAX_SERVICES) == at.BLOCK_WORDS
+    assert (len(counters.supervisor), len(counters.control)) == (512, 512)
+    assert (counters.supervisor[0], counters.control[0], counters.supervisor[511]) == (1, 2, 0)
+    assert (counters.total(at.BLOCK_WORDS - 1), counters.block(0)[0]) == (7, 0)

@@ -7,7 +7,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from shadowproxy.metrics import layout as at
+from shadowproxy.model import slots
 from shadowproxy.model.policy import (
+    IsolationPolicy,
     LimitsPolicy,
     Policy,
     RoutePolicy,
@@ -161,3 +164,56 @@ def test_files_that_cannot_be_read_leave_everything_as_it_was() -> None:
     with pytest.raises(OSError, match="No such file"):
         s.apply(policy(primary=unreadable))
     assert not origin.retired
+
+
+def slot(share: float, least: float = 0.0) -> int:
+    """The number of a slot that is held out for this share, and not for `least`."""
+    return next(k for k in range(10_000) if least <= slots.held_out_from("epoch", k) < share)
+
+
+def kept(s: Stage, number: int, first: int, last: int) -> list[bool]:
+    """Which services hold out in this slot, while control leases those from `first` to `last`."""
+    page = s.all_counters.control
+    page[at.HOLD_OUT_FIRST], page[at.HOLD_OUT_LAST] = first, last
+    s.site.snapshot.keep_slots(page, (number + 0.5) * slots.SECONDS)
+    return [service.held_out for service in s.site.snapshot.services]
+
+
+def isolated(*shares: float) -> Stage:
+    services = tuple(
+        service(f"s{n}", n, n + 1, path=f"/{n}", isolation=IsolationPolicy(share)) for n, share in enumerate(shares)
+    )
+    return Stage(Policy(services, 1, "epoch"))
+
+
+def test_services_hold_out_together_in_the_slots_that_are_leased() -> None:
+    s = isolated(0.05, 0.05, 0.0)
+    number = slot(0.05)
+    assert kept(s, number, number, number) == [True, True, False]
+    assert kept(s, number + 1, number, number + 1) == [False, False, False]
+    assert kept(s, number, number + 1, number + 9) == [False, False, False]
+    assert kept(s, number, number - 9, number - 1) == [False, False, False]
+
+
+def test_a_larger_share_holds_out_more_often() -> None:
+    s = isolated(0.05, 0.2)
+    number = slot(0.2, least=0.05)
+    assert kept(s, number, number, number) == [False, True]
+
+
+def test_without_a_lease_nothing_is_ever_held_out() -> None:
+    s = isolated(0.2)
+    for number in range(200):
+        s.site.snapshot.keep_slots(s.all_counters.control, (number + 0.5) * slots.SECONDS)
+        assert not s.site.snapshot.services[0].held_out
+
+
+def test_the_primarys_durations_are_counted_in_fine_bins_over_all_routes() -> None:
+    s = Stage(policy())
+    client = s.client()
+    for _ in range(3):
+        client.send(GET)
+        s.at().feed(OK)
+    fine, route = at.fine_word(0), at.duration_word(at.route_row(0), 0)
+    assert sum(s.counters[fine + i] for i in range(at.FINE_WORDS)) == 3
+    assert sum(s.counters[route + i] for i in range(at.DURATION_WORDS - 1)) == 3

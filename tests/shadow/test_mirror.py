@@ -139,3 +139,65 @@ def test_a_pair_without_a_comparer_is_lost_to_it() -> None:
     s.at("candidate").feed(OK.replace(b"hello", b"other"))
     assert s.books() == {"eligible": 1, "sent": 1, "lost:comparer_gone": 1}
     assert s.arm().held == 0
+
+
+class Order:
+    """Counters that remember which words were written, in order."""
+
+    def __init__(self) -> None:
+        self.written: list[int] = []
+
+    def __getitem__(self, word: int) -> int:
+        return 0
+
+    def __setitem__(self, word: int, value: int) -> None:
+        self.written.append(word)
+
+
+def held_out(s: Stage) -> Stage:
+    s.site.snapshot.services[0].held_out = True
+    return s
+
+
+def test_in_a_held_out_slot_every_arm_is_spared_and_the_books_balance() -> None:
+    s = held_out(Stage(policy("candidate", "secondary")))
+    client = s.client().send(GET)
+    s.at().feed(OK)
+    assert client.take().endswith(b"hello")
+    for arm, port in (("candidate", 2), ("secondary", 3)):
+        assert s.books(arm) == {"eligible": 1, "sampled_out": 1}
+        assert port not in s.loop.made
+    s.site.snapshot.services[0].held_out = False
+    client.send(GET)
+    assert s.books()["sent"] == 1
+
+
+def test_what_is_not_eligible_is_not_held_out_either() -> None:
+    s = held_out(Stage(policy("candidate", trusted_proxies=("192.0.2.0/24",))))
+    s.client().send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
+    s.client().send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+    s.client().send(GET[:-2] + b"X-Shadow-Request: candidate\r\n\r\n")
+    assert s.books() == {}
+    assert s.counters[at.COPIES_RECEIVED] == 1
+
+
+def test_a_request_that_was_offered_before_the_slot_is_still_mirrored_and_one_in_it_never() -> None:
+    s = stage(methods=("POST",))
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n"
+    early = s.client().send(head)
+    held_out(s)
+    late = s.client().send(head)
+    s.site.snapshot.services[0].held_out = False
+    early.send(b"ok")
+    late.send(b"ok")
+    assert s.books() == {"eligible": 2, "sampled_out": 1, "sent": 1, "in_flight": 1}
+
+
+def test_the_outcome_is_written_before_what_it_is_an_outcome_of() -> None:
+    """A worker that is killed between the two words leaves `eligible` short: the next one makes it whole."""
+    s = stage()
+    (mirror,) = s.site.snapshot.services[0].table.find(b"GET", b"/", b"a").mirrors
+    order = mirror._counters = Order()
+    mirror.count_sampled_out()
+    row = at.route_row(0)
+    assert order.written == [row + at.SAMPLED_OUT, row + at.ELIGIBLE]

@@ -69,7 +69,7 @@ def show(
 
 
 def render(page: DiffPage) -> Iterator[str]:
-    from shadowproxy.report.text import clip
+    from shadowproxy.report.plain import clip
 
     if not page.items:
         yield "no examples" if not page.total else f"no examples from {page.offset} on; there are {page.total:,}"

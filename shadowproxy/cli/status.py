@@ -28,7 +28,7 @@ def status(
 
 
 def render(status: Status) -> Iterator[str]:
-    from shadowproxy.report.text import duration, seconds
+    from shadowproxy.report.plain import duration, seconds
 
     ready = "ready" if status.ready else "NOT READY"
     up = duration(status.at - status.started_at)

@@ -9,7 +9,8 @@ from itertools import zip_longest
 from typing import Final
 
 from shadowproxy.model.pair import Difference, Example
-from shadowproxy.report.text import WIDTH, Paint, clip, plain, seconds, wrap_command
+from shadowproxy.report.plain import clip, plain, seconds, wrap_command
+from shadowproxy.report.terminal import WIDTH, Paint
 
 _CONTEXT: Final = 2
 _MAX_LINES: Final = 2_000

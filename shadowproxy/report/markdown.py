@@ -1,148 +1,145 @@
-"""A report as Markdown, for a pull request or a chat. Everything from traffic is escaped or in code."""
+"""A report as Markdown for a pull request or a chat: the conclusion first, what is less urgent folded away.
+
+It fits into one comment on GitHub, whatever happened; what is left out is counted.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import Final
 
+from shadowproxy.report import phrases
 from shadowproxy.report.build import FAIL, PASS
-from shadowproxy.report.text import duration, plain, seconds
-from shadowproxy.report.values import Books, FieldReport, Report, RouteReport, ServiceReport
+from shadowproxy.report.fitting import Section, fit, listed
+from shadowproxy.report.markdown_routes import LONGEST_COMMAND, regression, whole
+from shadowproxy.report.marking import block, cell, code, details, head, row, text, value
+from shadowproxy.report.plain import ago, percent, seconds
+from shadowproxy.report.values import Cause, Report, RouteReport, ServiceReport
+
+LIMIT: Final = 65_000
+"""Bytes; a comment may have 65,536 characters."""
+CAUSES_SHOWN: Final = 20
+REGRESSIONS_SHOWN: Final = 40
+DUE_SHOWN: Final = 20
 
 _MARKS: Final = {PASS: "✅", FAIL: "❌"}
-_SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>()#+!|~&])")
+_CAUSES: Final = ("#", "route", "pairs", "share", "what", "status", "last", "primary", "candidate")
+_REGRESSIONS: Final = ("route", "field", "kind", "pairs", "share", "primary", "candidate", "evidence")
+_ROUTES: Final = ("route", "requests", "compared", "differ", "p50 Δ", "p95 Δ", "slower")
 
 
 def render(report: Report) -> str:
-    lines = [f"# {_MARKS.get(report.verdict, '❔')} shadowproxy: {_text(report.conclusion)}", ""]
-    age = duration(report.generated_at - report.started_at)
-    lines += [f"Version {report.version}, policy {report.policy}, {age}; exit code {report.exit_code}.", ""]
-    lines += [f"> {_text(note)}" for note in report.notes]
+    sections = [_top(report)]
     for service in report.services:
-        lines += _service(service)
-    return "\n".join(lines).rstrip() + "\n"
+        sections += _urgent(report, service)
+    for service in report.services:
+        sections += _folded(report, service)
+    return fit(sections, LIMIT, "… and {} more parts of this report.\n").rstrip() + "\n"
 
 
-def _service(service: ServiceReport) -> Iterator[str]:
-    yield f"## {_text(service.name)}"
-    yield ""
-    for arm, urls in service.upstreams.items():
-        yield f"- {arm}: {', '.join(map(_code, urls))}"
-    yield ""
-    yield from _table(
-        ("route", "requests", "compared", "differ", "p50 Δ", "p95 Δ", "slower"),
-        [_overview(route) for route in service.routes],
+def _top(report: Report) -> Section:
+    lines = [f"# {_MARKS.get(report.verdict, '❔')} shadowproxy: {text(report.conclusion)}", ""]
+    lines += [f"Version {report.version}, policy {report.policy}, {phrases.age(report)}; exit code {report.exit_code}."]
+    notes = (f"> {text(note)}\n" for note in report.notes)
+    foot = "\n" if report.notes else ""
+    return Section("\n".join(lines) + "\n\n", notes, len(report.notes), foot, "> … and {} more notes\n")
+
+
+def _urgent(report: Report, service: ServiceReport) -> Iterator[Section]:
+    now = report.generated_at
+    lines = [f"## {text(service.name)}", ""]
+    if len(report.services) > 1:
+        lines += [f"{_MARKS.get(service.verdict, '❔')} {text(service.conclusion)}", ""]
+    lines += [f"- {arm}: {code(urls)} {text(version)}".rstrip() for arm, urls, version in phrases.upstreams(service)]
+    lines += [f"- noise: {text(phrases.knowledge(service.knowledge, now))}"]
+    if service.accepted:
+        lines += [f"- accepted differences: {text(phrases.accepted(service.accepted))}"]
+    due = [entry for entry in service.accepted if entry.state != phrases.ACTIVE]
+    yield listed(
+        "\n".join(lines) + "\n",
+        due,
+        lambda entry: f"- **{entry.state}** {text(phrases.entry(entry, now))}\n",
+        "\n",
+        "- … and {} more that are expired or dead\n",
+        DUE_SHOWN,
     )
-    for route in service.routes:
-        yield from _route(route)
+    places = list(enumerate(service.causes, 1))
+    if places:
+        yield listed(
+            "### Causes\n\n" + head(*_CAUSES),
+            places,
+            lambda each: row(_cause(*each, now)),
+            "\n",
+            "\n… and {} more causes in the table\n",
+            CAUSES_SHOWN,
+        )
+    if left := service.causes_left_out:
+        yield Section(f"… and {left:,} more causes.\n\n")
+    found = phrases.regressions(service.routes)
+    if found:
+        yield listed(
+            "### Regressed\n\n" + head(*_REGRESSIONS),
+            found,
+            lambda each: row(regression(*each)),
+            "\n",
+            "\n… and {} more\n",
+            REGRESSIONS_SHOWN,
+        )
 
 
-def _overview(route: RouteReport) -> tuple[str, ...]:
-    compared = route.books["candidate"].compared if "candidate" in route.books else 0
+def _cause(place: int, cause: Cause, now: float) -> Iterator[str]:
+    yield str(place)
+    yield cell(cause.route)
+    yield f"{cause.pairs:,}"
+    yield percent(cause.share)
+    yield cell(phrases.keys(cause), 160)
+    yield text(phrases.statuses(cause))
+    yield ago(cause.last_at, now)
+    example = cause.example
+    yield from (value(example.primary), value(example.candidate)) if example else ("", "")
+
+
+def _folded(report: Report, service: ServiceReport) -> Iterator[Section]:
+    now = report.generated_at
+    several = f"{service.name}: " if len(report.services) > 1 else ""
+
+    def cause(each: tuple[int, Cause]) -> str:
+        place, found = each
+        return details(f"{several}cause {place}, {phrases.impact(found)}: {phrases.keys(found)}", _told(found, now))
+
+    def route(each: RouteReport) -> str:
+        summary = f"{several}{each.name}: {each.requests:,} requests, {each.mismatches:,} differ"
+        return details(summary, whole(each, now))
+
+    places = list(enumerate(service.causes, 1))
+    yield listed("", places, cause, "", "… and {} more causes in words.\n\n", CAUSES_SHOWN)
+    if service.routes:
+        title = "### Routes\n\n" + head(*_ROUTES)
+        yield listed(title, service.routes, lambda each: row(_route(each)), "\n", "\n… and {} more routes.\n")
+    yield listed("", service.routes, route, "", "… and {} more routes in detail.\n\n")
+    active = [entry for entry in service.accepted if entry.state == phrases.ACTIVE]
+    if active:
+        yield listed(
+            f"<details><summary>{len(active):,} accepted differences</summary>\n\n",
+            active,
+            lambda entry: f"- {text(phrases.entry(entry, now))}\n",
+            "\n</details>\n\n",
+            "- … and {} more\n",
+        )
+
+
+def _told(cause: Cause, now: float) -> str:
+    lines = [f"{text(cause.words)}\n\n" if cause.words else "", f"{text(phrases.seen(cause, now))}.\n\n"]
+    if cause.example:
+        short = len(cause.example.curl) <= LONGEST_COMMAND
+        lines.append(block(cause.example.curl, "sh") if short else "")
+        lines.append(f"Example {code(cause.example.id)}: `shadowproxy diffs show {cause.example.id}`\n\n")
+    if cause.suggestion:
+        lines.append("Suggestion:\n\n" + block(cause.suggestion, "yaml"))
+    return "".join(lines)
+
+
+def _route(route: RouteReport) -> tuple[str, ...]:
     delta = (seconds(route.delta.p50, True), seconds(route.delta.p95, True)) if route.delta else ("", "")
-    numbers = (f"{route.requests:,}", f"{compared:,}", f"{route.mismatches:,}")
-    return (_text(route.name), *numbers, *delta, "**yes**" if route.slower else "")
-
-
-def _route(route: RouteReport) -> Iterator[str]:
-    yield f"### {_text(route.name)}"
-    yield ""
-    yield from _table(("arm", "codes"), [(arm, _counts(codes)) for arm, codes in route.codes.items()])
-    for arm, books in route.books.items():
-        yield from _books(arm, books)
-    yield ""
-    for arm, verdicts in route.verdicts.items():
-        yield f"Verdicts, {arm}: {_counts(verdicts)}."
-    if route.incomparable:
-        yield f"Incomparable because of {_counts(route.incomparable)}."
-    yield ""
-    if rows := [*route.failures, *route.fields]:
-        yield from _differences(rows)
-    yield from _latency(route)
-
-
-def _books(arm: str, books: Books) -> Iterator[str]:
-    given, taken = (f" (off by {off:+d} at this moment)" if off else "" for off in books.unaccounted)
-    dropped, lost = sum(books.dropped.values()), sum(books.lost.values())
-    yield (
-        f"- {arm}: eligible {books.eligible:,} = sampled out {books.sampled_out:,} + dropped {dropped:,}"
-        f"{_reasons(books.dropped)} + sent {books.sent:,}{given}"
-    )
-    yield (
-        f"- {arm}: sent {books.sent:,} = compared {books.compared:,} + lost {lost:,}{_reasons(books.lost)}"
-        f" + in flight {books.in_flight:,}{taken}"
-    )
-
-
-def _differences(rows: Sequence[FieldReport]) -> Iterator[str]:
-    yield from _table(
-        ("field", "kind", "pairs", "share", "primary", "candidate", "example"),
-        [
-            (
-                _cell(row.field) if row.field else "no response",
-                row.kind,
-                f"{row.pairs:,}",
-                f"{row.share:.1%}",
-                *(
-                    _value(value)
-                    for value in ((row.example.primary, row.example.candidate) if row.example else ("", ""))
-                ),
-                row.example.id if row.example else "",
-            )
-            for row in rows
-        ],
-    )
-    shown = {row.example.id: row.example.curl for row in rows if row.example}
-    for example, curl in shown.items():
-        yield f"- {example}: {_code(curl)}"
-    yield ""
-
-
-def _latency(route: RouteReport) -> Iterator[str]:
-    rows = [*route.latency.items(), *([("paired difference", route.delta)] if route.delta else [])]
-    yield from _table(
-        ("latency", "p50", "p95", "p99"),
-        [(name, seconds(values.p50), seconds(values.p95), seconds(values.p99)) for name, values in rows],
-    )
-    if route.slower:
-        yield f"**Slower**: {_text(route.slower_why)}."
-        yield ""
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    if rows:
-        yield f"| {' | '.join(head)} |"
-        yield f"|{'---|' * len(head)}"
-        for row in rows:
-            yield f"| {' | '.join(row)} |"
-        yield ""
-
-
-def _counts(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{_text(word)} {n:,}" for word, n in counts.items() if n) or "none"
-
-
-def _reasons(counts: Mapping[str, int]) -> str:
-    return f" ({_counts(counts)})" if counts else ""
-
-
-def _value(value: str | None) -> str:
-    return "*absent*" if value is None else _cell(value) if value else ""
-
-
-def _text(text: str) -> str:
-    return _SPECIAL.sub(r"\\\1", plain(text))
-
-
-def _code(text: str) -> str:
-    """A code span; its fence is longer than any run of backticks inside (CommonMark 6.1)."""
-    text = plain(text)
-    fence = "`" * (max((len(run) for run in re.findall("`+", text)), default=0) + 1)
-    pad = " " if text.startswith("`") or text.endswith("`") else ""
-    return f"{fence}{pad}{text}{pad}{fence}"
-
-
-def _cell(text: str) -> str:
-    """Code in a table, where a bar would end the cell even inside a code span (GitHub's tables extension)."""
-    return _code(text).replace("|", "\\|")
+    figures = (f"{route.requests:,}", f"{phrases.compared(route):,}", f"{route.mismatches:,}")
+    return (cell(route.name), *figures, *delta, "**yes**" if phrases.is_slower(route) else "")

@@ -11,7 +11,7 @@ from shadowproxy.model.pair import Difference, FieldCount
 from shadowproxy.model.totals import FieldExample
 from shadowproxy.report import Report, build, render_example, render_json, render_markdown, render_text
 from shadowproxy.report.example import side_by_side
-from shadowproxy.report.text import clip, clip_left, duration, plain, seconds, wrap_command
+from shadowproxy.report.plain import clip, clip_left, duration, plain, seconds, wrap_command
 from tests.report.facts import CURL, facts, mirror, route, service
 from tests.store.examples import example
 
@@ -97,7 +97,7 @@ def test_several_services_each_get_a_conclusion() -> None:
 
 def test_a_secondary_is_named() -> None:
     both = replace(route(mirror(match=60)), mirrors={"candidate": mirror(match=60), "secondary": mirror(noise=5)})
-    assert "secondary: eligible 5" in render_text(build(facts(both)))
+    assert "secondary: eligible 5" in render_text(build(facts(both)), full=True)
 
 
 def test_too_few_pairs_are_a_question() -> None:

@@ -1,0 +1,266 @@
+"""What the values of a report mean, in phrases that every rendering shares. Nothing here is escaped. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from shadowproxy.model.terms import CANDIDATE
+from shadowproxy.report.plain import ago, counts, duration, number, percent, seconds
+from shadowproxy.report.values import (
+    Accepted,
+    Cause,
+    FieldEvidence,
+    Interval,
+    Knowledge,
+    PairedErrors,
+    PairedLatency,
+    Quantiles,
+    Report,
+    RouteReport,
+    ServiceReport,
+    Shown,
+)
+
+REGRESSED: Final = "regressed"
+OPEN: Final = "open"
+NOISE: Final = "noise"
+DIFFERS: Final = "differs"
+"""A field of which no second answer says whether it is noise."""
+ACTIVE: Final = "active"
+ERRORS: Final = "errors"
+LATENCY: Final = "latency"
+QUANTILES: Final = ("p50", "p95", "p99")
+
+_ORDER: Final = (REGRESSED, DIFFERS, OPEN, NOISE)
+_KEYS_NAMED: Final = 3
+_UNITS: Final = {"s": 1.0, "ms": 1e3, "µs": 1e6}
+
+
+class Row(Struct, frozen=True):
+    """A field or a failure of a route, with what is known of it. `state` is one of the words above.
+
+    `pairs` and `share` are None where the field was never the reason of a mismatch.
+    """
+
+    name: str
+    kind: str
+    state: str
+    pairs: int | None
+    share: float | None
+    example: Shown | None
+    evidence: FieldEvidence | None
+
+
+def rows(route: RouteReport) -> list[Row]:
+    """Failures first, then fields: what regressed before what is open, and noise last."""
+    known = {(each.field, each.kind): each for each in route.evidence}
+    found = [
+        Row("no response", each.kind, DIFFERS, each.pairs, each.share, each.example, None) for each in route.failures
+    ]
+    fields: list[Row] = []
+    for each in route.fields:
+        evidence = known.pop((each.field, each.kind), None)
+        state = evidence.state if evidence else DIFFERS
+        example = each.example or (evidence.example if evidence else None)
+        fields.append(Row(each.field, each.kind, state, each.pairs, each.share, example, evidence))
+    fields += [Row(each.field, each.kind, each.state, None, None, each.example, each) for each in known.values()]
+    return found + sorted(fields, key=lambda row: _ORDER.index(row.state) if row.state in _ORDER else len(_ORDER))
+
+
+def regressions(routes: Sequence[RouteReport]) -> list[tuple[RouteReport, Row | str]]:
+    """Failures and fields that regressed or of which nothing is known; then ERRORS and LATENCY where they did."""
+    found: list[tuple[RouteReport, Row | str]] = []
+    for route in routes:
+        found += [(route, row) for row in rows(route) if row.state in {REGRESSED, DIFFERS}]
+        if route.errors and route.errors.regressed:
+            found.append((route, ERRORS))
+        if is_slower(route):
+            found.append((route, LATENCY))
+    return found
+
+
+def is_calm(route: RouteReport) -> bool:
+    """Whether there is nothing on a route that anyone has to look at."""
+    return not (
+        route.mismatches
+        or route.failures
+        or is_slower(route)
+        or (route.errors and route.errors.regressed)
+        or any(each.state == REGRESSED for each in route.evidence)
+        or any(any(books.unaccounted) for books in route.books.values())
+    )
+
+
+def is_slower(route: RouteReport) -> bool:
+    return route.slower or bool(route.paired and route.paired.slower)
+
+
+def slower_why(route: RouteReport) -> str:
+    return (route.paired.why if route.paired and route.paired.slower else "") or route.slower_why
+
+
+def compared(route: RouteReport) -> int:
+    """Pairs of the candidate that say something."""
+    verdicts = route.verdicts.get(CANDIDATE, {})
+    return sum(verdicts.values()) - verdicts.get("incomparable", 0)
+
+
+def upstreams(service: ServiceReport) -> Iterator[tuple[str, str, str]]:
+    """Each arm, its URLs, and the version that it is known to run, if any."""
+    versions = service.knowledge.versions if service.knowledge else {}
+    for arm, urls in service.upstreams.items():
+        yield arm, ", ".join(urls), versions.get(arm, "")
+
+
+def knowledge(known: Knowledge | None, now: float) -> str:
+    """Where the knowledge of noise comes from, and what it says."""
+    if known is None or not known.source:
+        return "no second answers of the primary's version: whatever differs counts"
+    source = "the secondary" if known.source == "secondary" else "asking the primary again"
+    said = f"{number(known.answers, 'second answer')} from {source} in {duration(now - known.since)}"
+    if known.answers < known.enough:
+        return f"{said}; before {known.enough} whatever differs counts"
+    untracked = f", {known.untracked:,} untracked" if known.untracked else ""
+    return (
+        f"{said}: {number(known.regressed, 'field')} regressed, {known.noisy:,} noisy{untracked}"
+        f" (false discoveries at most {known.fdr:.0%})"
+    )
+
+
+def evidence(found: FieldEvidence, now: float) -> str:
+    """The paired bits, what they weigh, and what is missing."""
+    bits = (
+        f"candidate alone {found.candidate_only:,}, primary's own version alone {found.second_only:,},"
+        f" both {found.both:,}"
+    )
+    since = f", regressed since {ago(found.since, now)}" if found.since is not None else ""
+    return f"{bits}; {weight(found.evidence, found.needed)}{since}{more(found.more) if found.state == OPEN else ''}"
+
+
+def weight(evidence: float, needed: float) -> str:
+    """An e-value and its threshold, both as log10."""
+    return f"evidence 10^{evidence:.1f} (10^{needed:.1f} needed)"
+
+
+def more(pairs: int | None) -> str:
+    return f", needs about {number(pairs, 'more pair')}" if pairs else ""
+
+
+def errors(found: PairedErrors) -> Iterator[str]:
+    """The 2x2 table as sentences; what the primary alone failed stands apart."""
+    verdict = "the candidate fails more often, " if found.regressed else ""
+    missing = "" if found.regressed else more(found.more)
+    yield (
+        f"candidate alone {found.candidate_only:,}, both {found.both:,}, neither {found.neither:,};"
+        f" {verdict}{weight(found.evidence, found.needed)}{missing}"
+    )
+    if found.primary_only:
+        yield f"primary alone {found.primary_only:,}: no credit to the candidate"
+
+
+def latency(found: PairedLatency) -> str:
+    """Whether it is slower, and how sure that is."""
+    verdict = "slower, " if found.slower else ""
+    missing = "" if found.slower else more(found.more)
+    return f"{verdict}{weight(found.evidence, found.needed)}{missing}, in {number(found.pairs, 'pair')}"
+
+
+Line = tuple[str, tuple[str, str, str]]
+"""A name, and a value for each of QUANTILES."""
+
+PAIRED: Final = "paired: candidate minus primary, of the same request"
+CALIBRATED: Final = (
+    f"{PAIRED}; baseline: a second answer of the primary's version minus primary; calibrated: paired less baseline"
+)
+
+
+def latency_lines(route: RouteReport) -> Iterator[Line]:
+    """Each arm's quantiles, then the paired difference, with intervals where they are known."""
+    for arm, values in route.latency.items():
+        yield arm, _three(values)
+    paired = route.paired
+    if paired is None:
+        if route.delta:
+            yield "paired", _three(route.delta, sign=True)
+        return
+    for name, intervals in (
+        ("paired", paired.quantiles),
+        ("baseline", paired.baseline),
+        ("calibrated", paired.calibrated),
+    ):
+        if intervals:
+            p50, p95, p99 = (interval(intervals.get(quantile)) for quantile in QUANTILES)
+            yield name, (p50, p95, p99)
+
+
+def latency_legend(route: RouteReport) -> str:
+    if route.paired and route.paired.calibrated:
+        return CALIBRATED
+    return PAIRED if route.paired or route.delta else ""
+
+
+def _three(values: Quantiles, sign: bool = False) -> tuple[str, str, str]:
+    return seconds(values.p50, sign), seconds(values.p95, sign), seconds(values.p99, sign)
+
+
+def interval(found: Interval | None) -> str:
+    """`+50.0 ms [+48.0, +52.0]`, bounds in the unit of the estimate; what is not bounded is a question mark."""
+    if found is None:
+        return "?"
+    estimate = seconds(found.estimate, sign=True)
+    if found.lower is None and found.upper is None:
+        return estimate
+    unit = estimate.split()[1]
+    lower, upper = (_bound(bound, unit) for bound in (found.lower, found.upper))
+    return f"{estimate} [{lower}, {upper}]"
+
+
+def _bound(value: float | None, unit: str) -> str:
+    if value is None:
+        return "?"
+    value *= _UNITS[unit]
+    return f"{value:+.{0 if abs(value) >= 100 else 1 if unit != 's' else 2}f}"
+
+
+def keys(cause: Cause) -> str:
+    """What the mismatches of a cause have in common, in short."""
+    if not cause.keys:
+        return cause.failure or "no response"
+    named = ", ".join(f"{field} {kind}" for field, kind in cause.keys[:_KEYS_NAMED])
+    left = len(cause.keys) - _KEYS_NAMED
+    return f"{named} and {left:,} more" if left > 0 else named
+
+
+def statuses(cause: Cause) -> str:
+    return f"{cause.primary_status} → {'no response' if cause.shadow_status is None else cause.shadow_status}"
+
+
+def seen(cause: Cause, now: float) -> str:
+    return f"first {ago(cause.first_at, now)}, last {ago(cause.last_at, now)}"
+
+
+def impact(cause: Cause) -> str:
+    return f"{number(cause.pairs, 'pair')}, {percent(cause.share)}"
+
+
+def accepted(entries: list[Accepted]) -> str:
+    """How many there are in each state, and what they covered."""
+    states: dict[str, int] = {}
+    for entry in entries:
+        states[entry.state] = states.get(entry.state, 0) + 1
+    return f"{counts(states)}; {number(sum(entry.pairs for entry in entries), 'pair')} covered"
+
+
+def entry(found: Accepted, now: float) -> str:
+    """One entry of the accepted differences: what it covers, whose it is, until when."""
+    what = " ".join(filter(None, (found.route, found.field, found.kind, found.shape)))
+    until = f", expires {found.expires}" if found.expires else ""
+    last = f", last {ago(found.last_at, now)}" if found.last_at is not None else ""
+    return f"{what}: {found.reason} ({found.owner}{until}); {number(found.pairs, 'pair')}{last}"
+
+
+def age(report: Report) -> str:
+    return duration(report.generated_at - report.started_at)

@@ -1,0 +1,169 @@
+"""One route of a report for a terminal: codes, books, verdicts, fields, latency, errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from shadowproxy.model.terms import CANDIDATE
+from shadowproxy.report import phrases
+from shadowproxy.report.phrases import Row
+from shadowproxy.report.plain import bracketed, clip, clip_left, counts, number, percent, plain, wrap_command
+from shadowproxy.report.terminal import LABEL, WIDTH, Paint, labelled, paragraph
+from shadowproxy.report.values import Books, RouteReport
+
+FIELDS_SHOWN: Final = 12
+NOISE_SHOWN: Final = 3
+"""Of the fields that are noise: they are named so that nobody wonders where they are."""
+
+_ROOM: Final = WIDTH - LABEL - 20
+"""For the name, kind and values of a difference: what its label, count and share leave."""
+_SHORTEST_VALUES: Final = 28
+"""An id and the beginning of two values."""
+_STATES: Final = {phrases.REGRESSED: "red", phrases.OPEN: "yellow", phrases.NOISE: "dim"}
+
+
+def block(route: RouteReport, now: float, paint: Paint, shown: set[str], full: bool) -> Iterator[str]:
+    """Everything about one route. Requests of the examples `shown` elsewhere are not repeated unless `full`."""
+    style = "green" if phrases.is_calm(route) else "red"
+    title = f"{paint('bold', paint(style, plain(route.name)))} · {number(route.requests, 'request')}"
+    yield title + (paint("red", f" · {route.mismatches:,} differ") if route.mismatches else "")
+    yield labelled("codes", "   ".join(f"{arm} {_dotted(codes)}" for arm, codes in route.codes.items() if codes))
+    for arm, books in route.books.items():
+        yield from _books(arm, books, paint)
+    for arm, verdicts in route.verdicts.items():
+        yield labelled("verdicts", f"{_of(arm)}{' · '.join(f'{word} {n:,}' for word, n in verdicts.items())}")
+    if route.incomparable:
+        yield from paragraph("", f"incomparable because of {counts(route.incomparable)}", paint)
+    yield from _fields(route, now, paint, shown, full)
+    yield from _latency(route, paint, full)
+    if route.errors:
+        label = "errors"
+        for sentence in phrases.errors(route.errors):
+            yield from paragraph(label, sentence, paint, "red" if route.errors.regressed and label else "")
+            label = ""
+
+
+def _of(arm: str) -> str:
+    """The candidate is what a report is about; only another arm is named."""
+    return "" if arm == CANDIDATE else f"{arm}: "
+
+
+def _dotted(codes: dict[str, int]) -> str:
+    return " · ".join(f"{word} {n:,}" for word, n in codes.items() if n)
+
+
+def _books(arm: str, books: Books, paint: Paint) -> Iterator[str]:
+    dropped, lost = sum(books.dropped.values()), sum(books.lost.values())
+    given, taken = books.unaccounted
+    yield from _balanced(
+        "books",
+        f"{_of(arm)}eligible {books.eligible:,} = sampled out {books.sampled_out:,} + dropped {dropped:,}"
+        f"{bracketed(books.dropped)} + sent {books.sent:,}",
+        given,
+        paint,
+    )
+    yield from _balanced(
+        "",
+        f"{_of(arm)}sent {books.sent:,} = compared {books.compared:,} + lost {lost:,}"
+        f"{bracketed(books.lost)} + in flight {books.in_flight:,}",
+        taken,
+        paint,
+    )
+
+
+def _balanced(label: str, line: str, off: int, paint: Paint) -> Iterator[str]:
+    *first, last = paragraph(label, line, paint)
+    yield from first
+    balance = paint("yellow", f"(off by {off:+d} at this moment)") if off else paint("green", "✓")
+    yield f"{last} {balance}"
+
+
+def _fields(route: RouteReport, now: float, paint: Paint, shown: set[str], full: bool) -> Iterator[str]:
+    """Failures and fields as a table, with the evidence below each, then each example's request once."""
+    every = phrases.rows(route)
+    rows = every if full else _most_telling(every)
+    if not every:
+        return
+    wide, kinds = _columns(rows)
+    label = ""
+    for row in rows:
+        state, label = ("" if row.state == label else row.state), row.state
+        values = _values(row, _ROOM - wide - kinds)
+        name = paint("cyan", f"{clip_left(_name(row), wide):<{wide}}")
+        kind = f"{'' if _is_failure(row) else row.kind:<{kinds}}"
+        head = paint(_STATES.get(row.state, ""), f"{state:<{LABEL}}")
+        yield f"  {head}{_count(row)}  {name} {kind} {values}".rstrip()
+        if row.evidence and (full or row.state != phrases.NOISE):
+            yield from paragraph("", "  " + phrases.evidence(row.evidence, now), paint, "dim")
+    if left := len(every) - len(rows):
+        yield labelled("", f"… and {left} more: shadowproxy diffs list --route {plain(route.name)}")
+    yield from _requests(rows, set() if full else shown, paint)
+
+
+def _most_telling(rows: Sequence[Row]) -> list[Row]:
+    noise = [row for row in rows if row.state == phrases.NOISE][:NOISE_SHOWN]
+    failures = [row for row in rows if _is_failure(row)]
+    fields = [row for row in rows if not _is_failure(row) and row.state != phrases.NOISE]
+    return failures + fields[:FIELDS_SHOWN] + noise
+
+
+def _columns(rows: Sequence[Row]) -> tuple[int, int]:
+    """The widths of names and kinds."""
+    kinds = max(0 if _is_failure(row) else len(row.kind) for row in rows)
+    return min(max(len(plain(_name(row))) for row in rows), _ROOM - kinds - _SHORTEST_VALUES), kinds
+
+
+def _is_failure(row: Row) -> bool:
+    return row.kind.startswith("candidate_")
+
+
+def _name(row: Row) -> str:
+    return row.kind if _is_failure(row) else row.name
+
+
+def _count(row: Row) -> str:
+    return " " * 14 if row.pairs is None else f"{row.pairs:>7,} {percent(row.share or 0.0):>6}"
+
+
+def _values(row: Row, room: int) -> str:
+    if row.example is None:
+        return ""
+    if _is_failure(row):
+        return row.example.id
+    room = max(room - len(row.example.id) - 5, 2) // 2
+    before, after = (clip(_value(value), room) for value in (row.example.primary, row.example.candidate))
+    return f"{row.example.id}  {before} → {after}"
+
+
+def _value(value: str | None) -> str:
+    return "absent" if value is None else value
+
+
+def _requests(rows: Sequence[Row], shown: set[str], paint: Paint) -> Iterator[str]:
+    commands = {row.example.id: row.example.curl for row in rows if row.example and row.state != phrases.NOISE}
+    label = "requests"
+    for example, curl in commands.items():
+        if example in shown:
+            continue
+        first, *rest = wrap_command(curl, WIDTH - LABEL - len(example) - 6)
+        yield labelled(label, f"{example}  {paint('dim', first)}")
+        for line in rest:
+            yield labelled("", " " * (len(example) + 4) + paint("dim", line))
+        label = ""
+
+
+def _latency(route: RouteReport, paint: Paint, full: bool) -> Iterator[str]:
+    lines = list(phrases.latency_lines(route))
+    if not lines:
+        return
+    wide = max(10, *(len(value) + 2 for _, values in lines for value in values))
+    for label, cells in (("latency", phrases.QUANTILES), *lines):
+        line = f"{'' if label == 'latency' else label:<11}{''.join(f'{cell:<{wide}}' for cell in cells)}".rstrip()
+        yield labelled("latency", paint("dim", line)) if label == "latency" else labelled("", line)
+    if full and (legend := phrases.latency_legend(route)):
+        yield from paragraph("", legend, paint, "dim")
+    if route.paired:
+        yield from paragraph("", phrases.latency(route.paired), paint)
+    if phrases.is_slower(route):
+        yield from paragraph("", f"slower: {phrases.slower_why(route)}", paint, "red")

@@ -107,7 +107,7 @@ class BodyComparer:
 
     def _values(self, left: object, right: object) -> None:
         if not same(left, right):
-            Walker(self._deadline).walk(self._rules.fields.root, left, right, self._found)
+            Walker(self._deadline, self._found.recorded).walk(self._rules.fields.root, left, right, self._found)
 
     def _value(self, text: bytes) -> object:
         try:

@@ -32,7 +32,7 @@ class Comparison(Struct, frozen=True):
 
 def compare(pair: Pair, rules: RouteRules, deadline: Deadline) -> Comparison:
     """The verdict on `pair` under the rules of its route."""
-    found = Findings()
+    found = Findings(rules.policy.recorded)
     if pair.failure is not None or pair.shadow is None:
         status = pair.shadow.status if pair.shadow is not None else None
         found.add(FAILURE, pair.failure or "candidate_error", pair.primary.status, status)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from shadowproxy.compare.masks import hides
 from shadowproxy.model.terms import KINDS
 
 
@@ -24,18 +25,26 @@ Values = tuple[object, object]
 class Findings:
     """`counted` are differences that stand, `ruled` those that a rule of the user explains away.
 
-    `repeated`: they are of JSON read with every value of members that occur more than once.
+    `repeated`: they are of JSON read with every value of members that occur more than once. `recorded`: the primary's
+    answer comes from a recording, and what differs from a masked value of it explains itself away.
     """
 
-    __slots__ = ("counted", "repeated", "ruled")
+    __slots__ = ("counted", "recorded", "repeated", "ruled")
 
-    def __init__(self) -> None:
+    def __init__(self, recorded: bool = False) -> None:
+        self.recorded = recorded
         self.counted: dict[Key, Values] = {}
         self.ruled: dict[Key, Values] = {}
         self.repeated = False
 
-    def add(self, field: str, kind: str, primary: object, shadow: object, *, ruled: bool = False) -> None:
-        """One difference. Further ones of the same field and kind are the same finding."""
+    def add(
+        self, field: str, kind: str, primary: object, shadow: object, *, ruled: bool = False, whole: bool = True
+    ) -> None:
+        """One difference. Further ones of the same field and kind are the same finding.
+
+        `whole`: nothing but these two values differs, so that they tell whether a mask explains it.
+        """
+        ruled = ruled or (self.recorded and whole and shadow is not ABSENT and hides(primary, shadow))
         (self.ruled if ruled else self.counted).setdefault((field, kind), (primary, shadow))
 
     @property

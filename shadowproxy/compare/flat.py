@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 
 from shadowproxy.compare.fields import bounded, looks_like_id
 from shadowproxy.compare.findings import ABSENT, Findings
+from shadowproxy.compare.masks import is_like
 
 _CHARSETS: Final = {
     "utf-8": "utf-8",
@@ -60,7 +61,8 @@ def compare_lines(a: str, b: str, ignored: frozenset[str], found: Findings) -> b
         kind,
         ABSENT if kind == "body_extra" else "\n".join(gone),
         ABSENT if kind == "body_missing" else "\n".join(new),
-        ruled="line" in ignored,
+        ruled="line" in ignored or (found.recorded and is_like(a, b, lines=True)),
+        whole=False,
     )
     return True
 

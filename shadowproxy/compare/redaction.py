@@ -15,6 +15,7 @@ from urllib.parse import quote, unquote_plus
 from shadowproxy.compare.fields import Field, FieldTree, Rule
 from shadowproxy.compare.jsontext import Repeated, canonical
 from shadowproxy.compare.limits import Deadline
+from shadowproxy.compare.masks import is_mask
 from shadowproxy.compare.paths import compile_path
 from shadowproxy.compare.patterns import compile_pattern, pieces
 from shadowproxy.compare.pruning import NAME_MEMBERS
@@ -153,7 +154,7 @@ class Redactor:
         for name, secret in (("name", "value"), ("before", "early")):
             if match[name]:
                 value = match[secret]
-                return match[name] + (value if _is_mask(value) else self._mask(value))
+                return match[name] + (value if is_mask(value) else self._mask(value))
         return self._mask(match[0])
 
     def _cookies(self, value: str, *, only_first: bool) -> str:
@@ -192,7 +193,3 @@ class Redactor:
 
 def _as_text(fields: Fields) -> list[tuple[str, str]]:
     return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in fields]
-
-
-def _is_mask(text: str) -> bool:
-    return re.fullmatch(r"~[0-9a-f]{8}~", text) is not None

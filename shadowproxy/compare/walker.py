@@ -18,6 +18,7 @@ from shadowproxy.compare.fields import Field
 from shadowproxy.compare.findings import ABSENT, Findings
 from shadowproxy.compare.jsontext import Repeated, canonical
 from shadowproxy.compare.limits import Deadline
+from shadowproxy.compare.masks import unmasked
 
 _encode: Final = msgspec.json.Encoder().encode
 _CONTAINERS: Final = frozenset({dict, list, Repeated})
@@ -38,10 +39,11 @@ def same(a: object, b: object) -> bool:
 class Walker:
     """Compares within `deadline`; every method raises IncomparableError when it is over."""
 
-    __slots__ = ("_deadline",)
+    __slots__ = ("_deadline", "_recorded")
 
-    def __init__(self, deadline: Deadline) -> None:
+    def __init__(self, deadline: Deadline, recorded: bool = False) -> None:
         self._deadline = deadline
+        self._recorded = recorded
 
     def walk(self, field: Field, a: Any, b: Any, found: Findings) -> None:
         """Adds to `found` how `a` (the primary's value of `field`) and `b` differ; they are not the same."""
@@ -61,6 +63,8 @@ class Walker:
             self._resized(field, a, b, found)
 
     def _objects(self, field: Field, a: dict[str, Any], b: dict[str, Any], found: Findings) -> None:
+        if self._recorded:
+            a = unmasked(a, b)
         for key, x in a.items():
             y = b.get(key, ABSENT)
             if x is y or (x == y and same(x, y)):
@@ -144,14 +148,14 @@ class Walker:
         return best
 
     def _distance(self, element: Field, x: Any, y: Any) -> int:
-        scratch = Findings()
+        scratch = Findings(self._recorded)
         self.walk(element, x, y, scratch)
         return len(scratch.counted)
 
     def _alike(self, element: Field, x: Any, y: Any) -> bool:
         """Whether two elements are the same as far as the rules go."""
         self._deadline.tick()
-        return same(x, y) or (not element.plain and not self._distance(element, x, y))
+        return same(x, y) or ((self._recorded or not element.plain) and not self._distance(element, x, y))
 
 
 def _kind(a: Any, b: Any) -> str:

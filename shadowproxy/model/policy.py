@@ -57,6 +57,8 @@ class ComparePolicy(Struct, frozen=True):
     max_ratio: int = 100
     max_depth: int = 64
     max_time: float = 0.05
+    recorded: bool = False
+    """The primary's answers come from a recording, with secrets masked and bodies decoded. Never in a file."""
 
 
 class RoutePolicy(Struct, frozen=True):

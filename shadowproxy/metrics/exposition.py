@@ -126,6 +126,16 @@ def _per_route(rows: list[RouteTotals]) -> Iterator[Metric]:
         (((*place, kind), n) for place, mirror in candidates for kind, n in mirror.mismatches.items()),
     )
     yield _histogram(series.LATENCY_DELTA, at.DELTA_BUCKETS, ((place, mirror.delta) for place, mirror in candidates))
+    yield _family(series.PAIRED_DURATIONS, ((place, mirror.judged) for place, mirror in candidates))
+    yield _family(
+        series.PAIRED_SPLITS,
+        (
+            ((*place, quantile, slow), n)
+            for place, mirror in candidates
+            for quantile, counts in mirror.splits.items()
+            for slow, n in zip((CANDIDATE, "reference"), counts, strict=True)
+        ),
+    )
 
 
 def _books(books: list[tuple[tuple[str, str, str], MirrorTotals]]) -> Iterator[Metric]:
@@ -137,6 +147,7 @@ def _books(books: list[tuple[tuple[str, str, str], MirrorTotals]]) -> Iterator[M
         (series.DROPPED, lambda mirror: mirror.dropped),
         (series.LOST, lambda mirror: mirror.lost),
         (series.COMPARISONS, lambda mirror: mirror.verdicts),
+        (series.PAIRED_OUTCOMES, lambda mirror: mirror.outcomes),
     )
     for of, column in columns:
         yield _family(of, (((*place, word), n) for place, mirror in books for word, n in column(mirror).items()))

@@ -19,6 +19,8 @@ from shadowproxy.model.terms import (
     KINDS,
     LOSS_REASONS,
     MIRRORED_ARMS,
+    OUTCOMES,
+    QUANTILES,
     VERDICTS,
 )
 
@@ -119,7 +121,13 @@ FALLBACKS: Final = MISMATCHES + len(MIRRORED_ARMS) * _KIND_ROOM
 _FALLBACK_ROOM: Final = 8
 DELTA: Final = FALLBACKS + _FALLBACK_ROOM
 DELTA_WORDS: Final = len(DELTA_EDGES) + 1 + 1
-ROUTE_WORDS: Final = DELTA + len(MIRRORED_ARMS) * DELTA_WORDS
+OUTCOME: Final = DELTA + len(MIRRORED_ARMS) * DELTA_WORDS
+"""Who failed, by arm: the two by two table of the settled pairs."""
+JUDGED: Final = OUTCOME + len(MIRRORED_ARMS) * len(OUTCOMES)
+"""Pairs of the candidate whose durations were weighed; then, by quantile, how many it splits with the reference and
+with the candidate as the slow side (`evidence.latency`).
+"""
+ROUTE_WORDS: Final = JUDGED + 1 + 2 * len(QUANTILES)
 
 FINE_WORDS: Final = len(FINE_EDGES) + 1
 """The primary's durations over all routes of a service, for the isolation proof; the last bin takes what is longer."""
@@ -208,3 +216,13 @@ def fallback_word(row: int, reason: str) -> int:
 
 def delta_word(row: int, mirrored: int) -> int:
     return row + DELTA + mirrored * DELTA_WORDS
+
+
+def outcome_word(row: int, mirrored: int) -> int:
+    """First of the words of `OUTCOMES`."""
+    return row + OUTCOME + mirrored * len(OUTCOMES)
+
+
+def split_word(row: int, quantile: int) -> int:
+    """How many pairs the quantile splits with the reference as the slow side; the next word: with the candidate."""
+    return row + JUDGED + 1 + 2 * quantile

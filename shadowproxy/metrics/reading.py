@@ -9,17 +9,21 @@ from shadowproxy.metrics.counters import Counters
 from shadowproxy.model.policy import Policy, Registry
 from shadowproxy.model.terms import (
     ARMS,
+    CANDIDATE,
     CODES,
     DROP_REASONS,
     FALLBACK_REASONS,
     KINDS,
     LOSS_REASONS,
     MIRRORED_ARMS,
+    OUTCOMES,
+    QUANTILES,
     VERDICTS,
 )
 from shadowproxy.model.totals import Distribution, MirrorTotals, RouteTotals, UpstreamTotals, WorkerTotals
 
 _MICROSECOND = 1e-6
+_CANDIDATE = at.MIRRORED_INDEX[CANDIDATE]
 
 
 def routes(counters: Counters, registry: Registry, policy: Policy) -> Iterator[RouteTotals]:
@@ -65,7 +69,15 @@ def _mirror(words: Sequence[int], m: int) -> MirrorTotals:
         verdicts={verdict: words[at.compared_word(0, m, verdict)] for verdict in VERDICTS},
         mismatches={kind: words[at.mismatch_word(0, m, kind)] for kind in KINDS},
         delta=_distribution(at.DELTA_EDGES, words, at.delta_word(0, m), at.DELTA_WORDS),
+        outcomes={outcome: words[at.outcome_word(0, m) + i] for i, outcome in enumerate(OUTCOMES)},
+        judged=words[at.JUDGED] if m == _CANDIDATE else 0,
+        splits=_splits(words) if m == _CANDIDATE else {},
     )
+
+
+def _splits(words: Sequence[int]) -> dict[str, tuple[int, int]]:
+    firsts = {name: at.split_word(0, q) for q, name in enumerate(QUANTILES)}
+    return {name: (words[first + 1], words[first]) for name, first in firsts.items()}
 
 
 def _distribution(edges: tuple[float, ...], words: Sequence[int], first: int, size: int) -> Distribution:

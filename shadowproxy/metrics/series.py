@@ -109,6 +109,25 @@ LATENCY_DELTA: Final = Series(
     "Duration at the candidate minus duration at the primary of the same request; the sum may fall.",
     _ROUTE,
 )
+PAIRED_OUTCOMES: Final = Series(
+    "shadowproxy_paired_outcomes_total",
+    COUNTER,
+    "Settled pairs by who failed (5xx, or no whole answer by the shadow's deadline): neither, shadow_only, both, "
+    "primary_only.",
+    (*_ARM, "outcome"),
+)
+PAIRED_DURATIONS: Final = Series(
+    "shadowproxy_paired_durations_total",
+    COUNTER,
+    "Pairs in which neither failed and whose durations were weighed as evidence of a slower candidate.",
+    _ROUTE,
+)
+PAIRED_SPLITS: Final = Series(
+    "shadowproxy_paired_splits_total",
+    COUNTER,
+    "Of these, pairs with one duration above the pooled quantile and one not, by the slow side: candidate, reference.",
+    (*_ROUTE, "quantile", "slow"),
+)
 UPSTREAM_CONNECTIONS: Final = Series(
     "shadowproxy_upstream_connections",
     GAUGE,

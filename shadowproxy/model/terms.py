@@ -57,6 +57,11 @@ LOSS_REASONS: Final = (
 
 CODES: Final = ("1xx", "2xx", "3xx", "4xx", "5xx", "error")
 
+OUTCOMES: Final = ("neither", "shadow_only", "primary_only", "both")
+"""Which exchanges of a pair failed. The index has bit 0 for the mirrored arm and bit 1 for the primary."""
+
+QUANTILES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+
 FALLBACK_REASONS: Final = ("refused", "timeout", "breaker", "lease_expired", "error")
 
 OTHER: Final = "other"

@@ -83,7 +83,13 @@ class MirrorTotals(Struct, frozen=True):
     mismatches: dict[str, int]
     """By kind. One pair may count under several."""
     delta: Distribution
-    """Of the arm's duration minus the primary's, for pairs where both answered."""
+    """Of the arm's duration minus the primary's, for pairs in which neither failed."""
+    outcomes: dict[str, int] = {}
+    """Settled pairs by who failed (`model.terms.OUTCOMES`)."""
+    judged: int = 0
+    """Pairs whose durations were weighed as evidence; only of the candidate."""
+    splits: dict[str, tuple[int, int]] = {}
+    """Of these, by quantile, the pairs that it splits: the candidate above it, and the reference above it."""
 
     @property
     def compared(self) -> int:

@@ -200,6 +200,7 @@ class Exchange:
         if self.upload is not None and self._service is not None:
             self.upload.end(trailers, self._service.first_byte)
         if self._tap is not None:
+            self._tap.since = perf_counter()  # as the copies: a slow upload is nobody's slow answer
             self._tap.launch_with_body(self.head, self._own, self._strip)
 
     def on_upstream_full(self) -> None:
@@ -253,8 +254,8 @@ class Exchange:
             return
         client.write(out)
         self._client_framing = framing
-        if client.full and self._connection is not None:
-            self._connection.pause()
+        if client.full:
+            self.on_client_full()
 
     def on_data(self, data: bytes) -> None:
         self._sent += len(data)
@@ -279,6 +280,8 @@ class Exchange:
         """The client takes no more for now."""
         if self._connection is not None and self.begun:
             self._connection.pause()
+            if self._tap is not None:
+                self._tap.stalled = True
 
     def on_client_ready(self) -> None:
         if self._connection is not None:
@@ -325,7 +328,7 @@ class Exchange:
     def _fail(self, fault: Fault, detail: str) -> None:
         """The primary gave no whole answer: say so, or cut the client off so that it cannot take it for whole."""
         self._site.counters[at.REJECT_INDEX[fault.reason]] += 1
-        self._over(whole=False)
+        self._over(whole=False, failed=fault is not errors.POOL_FULL)
         self._count(fault, detail)
         if self.begun:
             self._client.cut_off(reset=self.ends_with_close)
@@ -374,8 +377,8 @@ class Exchange:
         self._count(None)
         self._client.exchange_done(keep)
 
-    def _over(self, whole: bool) -> None:
-        """No more of this exchange will happen; `whole`: the primary's answer came to its end."""
+    def _over(self, whole: bool, failed: bool = False) -> None:
+        """No more will happen. `whole`: the primary's answer came to its end; `failed`: by its fault it did not."""
         self.cancelled = True
         if self._total is not None:
             self._total.drop()
@@ -384,7 +387,7 @@ class Exchange:
             return
         if not (self.whole and self.begun):
             tap.forsake("overload" if self.whole else "request_incomplete")
-        tap.decide(whole, perf_counter() - self._started)
+        tap.decide(whole, perf_counter() - (tap.since or self._started), failed and not tap.stalled)
 
     def _count(self, fault: Fault | None, detail: str = "") -> None:
         route, site = self._route, self._site

@@ -19,6 +19,7 @@ from shadowproxy.shadow.arm import Arm
 from shadowproxy.shadow.link import Link
 from shadowproxy.shadow.mirror import Mirror
 from shadowproxy.shadow.pressure import Pressure
+from shadowproxy.shadow.strata import Strata
 from shadowproxy.upstream.deadlines import Deadlines
 from shadowproxy.upstream.health import watch
 from shadowproxy.upstream.origin import Names, Origin
@@ -162,6 +163,7 @@ class Compiler:
         self._counters = counters
         self._links = links
         self._pressure = pressure
+        self.strata = Strata(counters)
         self._origins: dict[str, Origin] = {}
         self._arms: dict[str, Arm] = {}
         self._leaving_arms: list[Arm] = []
@@ -196,7 +198,9 @@ class Compiler:
     def _service(self, policy: ServicePolicy, origins: dict[str, Origin], arms: dict[str, Arm]) -> Service:
         def route(rules: RoutePolicy) -> Route:
             link = self._links[rules.index % len(self._links)]
-            mirrors = tuple(Mirror(policy.name, rules, arms[key], self._counters, link) for key in _mirrored(policy))
+            mirrors = tuple(
+                Mirror(policy.name, rules, arms[key], self._counters, link, self.strata) for key in _mirrored(policy)
+            )
             return Route(policy, rules, mirrors)
 
         patterns = [Pattern(r.path, r.methods, r.host, route(r)) for r in policy.routes]

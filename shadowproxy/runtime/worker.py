@@ -144,6 +144,7 @@ class Worker:
         for arm in snapshot.arms:
             if arm.live:
                 arm.sweep(now)
+        self._compiler.strata.tick(now)
         if self._ticks % _SWEEP_TICKS == 0:
             for origin in (*snapshot.origins.values(), *snapshot.leaving):
                 origin.sweep()
@@ -221,6 +222,7 @@ class Worker:
             arm.close()
         for link in self._links:
             link.close()
+        self._compiler.strata.close()
         self._ended.set()
 
     def _shadows_run(self) -> bool:

@@ -27,6 +27,12 @@ class Capture:
         self.truncated = False
         self.seconds = 0.0
 
+    @property
+    def has_failed(self) -> bool:
+        """An answer that says so: 5xx, and what is no status counts as that (RFC 9110 section 15)."""
+        head = self.head
+        return head is not None and not 100 <= head.status < 500
+
     def add(self, data: bytes, room: int) -> int:
         """Keep `data`, or as much of it as fits the limit and `room`; returns how many bytes were kept."""
         if self.truncated:

@@ -249,19 +249,26 @@ class Copy:
         if self._state != ANSWERED:
             return
         mirror, primary = self.mirror, self.primary
+        failed = self._failure is not None or self.response.has_failed
         if not primary.decided:
+            if primary.failed:
+                mirror.count_outcome(failed, True)
             self._lose("primary_incomplete")
             return
-        if self._failure == errors.FIRST_BYTE_TIMEOUT.kind and primary.seconds > mirror.timeout:
+        late = primary.seconds > mirror.timeout
+        if late and self._failure == errors.FIRST_BYTE_TIMEOUT.kind:
             # One rule for both: the primary was not done by the shadow's deadline either (a long poll, say).
             self._lose("primary_incomplete")
             return
+        fault = primary.has_failed or (late and not primary.stalled)
+        mirror.count_outcome(failed, fault)
+        if not (failed or fault or primary.stalled):
+            mirror.count_durations(self.response.seconds, primary.seconds)
         if self._failure is not None:
             mirror.count_mismatch((self._failure,))
             mirror.offer_example(self, self._failure)
             self._end()
             return
-        mirror.count_delta(self.response.seconds - primary.seconds)
         if looks_equal(primary, self.response):
             mirror.count_match()
         else:

@@ -13,11 +13,12 @@ from shadowproxy.http1 import NO_BODY, RequestHead, forward_request
 from shadowproxy.metrics import layout as at
 from shadowproxy.model.pair import CapturedRequest, Pair
 from shadowproxy.model.policy import HeaderRules, RoutePolicy
-from shadowproxy.model.terms import CODES, DROP_REASONS, KINDS, LOSS_REASONS, VERDICTS
+from shadowproxy.model.terms import CANDIDATE, CODES, DROP_REASONS, KINDS, LOSS_REASONS, VERDICTS
 from shadowproxy.shadow.arm import Arm
 from shadowproxy.shadow.capture import Capture
 from shadowproxy.shadow.link import Link
 from shadowproxy.shadow.sampling import is_sampled
+from shadowproxy.shadow.strata import Strata
 
 if TYPE_CHECKING:
     from shadowproxy.shadow.copy import Copy
@@ -29,7 +30,9 @@ _ERROR: Final = CODES.index("error")
 class Mirror:
     """Decides for one route and arm, and keeps its books."""
 
-    def __init__(self, service: str, route: RoutePolicy, arm: Arm, counters: memoryview, link: Link) -> None:
+    def __init__(
+        self, service: str, route: RoutePolicy, arm: Arm, counters: memoryview, link: Link, strata: Strata
+    ) -> None:
         shadow = route.shadow
         self.service = service
         self.route = route.name
@@ -63,6 +66,8 @@ class Mirror:
         self._requests = at.requests_word(row, a, 0)
         self._durations = at.duration_word(row, a)
         self._deltas = at.delta_word(row, m)
+        self._outcomes = at.outcome_word(row, m)
+        self._stratum = strata.of(row) if arm.name == CANDIDATE else None
 
     # -- the decision
 
@@ -130,10 +135,17 @@ class Mirror:
         counters[bins + bisect_left(at.DURATION_EDGES, response.seconds)] += 1
         counters[bins + at.DURATION_WORDS - 1] += int(response.seconds * 1e6)
 
-    def count_delta(self, seconds: float) -> None:
-        counters = self._counters
-        counters[self._deltas + bisect_left(at.DELTA_EDGES, seconds)] += 1
-        counters[self._deltas + at.DELTA_WORDS - 1] += int(seconds * 1e6)
+    def count_outcome(self, shadow_failed: bool, primary_failed: bool) -> None:
+        """Which exchanges of a pair failed, by one rule for both (`model.terms.OUTCOMES`)."""
+        self._counters[self._outcomes + shadow_failed + 2 * primary_failed] += 1
+
+    def count_durations(self, seconds: float, primary: float) -> None:
+        """Of a pair in which neither failed."""
+        counters, delta = self._counters, seconds - primary
+        counters[self._deltas + bisect_left(at.DELTA_EDGES, delta)] += 1
+        counters[self._deltas + at.DELTA_WORDS - 1] += int(delta * 1e6)
+        if self._stratum is not None:
+            self._stratum.add(seconds, primary)
 
     # -- the comparer
 

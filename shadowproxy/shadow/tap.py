@@ -16,15 +16,20 @@ from shadowproxy.shadow.mirror import Mirror
 class Tap(Capture):
     """The primary's response as it passes by, and the copies of its request, which wait for it to be decided.
 
-    `decided` is None while it is under way, True when it came whole, False when it never will.
+    `decided` is None while it is under way, True when it came whole, False when it never will; then `failed` says
+    that the upstream is to blame. `since` is when the request was whole, 0: at once. `stalled`: the answer had to wait
+    for its client, so that its duration says nothing of the upstream.
     """
 
-    __slots__ = ("copies", "decided")
+    __slots__ = ("copies", "decided", "failed", "since", "stalled")
 
     def __init__(self, limit: int) -> None:
         super().__init__(limit)
         self.copies: list[Copy] = []
         self.decided: bool | None = None
+        self.failed = False
+        self.since = 0.0
+        self.stalled = False
 
     # -- the request
 
@@ -61,10 +66,11 @@ class Tap(Capture):
         for copy in copies:
             copy.charge(kept)
 
-    def decide(self, whole: bool, seconds: float) -> None:
+    def decide(self, whole: bool, seconds: float, failed: bool = False) -> None:
         """The primary's exchange is over."""
         if self.decided is None:
             self.decided = whole
+            self.failed = failed
             self.seconds = seconds
             copies, self.copies = self.copies, []
             for copy in copies:

@@ -14,7 +14,7 @@ from shadowproxy.metrics import layout as at
 from shadowproxy.metrics.counters import Counters
 from shadowproxy.model.pair import Answer
 from shadowproxy.model.policy import AccessLogPolicy, Endpoint, Policy, RoutePolicy, ServicePolicy, UpstreamPolicy
-from shadowproxy.model.terms import DROP_REASONS, LOSS_REASONS, VERDICTS
+from shadowproxy.model.terms import DROP_REASONS, LOSS_REASONS, OUTCOMES, VERDICTS
 from shadowproxy.proxy.access_log import AccessLog
 from shadowproxy.proxy.client import ClientConnection
 from shadowproxy.proxy.site import Site
@@ -164,6 +164,7 @@ class Stage:
                     arm.sweep(self.loop.time())
                 for origin in (*self.site.snapshot.origins.values(), *self.site.snapshot.leaving):
                     origin.sweep()
+                self.compiler.strata.tick(self.loop.time())
             self.loop.run()
 
     def verdict(self, pair_id: int, verdict: str = "match", kinds: tuple[str, ...] = ()) -> None:
@@ -186,6 +187,11 @@ class Stage:
         found |= {f"lost:{r}": words[at.lost_word(row, m, r)] for r in LOSS_REASONS}
         found |= {v: words[at.compared_word(row, m, v)] for v in VERDICTS}
         return {name: value for name, value in found.items() if value}
+
+    def outcomes(self, arm: str = "candidate", route: int = 0) -> dict[str, int]:
+        """Settled pairs by who failed."""
+        first = at.outcome_word(at.route_row(route), at.MIRRORED_INDEX[arm])
+        return {name: n for i, name in enumerate(OUTCOMES) if (n := self.counters[first + i])}
 
     def kinds(self, arm: str = "candidate", route: int = 0) -> dict[str, int]:
         row, m = at.route_row(route), at.MIRRORED_INDEX[arm]

@@ -24,6 +24,7 @@ def assert_balanced(stage: Stage) -> None:
         compared = sum(books.get(verdict, 0) for verdict in at.VERDICT_INDEX)
         assert books.get("eligible", 0) == books.get("sampled_out", 0) + dropped + books.get("sent", 0), books
         assert books.get("sent", 0) == compared + lost + books.get("in_flight", 0), books
+        assert_settled_pairs_have_an_outcome(stage, arm, books, compared)
     for current in stage.site.snapshot.arms:
         assert 0 <= current.held <= current.max_bytes
         assert len(current.live) <= max(current.max_in_flight, 6)
@@ -31,6 +32,18 @@ def assert_balanced(stage: Stage) -> None:
         for server in origin.pool.servers:
             assert 0 <= len(server.idle) <= server.open <= origin.policy.max_connections
         assert origin.pool.connecting >= 0
+
+
+def assert_settled_pairs_have_an_outcome(stage: Stage, arm: str, books: dict[str, int], compared: int) -> None:
+    """The table of who failed holds each settled pair: compared, with the comparer, lost on the way to it or there.
+
+    What else it holds failed at the primary and is lost to the comparison; what ended with its worker may be either.
+    """
+    table = sum(stage.outcomes(arm).values())
+    waiting = sum(mirror.arm.name == arm for mirror, _ in stage.link._outstanding.values())
+    settled = compared + waiting + books.get("lost:channel_full", 0) + books.get("lost:comparer_gone", 0)
+    doubtful = sum(books.get(f"lost:{reason}", 0) for reason in ("primary_incomplete", "worker_gone", "shutdown"))
+    assert settled <= table <= settled + doubtful, (table, books)
 
 
 def one_step(traffic: Traffic, chance: random.Random) -> None:
@@ -116,9 +129,9 @@ def test_random_traffic_reaches_every_outcome() -> None:
         for _ in range(STEPS):
             one_step(traffic, chance)
         for arm in ARMS:
-            seen |= stage.books(arm).keys() | stage.kinds(arm).keys()
+            seen |= stage.books(arm).keys() | stage.kinds(arm).keys() | stage.outcomes(arm).keys()
     expected = {"sampled_out", "dropped:max_body", "dropped:in_flight", "dropped:breaker", "dropped:overload"}
     expected |= {"dropped:request_incomplete", "lost:primary_incomplete", "lost:comparer_gone", "match", "mismatch"}
     expected |= {"candidate_error", "candidate_timeout", "candidate_refused", "candidate_malformed"}
-    expected |= {"candidate_truncated"}
+    expected |= {"candidate_truncated", "neither", "shadow_only", "primary_only", "both"}
     assert expected <= seen, expected - seen

@@ -156,3 +156,23 @@ def test_what_control_holds_is_exported() -> None:
     assert found["shadowproxy_config_reloads_total"][labels(result="failure")] == 4
     assert found["shadowproxy_process_restarts_total"][labels(role="comparer")] == 2
     assert found["shadowproxy_build_info"][labels(version="1.2.3")] == 1
+
+
+def test_paired_evidence_can_be_followed_from_its_counts() -> None:
+    world = World()
+    row = world.row()
+    world.add(at.outcome_word(row, 0) + 1, 6)
+    world.add(at.outcome_word(row, 0) + 2, 2)
+    world.add(row + at.JUDGED, 500)
+    world.add(at.split_word(row, 2), 1)
+    world.add(at.split_word(row, 2) + 1, 9)
+    found = scrape(world)
+    place = {"service": "shop", "route": "item"}
+    outcomes = found["shadowproxy_paired_outcomes_total"]
+    assert outcomes[labels(**place, arm="candidate", outcome="shadow_only")] == 6
+    assert outcomes[labels(**place, arm="candidate", outcome="primary_only")] == 2
+    assert outcomes[labels(**place, arm="candidate", outcome="both")] == 0
+    assert found["shadowproxy_paired_durations_total"][labels(**place)] == 500
+    splits = found["shadowproxy_paired_splits_total"]
+    assert splits[labels(**place, quantile="p99", slow="candidate")] == 9
+    assert splits[labels(**place, quantile="p99", slow="reference")] == 1

@@ -124,3 +124,24 @@ def test_blocks_and_pages_do_not_overlap() -> None:
     assert (len(counters.supervisor), len(counters.control)) == (512, 512)
     assert (counters.supervisor[0], counters.control[0], counters.supervisor[511]) == (1, 2, 0)
     assert (counters.total(at.BLOCK_WORDS - 1), counters.block(0)[0]) == (7, 0)
+
+
+def test_who_failed_and_whom_the_quantiles_split_add_up_over_the_workers() -> None:
+    world = World()
+    row = world.row()
+    for block in (0, 1):
+        for i, n in enumerate((90, 3, 2, 1)):
+            world.add(at.outcome_word(row, 0) + i, n, block)
+        world.add(row + at.JUDGED, 90, block)
+        world.add(at.split_word(row, 1), 4, block)
+        world.add(at.split_word(row, 1) + 1, 7, block)
+    world.add(at.outcome_word(row, 1) + 1, 5)
+    found = next(routes(world.counters, world.registry, world.policy)).mirrors
+    assert found["candidate"].outcomes == {"neither": 180, "shadow_only": 6, "primary_only": 4, "both": 2}
+    assert (found["candidate"].judged, found["candidate"].splits) == (
+        180,
+        {"p50": (0, 0), "p95": (14, 8), "p99": (0, 0)},
+    )
+    world.add(row + at.ELIGIBLE + 1)
+    second = next(routes(world.counters, world.registry, world.policy)).mirrors["secondary"]
+    assert (second.outcomes["shadow_only"], second.judged, second.splits) == (5, 0, {})

@@ -20,7 +20,7 @@ from shadowproxy.control.state import State
 from shadowproxy.metrics.exposition import CONTENT_TYPE, expose
 from shadowproxy.model.pair import Example
 from shadowproxy.model.policy import Bind
-from shadowproxy.report import Report, build, render_json, render_markdown, render_text
+from shadowproxy.report import Report, build, render_json, render_junit, render_markdown, render_text
 from shadowproxy.store import DiffPage
 
 STATE: Final = web.AppKey("state", State)
@@ -95,6 +95,8 @@ async def _report(request: web.Request) -> web.Response:
             return web.Response(text=render_text(report))
         case "markdown":
             return web.Response(text=render_markdown(report), content_type="text/markdown")
+        case "junit":
+            return web.Response(text=render_junit(report), content_type="application/xml")
         case _:
             return web.Response(body=render_json(report), content_type="application/json")
 

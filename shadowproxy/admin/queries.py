@@ -14,7 +14,7 @@ from shadowproxy.store import DiffQuery
 
 MAX_LIMIT: Final = 500
 MAX_OFFSET: Final = 1_000_000
-FORMATS: Final = ("json", "text", "markdown")
+FORMATS: Final = ("json", "text", "markdown", "junit")
 
 
 def only(request: web.Request, *allowed: str) -> None:

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import msgspec
 
-from shadowproxy.report import markdown, text
+from shadowproxy.report import junit, markdown, text
 from shadowproxy.report.build import Facts, build, quantiles
 from shadowproxy.report.example import render_example
+from shadowproxy.report.judging import judge
 from shadowproxy.report.values import Report
 
-__all__ = ["Facts", "Report", "build", "quantiles", "render_example", "render_json", "render_markdown", "render_text"]
+__all__ = [
+    "Facts",
+    "Report",
+    "build",
+    "judge",
+    "quantiles",
+    "render_example",
+    "render_json",
+    "render_junit",
+    "render_markdown",
+    "render_text",
+]
 
 render_text = text.render
 render_markdown = markdown.render
+render_junit = junit.render
 
 
 def render_json(report: Report) -> bytes:

@@ -58,7 +58,7 @@ class Facts(Struct, frozen=True):
 def build(facts: Facts, service: str | None = None) -> Report:
     """The report of all services, or of `service` alone, which must be one of the policy's."""
     services = [_service(facts, each) for each in facts.policy.services if service in {None, each.name}]
-    verdict = _overall([each.verdict for each in services])
+    verdict = overall([each.verdict for each in services])
     return Report(
         version=facts.version,
         epoch=facts.policy.epoch,
@@ -68,19 +68,19 @@ def build(facts: Facts, service: str | None = None) -> Report:
         services=services,
         verdict=verdict,
         exit_code=EXIT_CODES[verdict],
-        conclusion=_conclusion(services),
+        conclusion=concluded(services),
         notes=list(facts.notes),
     )
 
 
-def _overall(verdicts: Sequence[str]) -> str:
+def overall(verdicts: Sequence[str]) -> str:
     """A failure anywhere fails; passing takes that everything passes."""
     if FAIL in verdicts:
         return FAIL
     return PASS if verdicts and all(verdict == PASS for verdict in verdicts) else INCONCLUSIVE
 
 
-def _conclusion(services: Sequence[ServiceReport]) -> str:
+def concluded(services: Sequence[ServiceReport]) -> str:
     if len(services) == 1:
         return services[0].conclusion
     return "; ".join(f"{each.name}: {each.conclusion}" for each in services)

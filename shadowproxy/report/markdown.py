@@ -54,7 +54,7 @@ def _urgent(report: Report, service: ServiceReport) -> Iterator[Section]:
     lines += [f"- noise: {text(phrases.knowledge(service.knowledge, now))}"]
     if service.accepted:
         lines += [f"- accepted differences: {text(phrases.accepted(service.accepted))}"]
-    due = [entry for entry in service.accepted if entry.state != phrases.ACTIVE]
+    due = [entry for entry in service.accepted if phrases.is_due(entry)]
     yield listed(
         "\n".join(lines) + "\n",
         due,
@@ -75,7 +75,7 @@ def _urgent(report: Report, service: ServiceReport) -> Iterator[Section]:
         )
     if left := service.causes_left_out:
         yield Section(f"… and {left:,} more causes.\n\n")
-    found = phrases.regressions(service.routes)
+    found = phrases.regressions(service)
     if found:
         yield listed(
             "### Regressed\n\n" + head(*_REGRESSIONS),
@@ -109,7 +109,7 @@ def _folded(report: Report, service: ServiceReport) -> Iterator[Section]:
 
     def route(each: RouteReport) -> str:
         summary = f"{several}{each.name}: {each.requests:,} requests, {each.mismatches:,} differ"
-        return details(summary, whole(each, now))
+        return details(summary, whole(service, each, now))
 
     places = list(enumerate(service.causes, 1))
     yield listed("", places, cause, "", "… and {} more causes in words.\n\n", CAUSES_SHOWN)
@@ -117,7 +117,7 @@ def _folded(report: Report, service: ServiceReport) -> Iterator[Section]:
         title = "### Routes\n\n" + head(*_ROUTES)
         yield listed(title, service.routes, lambda each: row(_route(each)), "\n", "\n… and {} more routes.\n")
     yield listed("", service.routes, route, "", "… and {} more routes in detail.\n\n")
-    active = [entry for entry in service.accepted if entry.state == phrases.ACTIVE]
+    active = [entry for entry in service.accepted if not phrases.is_due(entry)]
     if active:
         yield listed(
             f"<details><summary>{len(active):,} accepted differences</summary>\n\n",

@@ -9,7 +9,7 @@ from shadowproxy.report import phrases
 from shadowproxy.report.marking import cell, code, table, text, value
 from shadowproxy.report.phrases import Row
 from shadowproxy.report.plain import bracketed, counts, percent
-from shadowproxy.report.values import Books, RouteReport
+from shadowproxy.report.values import Books, RouteReport, ServiceReport
 
 FIELDS_SHOWN: Final = 40
 LONGEST_COMMAND: Final = 2_000
@@ -39,7 +39,7 @@ def _row(row: Row) -> tuple[str, ...]:
     )
 
 
-def whole(route: RouteReport, now: float) -> str:
+def whole(service: ServiceReport, route: RouteReport, now: float) -> str:
     """Codes, books, verdicts, fields, latency and errors of one route."""
     lines = [table(("arm", "codes"), [(arm, text(counts(codes)) or "none") for arm, codes in route.codes.items()])]
     for arm, books in route.books.items():
@@ -50,7 +50,7 @@ def whole(route: RouteReport, now: float) -> str:
     if route.incomparable:
         lines.append(f"Incomparable because of {text(counts(route.incomparable))}.\n")
     lines.append("\n")
-    lines += _fields(route, now)
+    lines += _fields(service, route, now)
     latency = [(name, *map(text, values)) for name, values in phrases.latency_lines(route)]
     lines.append(table(("latency", *phrases.QUANTILES), latency))
     if legend := phrases.latency_legend(route):
@@ -77,8 +77,8 @@ def _books(arm: str, books: Books) -> Iterator[str]:
     )
 
 
-def _fields(route: RouteReport, now: float) -> Iterator[str]:
-    rows = phrases.rows(route)
+def _fields(service: ServiceReport, route: RouteReport, now: float) -> Iterator[str]:
+    rows = phrases.rows(service, route)
     yield table(
         ("state", "field", "kind", "pairs", "share", "primary", "candidate", "example", "evidence"),
         [

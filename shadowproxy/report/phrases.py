@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
 
 from msgspec import Struct
@@ -29,6 +29,8 @@ OPEN: Final = "open"
 NOISE: Final = "noise"
 DIFFERS: Final = "differs"
 """A field of which no second answer says whether it is noise."""
+COUNT: Final = frozenset({REGRESSED, DIFFERS})
+"""States that make a report fail."""
 ACTIVE: Final = "active"
 ERRORS: Final = "errors"
 LATENCY: Final = "latency"
@@ -54,27 +56,41 @@ class Row(Struct, frozen=True):
     evidence: FieldEvidence | None
 
 
-def rows(route: RouteReport) -> list[Row]:
-    """Failures first, then fields: what regressed before what is open, and noise last."""
+def is_known(service: ServiceReport, route: RouteReport) -> bool:
+    """Whether second answers tell noise from regressions here; else whatever differs counts (contract, meaning 10)."""
+    known = service.knowledge
+    return known is not None and known.answers >= known.enough and route.second_answers > 0
+
+
+def fields(service: ServiceReport, route: RouteReport) -> list[Row]:
+    """The fields of a route: what counts before what is open, and noise last."""
     known = {(each.field, each.kind): each for each in route.evidence}
-    found = [
-        Row("no response", each.kind, DIFFERS, each.pairs, each.share, each.example, None) for each in route.failures
-    ]
-    fields: list[Row] = []
+    undecided = OPEN if is_known(service, route) else DIFFERS
+    found: list[Row] = []
     for each in route.fields:
         evidence = known.pop((each.field, each.kind), None)
-        state = evidence.state if evidence else DIFFERS
+        state = undecided if evidence is None or evidence.state == OPEN else evidence.state
         example = each.example or (evidence.example if evidence else None)
-        fields.append(Row(each.field, each.kind, state, each.pairs, each.share, example, evidence))
-    fields += [Row(each.field, each.kind, each.state, None, None, each.example, each) for each in known.values()]
-    return found + sorted(fields, key=lambda row: _ORDER.index(row.state) if row.state in _ORDER else len(_ORDER))
+        found.append(Row(each.field, each.kind, state, each.pairs, each.share, example, evidence))
+    for left in known.values():
+        state = undecided if left.state == OPEN else left.state
+        found.append(Row(left.field, left.kind, state, None, None, left.example, left))
+    return sorted(found, key=lambda row: _ORDER.index(row.state) if row.state in _ORDER else len(_ORDER))
 
 
-def regressions(routes: Sequence[RouteReport]) -> list[tuple[RouteReport, Row | str]]:
+def rows(service: ServiceReport, route: RouteReport) -> list[Row]:
+    """The failures of a route, then its fields."""
+    failures = [
+        Row("no response", each.kind, DIFFERS, each.pairs, each.share, each.example, None) for each in route.failures
+    ]
+    return failures + fields(service, route)
+
+
+def regressions(service: ServiceReport) -> list[tuple[RouteReport, Row | str]]:
     """Failures and fields that regressed or of which nothing is known; then ERRORS and LATENCY where they did."""
     found: list[tuple[RouteReport, Row | str]] = []
-    for route in routes:
-        found += [(route, row) for row in rows(route) if row.state in {REGRESSED, DIFFERS}]
+    for route in service.routes:
+        found += [(route, row) for row in rows(service, route) if row.state in COUNT]
         if route.errors and route.errors.regressed:
             found.append((route, ERRORS))
         if is_slower(route):
@@ -252,6 +268,11 @@ def accepted(entries: list[Accepted]) -> str:
     for entry in entries:
         states[entry.state] = states.get(entry.state, 0) + 1
     return f"{counts(states)}; {number(sum(entry.pairs for entry in entries), 'pair')} covered"
+
+
+def is_due(entry: Accepted) -> bool:
+    """Whether someone has to look at it: it is expired or dead."""
+    return entry.state != ACTIVE
 
 
 def entry(found: Accepted, now: float) -> str:

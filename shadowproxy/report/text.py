@@ -62,12 +62,10 @@ def _accepted(service: ServiceReport, now: float, paint: Paint, full: bool) -> I
         return
     yield labelled("accepted", phrases.accepted(service.accepted))
     for entry in service.accepted:
-        if entry.state != phrases.ACTIVE or full:
-            yield from paragraph(f"  {entry.state}", phrases.entry(entry, now), paint, _entry_style(entry.state))
-
-
-def _entry_style(state: str) -> str:
-    return "" if state == phrases.ACTIVE else "yellow"
+        if phrases.is_due(entry) or full:
+            yield from paragraph(
+                f"  {entry.state}", phrases.entry(entry, now), paint, "yellow" if phrases.is_due(entry) else ""
+            )
 
 
 def _cause(place: int, cause: Cause, now: float, paint: Paint) -> Iterator[str]:
@@ -99,7 +97,7 @@ def _routes(service: ServiceReport, now: float, paint: Paint, full: bool) -> Ite
     loud = [route for route in service.routes if full or not phrases.is_calm(route)]
     whole = loud if full else loud[:ROUTES_SHOWN]
     for route in whole:
-        yield from block(route, now, paint, shown, full)
+        yield from block(service, route, now, paint, shown, full)
         yield ""
     rest = [route for route in service.routes if route not in whole]
     yield from _overview(rest, paint)

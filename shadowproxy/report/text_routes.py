@@ -10,7 +10,7 @@ from shadowproxy.report import phrases
 from shadowproxy.report.phrases import Row
 from shadowproxy.report.plain import bracketed, clip, clip_left, counts, number, percent, plain, wrap_command
 from shadowproxy.report.terminal import LABEL, WIDTH, Paint, labelled, paragraph
-from shadowproxy.report.values import Books, RouteReport
+from shadowproxy.report.values import Books, RouteReport, ServiceReport
 
 FIELDS_SHOWN: Final = 12
 NOISE_SHOWN: Final = 3
@@ -23,7 +23,9 @@ _SHORTEST_VALUES: Final = 28
 _STATES: Final = {phrases.REGRESSED: "red", phrases.OPEN: "yellow", phrases.NOISE: "dim"}
 
 
-def block(route: RouteReport, now: float, paint: Paint, shown: set[str], full: bool) -> Iterator[str]:
+def block(
+    service: ServiceReport, route: RouteReport, now: float, paint: Paint, shown: set[str], full: bool
+) -> Iterator[str]:
     """Everything about one route. Requests of the examples `shown` elsewhere are not repeated unless `full`."""
     style = "green" if phrases.is_calm(route) else "red"
     title = f"{paint('bold', paint(style, plain(route.name)))} · {number(route.requests, 'request')}"
@@ -35,7 +37,7 @@ def block(route: RouteReport, now: float, paint: Paint, shown: set[str], full: b
         yield labelled("verdicts", f"{_of(arm)}{' · '.join(f'{word} {n:,}' for word, n in verdicts.items())}")
     if route.incomparable:
         yield from paragraph("", f"incomparable because of {counts(route.incomparable)}", paint)
-    yield from _fields(route, now, paint, shown, full)
+    yield from _fields(service, route, now, paint, shown, full)
     yield from _latency(route, paint, full)
     if route.errors:
         label = "errors"
@@ -79,9 +81,11 @@ def _balanced(label: str, line: str, off: int, paint: Paint) -> Iterator[str]:
     yield f"{last} {balance}"
 
 
-def _fields(route: RouteReport, now: float, paint: Paint, shown: set[str], full: bool) -> Iterator[str]:
+def _fields(
+    service: ServiceReport, route: RouteReport, now: float, paint: Paint, shown: set[str], full: bool
+) -> Iterator[str]:
     """Failures and fields as a table, with the evidence below each, then each example's request once."""
-    every = phrases.rows(route)
+    every = phrases.rows(service, route)
     rows = every if full else _most_telling(every)
     if not every:
         return

@@ -204,6 +204,14 @@ class Knowledge(Struct, frozen=True):
     untracked: int = 0
 
 
+class Failed(Struct, frozen=True):
+    """What `--fail-on` asked for and found: the word, the route (empty: the service), and what it is."""
+
+    word: str
+    route: str
+    says: str
+
+
 class ServiceReport(Struct, frozen=True):
     """`verdict` is `pass`, `fail` or `inconclusive`; `exit_code` 0, 1 or 3; `compared` without the incomparable."""
 
@@ -221,6 +229,8 @@ class ServiceReport(Struct, frozen=True):
     """By impact: the most pairs first."""
     causes_left_out: int = 0
     accepted: list[Accepted] = []
+    failed: list[Failed] = []
+    """Empty without `fail_on`."""
 
 
 class Report(Struct, frozen=True):
@@ -237,3 +247,5 @@ class Report(Struct, frozen=True):
     exit_code: int
     conclusion: str
     notes: list[str] = []
+    fail_on: list[str] = []
+    """The words by which this was judged; empty: by the report's own rule."""

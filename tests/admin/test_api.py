@@ -91,13 +91,16 @@ async def test_diffs_are_listed_and_shown(client: Client, store: MemoryStore) ->
     assert "begins with 'zz'" in await problem(client, "/api/v1/diffs/zz", 404)
 
 
-async def test_the_report_in_three_forms(client: Client) -> None:
+async def test_the_report_in_each_form(client: Client) -> None:
     response = await client.get("/api/v1/report")
     assert response.content_type == "application/json"
     assert (await response.json())["services"][0]["mismatches"] == 10
     text = await client.get("/api/v1/report?format=text&service=shop")
     assert "✗ regression: 10 of 100 pairs differ" in await text.text()
     assert (await client.get("/api/v1/report?format=markdown")).content_type == "text/markdown"
+    junit = await client.get("/api/v1/report?format=junit")
+    assert (junit.content_type, junit.charset) == ("application/xml", "utf-8")
+    assert (await junit.text()).startswith("<?xml")
 
 
 async def test_a_broken_store_costs_examples_but_no_report(client: Client, store: MemoryStore) -> None:

@@ -99,7 +99,10 @@ def test_help_lists_every_command(run: Run) -> None:
         ((), "shadowproxy: Missing command."),
         (("repot",), "Did you mean 'report'? See shadowproxy --help"),
         (("report", "--nope"), "shadowproxy report: No such option"),
-        (("report", "-o", "pdf"), ": 'pdf' is not one of 'text', 'json', 'markdown'. See shadowproxy report --help"),
+        (
+            ("report", "-o", "pdf"),
+            ": 'pdf' is not one of 'text', 'json', 'markdown', 'junit'. See shadowproxy report --help",
+        ),
         (("diffs", "list", "--limit", "0"), "shadowproxy diffs list: "),
         (("diffs", "show"), "Missing argument"),
     ],

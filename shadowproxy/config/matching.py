@@ -25,6 +25,8 @@ UNTOUCHABLE: Final = (
 
 _NAME: Final = re.compile(NAME_PATTERN)
 _VARIABLE: Final = re.compile(r"\{[A-Za-z_][A-Za-z0-9_-]*\}")
+_ANY: Final = re.compile(r"\{[^{}]*\}")
+"""A whole segment in an OpenAPI file's path, where names are free."""
 _SEGMENT: Final = re.compile(r"(?:[A-Za-z0-9\-._~!$&'()+,;=:@]|%[0-9A-Fa-f]{2})*")
 """RFC 3986 section 3.3 without `*`, which would look like a wildcard and be none."""
 _FIELD_VALUE: Final = re.compile(r"[!-~](?:[\t -~]*[!-~])?|")
@@ -149,7 +151,7 @@ def path_takes_all(first: str, later: str) -> bool:
 
 
 def _segment_takes_all(one: str, other: str) -> bool:
-    if one.startswith("{"):
+    if _ANY.fullmatch(one):
         return other not in {"", "*"}
     return one == other
 

@@ -11,7 +11,7 @@ import hashlib
 import msgspec
 from msgspec import Struct, field
 
-from shadowproxy.model.terms import OTHER
+from shadowproxy.model.terms import CONFIGURED, OTHER
 
 KIB = 1024
 MIB = 1024 * 1024
@@ -62,15 +62,30 @@ class ComparePolicy(Struct, frozen=True):
 
 
 class RoutePolicy(Struct, frozen=True):
-    """`path` is a template such as `/items/{id}` or `/static/*`; None matches all. `index` is the counter row."""
+    """`path` is a template such as `/items/{id}` or `/static/*`; None matches all. `index` is the counter row.
+
+    `origin`: placeholders of a `learned` path take only what looks like them (`endpoints.looks`).
+    """
 
     name: str
     index: int
     path: str | None = None
     methods: tuple[str, ...] | None = None
     host: str | None = None
+    origin: str = CONFIGURED
     shadow: ShadowPolicy = ShadowPolicy()
     compare: ComparePolicy = ComparePolicy()
+
+
+class EndpointsPolicy(Struct, frozen=True):
+    """Routes that nobody configured: from an OpenAPI file, whose path is kept for people to see, and from traffic.
+
+    At most `max` of a service: the rest is counted as `other`.
+    """
+
+    learn: bool = True
+    openapi: str | None = None
+    max: int = 200
 
 
 class Endpoint(Struct, frozen=True):
@@ -144,7 +159,10 @@ class IsolationPolicy(Struct, frozen=True):
 
 
 class ServicePolicy(Struct, frozen=True):
-    """`other` is the counter row and the rules of requests that match none of `routes`. `index` is the service row."""
+    """`other` is the counter row and the rules of requests that match none of `routes`. `index` is the service row.
+
+    Of `routes` the configured ones are tried first, in their order, then the others, the more specific one first.
+    """
 
     name: str
     index: int
@@ -156,6 +174,17 @@ class ServicePolicy(Struct, frozen=True):
     salt: str = ""
     shadow: ShadowPolicy = ShadowPolicy()
     isolation: IsolationPolicy = IsolationPolicy()
+    endpoints: EndpointsPolicy = EndpointsPolicy()
+
+    @property
+    def templates(self) -> tuple[RoutePolicy, ...]:
+        """The routes that nobody configured."""
+        return tuple(route for route in self.routes if route.origin != CONFIGURED)
+
+    @property
+    def learns(self) -> bool:
+        """Are more routes to be learned from what is `other` now?"""
+        return self.endpoints.learn and len(self.templates) < self.endpoints.max
 
 
 class LimitsPolicy(Struct, frozen=True):

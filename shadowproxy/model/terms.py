@@ -65,4 +65,10 @@ QUANTILES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 FALLBACK_REASONS: Final = ("refused", "timeout", "breaker", "lease_expired", "error")
 
 OTHER: Final = "other"
-"""The route of every request that no configured route matches."""
+"""The route of every request that matches neither a configured route nor a template."""
+
+CONFIGURED: Final = "configured"
+OPENAPI: Final = "openapi"
+LEARNED: Final = "learned"
+ORIGINS: Final = (CONFIGURED, OPENAPI, LEARNED)
+"""Where a route comes from. The last two are named by their path template."""

@@ -1,5 +1,6 @@
 """Which service and which route a request belongs to. Pure; patterns are compiled once per policy.
 
+Configured routes come first, in their order, then the tree of those that nobody configured (`endpoints.tree`).
 Paths are matched as they came: no decoding, no normalising, since the backends get them as they came too.
 """
 
@@ -8,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from typing import Final, Generic, TypeVar
+
+from shadowproxy.endpoints.tree import Entry, Tree
 
 _SEGMENT: Final = re.compile(r"\{[^{}/]*\}")
 _NO_HOSTS: Final[frozenset[str]] = frozenset()
@@ -61,28 +64,34 @@ class Pattern(Generic[T]):
 class Table(Generic[T]):
     """First match wins. For each method (and host, where one is named) the paths are one alternation."""
 
-    def __init__(self, patterns: Sequence[Pattern[T]], other: T) -> None:
+    def __init__(self, patterns: Sequence[Pattern[T]], other: T, templates: Sequence[Entry[T]] = ()) -> None:
         self._patterns = patterns
         self._other = other
+        self._tree = Tree(templates) if templates else None
         self._methods = frozenset(m for p in patterns if p.methods for m in p.methods)
         self._hosts = any(p.host is not None for p in patterns)
         self._compiled: dict[tuple[bytes, frozenset[str]], tuple[re.Pattern[bytes], list[T]] | None] = {}
 
     def find(self, method: bytes, path: bytes, host: bytes) -> T:
         if not self._patterns:
-            return self._other
+            return self._unnamed(path)
         key = (method if method in self._methods else b"", self._host_key(host) if self._hosts else _NO_HOSTS)
         try:
             compiled = self._compiled[key]
         except KeyError:
             compiled = self._compiled[key] = self._compile(*key)
         if compiled is None:
-            return self._other
+            return self._unnamed(path)
         regex, values = compiled
         match = regex.fullmatch(path)
         if match is None or match.lastindex is None:
-            return self._other
+            return self._unnamed(path)
         return values[match.lastindex - 1]
+
+    def _unnamed(self, path: bytes) -> T:
+        """For a path that matches no configured route."""
+        found = self._tree.find(path) if self._tree is not None else None
+        return self._other if found is None else found
 
     def _host_key(self, host: bytes) -> frozenset[str]:
         """The hosts of routes that match: what clients send must not grow the table."""

@@ -1,6 +1,7 @@
 """What a worker compiles from a policy: immutable, swapped by reference; one request sees one snapshot.
 
-Origins, arms and their counters live on from one snapshot to the next where their part of the policy did not change.
+Origins, arms, routes and their counters live on from one snapshot to the next where their part of the policy did not
+change.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from math import inf
 
+from shadowproxy.endpoints.tree import Entry
 from shadowproxy.metrics import layout as at
 from shadowproxy.model import slots
 from shadowproxy.model.policy import Policy, RoutePolicy, ServicePolicy
-from shadowproxy.model.terms import MIRRORED_ARMS, PRIMARY
+from shadowproxy.model.terms import CONFIGURED, LEARNED, MIRRORED_ARMS, PRIMARY
 from shadowproxy.proxy.routing import Pattern, Table, host_matches, host_name, prefix_matches
 from shadowproxy.shadow.arm import Arm
 from shadowproxy.shadow.link import Link
@@ -26,19 +28,31 @@ from shadowproxy.upstream.origin import Names, Origin
 
 
 class Route:
-    """A route as the driver reads it. `requests`, `durations` and `fine` are words of the primary arm."""
+    """A route as the driver reads it. `requests`, `durations` and `fine` are words of the primary arm.
 
-    __slots__ = ("durations", "fine", "mirrors", "name", "needs_share", "requests", "service")
+    `learns`: the paths of its requests are to be told, since templates may come of them.
+    """
 
-    def __init__(self, service: ServicePolicy, policy: RoutePolicy, mirrors: tuple[Mirror, ...]) -> None:
+    __slots__ = ("durations", "fine", "learns", "mirrors", "name", "needs_share", "requests", "rules", "service")
+
+    def __init__(
+        self, service: ServicePolicy, policy: RoutePolicy, mirrors: tuple[Mirror, ...], learns: bool = False
+    ) -> None:
         row = at.route_row(policy.index)
         self.service = service.name
         self.name = policy.name
+        self.rules = policy
         self.mirrors = mirrors
+        self.learns = learns
         self.needs_share = any(mirror.sample < 1.0 for mirror in mirrors)
         self.requests = at.requests_word(row, at.ARM_INDEX[PRIMARY], 0)
         self.durations = at.duration_word(row, at.ARM_INDEX[PRIMARY])
         self.fine = at.fine_word(service.index)
+
+    def is_from(self, rules: RoutePolicy, learns: bool, arms: tuple[Arm, ...]) -> bool:
+        """Would a new one be like this? Then publishing one template does not make two hundred routes again."""
+        same = self.rules == rules and self.learns == learns
+        return same and tuple(mirror.arm for mirror in self.mirrors) == arms
 
     def count(self, counters: memoryview, code: int, seconds: float) -> None:
         """A request of a user was answered by the primary. `code` is an index of CODES."""
@@ -152,6 +166,10 @@ def _networks(written: Sequence[str]) -> list[ipaddress.IPv4Network | ipaddress.
     return [ipaddress.ip_network(text, strict=False) for text in written if text != "unix"]
 
 
+Routes = dict[tuple[str, str], Route]
+"""By service and name."""
+
+
 class Compiler:
     """Makes snapshots, reusing origins and arms of the one before. Retires what no policy names any more."""
 
@@ -166,27 +184,33 @@ class Compiler:
         self.strata = Strata(counters)
         self._origins: dict[str, Origin] = {}
         self._arms: dict[str, Arm] = {}
+        self._routes: Routes = {}
         self._leaving_arms: list[Arm] = []
         self._leaving: list[Origin] = []
 
-    def compile(self, policy: Policy) -> Snapshot:
-        """Raises OSError or ssl.SSLError when an upstream's TLS files cannot be used: then nothing has changed."""
+    def compile(self, policy: Policy, reread: bool = True) -> Snapshot:
+        """`reread`: files that the policy names may have changed.
+
+        Raises OSError or ssl.SSLError when an upstream's TLS files cannot be used: then nothing has changed.
+        """
         origins = {
-            f"{service.name}\n{arm}": self._origin(f"{service.name}\n{arm}", policy, service, arm)
+            f"{service.name}\n{arm}": self._origin(f"{service.name}\n{arm}", policy, service, arm, reread)
             for service in policy.services
             for arm in service.upstreams
         }
         arms = {key: self._arm(key, service, origins) for service in policy.services for key in _mirrored(service)}
-        services = tuple(self._service(service, origins, arms) for service in policy.services)
+        routes: Routes = {}
+        services = tuple(self._service(service, origins, arms, routes) for service in policy.services)
+        self._routes = routes
         self._replace(origins, arms)
         return Snapshot(policy, services, origins, (*arms.values(), *self._leaving_arms), tuple(self._leaving))
 
-    def _origin(self, key: str, policy: Policy, service: ServicePolicy, arm: str) -> Origin:
+    def _origin(self, key: str, policy: Policy, service: ServicePolicy, arm: str, reread: bool) -> Origin:
         known = self._origins.get(key)
         upstream = service.upstreams[arm]
-        if known is not None and known.policy == upstream and known.limits == policy.limits and not _has_files(known):
-            return known
-        return Origin(upstream, policy.limits, self._deadlines, self._names)
+        if known is None or known.policy != upstream or known.limits != policy.limits or (reread and _has_files(known)):
+            return Origin(upstream, policy.limits, self._deadlines, self._names)
+        return known
 
     def _arm(self, key: str, service: ServicePolicy, origins: dict[str, Origin]) -> Arm:
         known = self._arms.get(key)
@@ -195,16 +219,24 @@ class Compiler:
             return known
         return Arm(key.partition("\n")[2], service.shadow, origins[key], self._pressure)
 
-    def _service(self, policy: ServicePolicy, origins: dict[str, Origin], arms: dict[str, Arm]) -> Service:
-        def route(rules: RoutePolicy) -> Route:
-            link = self._links[rules.index % len(self._links)]
-            mirrors = tuple(
-                Mirror(policy.name, rules, arms[key], self._counters, link, self.strata) for key in _mirrored(policy)
-            )
-            return Route(policy, rules, mirrors)
+    def _service(
+        self, policy: ServicePolicy, origins: dict[str, Origin], arms: dict[str, Arm], routes: Routes
+    ) -> Service:
+        def route(rules: RoutePolicy, learns: bool = False) -> Route:
+            mirrored = tuple(arms[arm] for arm in _mirrored(policy))
+            made = self._routes.get((policy.name, rules.name))
+            if made is None or not made.is_from(rules, learns, mirrored):
+                link = self._links[rules.index % len(self._links)]
+                mirrors = tuple(Mirror(policy.name, rules, arm, self._counters, link, self.strata) for arm in mirrored)
+                made = Route(policy, rules, mirrors, learns)
+            routes[policy.name, rules.name] = made
+            return made
 
-        patterns = [Pattern(r.path, r.methods, r.host, route(r)) for r in policy.routes]
-        return Service(policy, origins[f"{policy.name}\n{PRIMARY}"], Table(patterns, route(policy.other)))
+        configured = [r for r in policy.routes if r.origin == CONFIGURED]
+        patterns = [Pattern(r.path, r.methods, r.host, route(r)) for r in configured]
+        templates = [Entry(r.name, r.origin == LEARNED, route(r)) for r in policy.templates]
+        other = route(policy.other, policy.learns)
+        return Service(policy, origins[f"{policy.name}\n{PRIMARY}"], Table(patterns, other, templates))
 
     def _replace(self, origins: dict[str, Origin], arms: dict[str, Arm]) -> None:
         retired = [origin for key, origin in self._origins.items() if origins.get(key) is not origin]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from shadowproxy.endpoints.tree import Entry
 from shadowproxy.proxy.routing import Pattern, Table, host_matches, host_name, prefix_matches
 
 
@@ -69,6 +70,16 @@ def test_what_clients_send_does_not_grow_the_table() -> None:
 def test_many_routes_are_found() -> None:
     t = table(*((f"/r{i}/{{id}}", None, None, str(i)) for i in range(300)))
     assert [t.find(b"GET", b"/r%d/x" % i, b"") for i in (0, 150, 299, 300)] == ["0", "150", "299", "other"]
+
+
+def test_configured_routes_come_before_those_that_nobody_configured() -> None:
+    patterns = [Pattern("/items/{id}", ("GET",), None, "item"), Pattern("/a", None, "shop.example", "a")]
+    templates = [Entry("/items/{id}", True, "/items/{id}"), Entry("/a", True, "/a")]
+    t = Table(patterns, "other", templates)
+    asked = [(b"GET", b"/items/1", b""), (b"PUT", b"/items/1", b""), (b"PUT", b"/items/x", b"")]
+    asked += [(b"GET", b"/a", b"shop.example"), (b"GET", b"/a", b""), (b"GET", b"/b", b"")]
+    assert [t.find(*each) for each in asked] == ["item", "/items/{id}", "other", "a", "/a", "other"]
+    assert Table([], "other", templates).find(b"GET", b"/a", b"") == "/a"
 
 
 def test_a_table_without_routes_has_one_answer() -> None:

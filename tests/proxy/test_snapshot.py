@@ -7,19 +7,22 @@ from typing import Any
 import msgspec
 import pytest
 
+from shadowproxy.endpoints.routes import with_templates
 from shadowproxy.metrics import layout as at
 from shadowproxy.model import slots
 from shadowproxy.model.policy import (
+    EndpointsPolicy,
     IsolationPolicy,
     LimitsPolicy,
     Policy,
+    Registry,
     RoutePolicy,
     ServicePolicy,
     ShadowPolicy,
     UpstreamPolicy,
     UpstreamTls,
 )
-from shadowproxy.proxy.snapshot import Snapshot
+from shadowproxy.proxy.snapshot import Route, Snapshot
 from tests.fakes.stage import GET, OK, Stage, policy, upstream
 
 
@@ -108,6 +111,60 @@ def test_tls_files_are_read_again_at_each_reload(tmp_path: Any) -> None:
     origin = s.origin()
     s.apply(policy(primary=secure))
     assert s.origin() is not origin
+
+
+def test_files_are_left_alone_where_only_routes_were_added(tmp_path: Any) -> None:
+    import trustme
+
+    trustme.CA().cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    s = Stage(policy(primary=upstream(1, tls=UpstreamTls(ca=str(tmp_path / "ca.pem")))))
+    origin = s.origin()
+    grown, _, _ = with_templates(s.policy, Registry(), {"default": ["/items/{id}"]}, "learned", 1024)
+    with s.loop.running():
+        s.site.snapshot = s.compiler.compile(grown, reread=False)
+    assert s.origin() is origin
+    assert not origin.retired
+
+
+def test_templates_are_routes_and_what_is_there_already_is_not_made_again() -> None:
+    s = Stage(policy("candidate"))
+    registry = Registry(routes={"default\nother": 0})
+    first, registry, _ = with_templates(s.policy, registry, {"default": ["/items/{id}"]}, "learned", 1024)
+    second, registry, _ = with_templates(first, registry, {"default": ["/a"]}, "learned", 1024)
+    found = []
+    for what in (first, second):
+        s.apply(what)
+        found.append(
+            [s.site.snapshot.services[0].table.find(b"GET", p, b"") for p in (b"/items/1", b"/items/x", b"/a")]
+        )
+    assert [[route.name for route in routes] for routes in found] == [
+        ["/items/{id}", "other", "other"],
+        ["/items/{id}", "other", "/a"],
+    ]
+    assert found[0][:2] == found[1][:2]
+    assert [route.learns for route in found[1]] == [False, True, False]
+    s.client().send(GET)
+    s.at().feed(OK)
+    assert s.counters[at.requests_word(at.route_row(1), 0, at.CODES.index("2xx"))] == 1
+
+
+def test_a_route_is_made_again_when_its_rules_or_its_arms_change() -> None:
+    s = Stage(policy("candidate"))
+
+    def other() -> Route:
+        return s.site.snapshot.services[0].table.find(b"GET", b"/", b"")
+
+    first = other()
+    s.apply(s.policy)
+    assert other() is first
+    s.apply(policy("candidate", route=RoutePolicy("other", 0, shadow=ShadowPolicy(sample=0.5))))
+    second = other()
+    assert (first.needs_share, second.needs_share) == (False, True)
+    s.apply(policy("candidate", "secondary", route=second.rules))
+    assert [mirror.arm.name for mirror in other().mirrors] == ["candidate", "secondary"]
+    service = msgspec.structs.replace(s.policy.services[0], endpoints=EndpointsPolicy(learn=False))
+    s.apply(msgspec.structs.replace(s.policy, services=(service,)))
+    assert not other().learns
 
 
 def test_a_request_under_way_ends_on_the_snapshot_it_began_with() -> None:

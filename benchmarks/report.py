@@ -71,7 +71,7 @@ def markdown(run: Run, results: Results, findings: Sequence[Finding]) -> str:
             parts += [f"## {_title(case)}", _table(results, case.name, columns)]
     parts += _law_part(results)
     if results.contestants(COMPARER):
-        parts += ["## One comparer", _table(results, COMPARER, (("pairs/s", "pairs_per_second", 0),))]
+        parts += ["## One comparer: pairs/s by body and number of differences", _comparer_table(results)]
     if results.notes:
         parts += ["## Notes", "\n".join(f"- {note}" for note in results.notes)]
     versions = "\n".join(f"| {name} | {text} |" for name, text in machine.items())
@@ -151,6 +151,21 @@ def _table(results: Results, case: str, columns: Sequence[Column]) -> str:
     for name in sorted(results.contestants(case), key=lambda name: _first(results.values(case, name, "cpu_us"))):
         cells = [_cell(results.values(case, name, figure), decimals) for _, figure, decimals in columns]
         lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _comparer_table(results: Results) -> str:
+    """A line for each body, a column for each number of differences."""
+    rows: dict[str, dict[int, list[float]]] = {}
+    for sample in results.samples:
+        if sample.case == COMPARER:
+            body = sample.contestant.partition(",")[0]
+            cells = rows.setdefault(body, {})
+            cells.setdefault(round(sample.figures["differences"]), []).append(sample.figures["pairs_per_second"])
+    counts = sorted({count for cells in rows.values() for count in cells})
+    lines = [f"| body | {' | '.join(map(str, counts))} |", f"|---|{'---|' * len(counts)}"]
+    for body, cells in rows.items():
+        lines.append(f"| {body} | {' | '.join(_cell(cells.get(count, ()), 0) for count in counts)} |")
     return "\n".join(lines)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from shadowproxy.compare import content
 from shadowproxy.compare.findings import ABSENT, Findings
 from shadowproxy.compare.flat import compare_bytes, compare_forms, compare_lines, decode_text
-from shadowproxy.compare.jsontext import NotJsonError, read, read_all, repeats
+from shadowproxy.compare.jsontext import NotJsonError, canonical, read, read_all, repeats
 from shadowproxy.compare.limits import Deadline, IncomparableError
 from shadowproxy.compare.rules import RouteRules
 from shadowproxy.compare.walker import Walker, same
@@ -96,16 +96,21 @@ class BodyComparer:
             return left is not right
         self._deadline.check()
         counted = len(self._found.counted)
-        self._values(left, right)
-        if len(self._found.counted) == counted and (repeats(a, left) or repeats(b, right)):
+        texts = (canonical(left), canonical(right)) if left == right else None
+        if texts is None or texts[0] != texts[1]:
+            self._walk(left, right)
+        if len(self._found.counted) > counted:
+            return True
+        texts = texts or (canonical(left), canonical(right))
+        if repeats(a, texts[0]) or repeats(b, texts[1]):
             self._deadline.check()
             self._found.repeated = True
             left = read_all(a)
             self._deadline.check()
-            self._values(left, read_all(b))
+            self._walk(left, read_all(b))
         return True
 
-    def _values(self, left: object, right: object) -> None:
+    def _walk(self, left: object, right: object) -> None:
         if not same(left, right):
             Walker(self._deadline, self._found.recorded).walk(self._rules.fields.root, left, right, self._found)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import Final
 
 import brotli
@@ -62,7 +63,8 @@ class UndecodableError(Exception):
 
 def field_values(fields: Fields, name: bytes) -> list[bytes]:
     """Every value of a field, in order. `name` in lower case."""
-    return [value for key, value in fields if key.lower() == name]
+    length = len(name)
+    return [value for key, value in fields if len(key) == length and key.lower() == name]
 
 
 def content_type(fields: Fields) -> str:
@@ -71,6 +73,7 @@ def content_type(fields: Fields) -> str:
     return values[0].decode("latin-1").strip().lower() if values else ""
 
 
+@lru_cache(256)
 def kind_of(media_type: str) -> str:
     """What a body of this media type is compared as: `JSON`, `FORM`, `TEXT`, `BYTES` or `UNKNOWN`."""
     essence = media_type.partition(";")[0].strip()
@@ -84,7 +87,10 @@ def kind_of(media_type: str) -> str:
 
 def codings(fields: Fields) -> list[str]:
     """The content codings in the order in which they were applied, `identity` left out."""
-    listed = b",".join(field_values(fields, b"content-encoding")).decode("latin-1").lower()
+    values = field_values(fields, b"content-encoding")
+    if not values:
+        return []
+    listed = b",".join(values).decode("latin-1").lower()
     return [coding for part in listed.split(",") if (coding := part.strip()) not in ("", "identity")]
 
 

@@ -22,14 +22,13 @@ _MAX_DIGITS: Final = 4000
 """Python converts 4,300 digits at most (`sys.set_int_max_str_digits`), to stay out of quadratic time."""
 MAX_CONTAINERS: Final = 250_000
 """Arrays and objects of one text: each takes a hundred bytes and a microsecond, whatever little it holds."""
-_LARGE: Final = 64 * KIB
+_LARGE: Final = 4 * KIB
 _BOM: Final = b"\xef\xbb\xbf"
 _BRACKETS: Final = b"[]{}"
-_ALL_BUT_BRACKETS: Final = bytes(i for i in range(256) if i not in _BRACKETS)
+_ALL_BUT_BRACKETS_AND_QUOTES: Final = bytes(i for i in range(256) if i not in b'"' + _BRACKETS)
 _UP_AND_DOWN: Final = bytes(1 if i in b"[{" else 255 for i in range(256))
 
 _decode: Final = msgspec.json.Decoder().decode
-_encode: Final = msgspec.json.Encoder().encode
 canonical: Final = msgspec.json.Encoder(order="deterministic").encode
 """Bytes that are equal only for equal JSON values: members sorted, 1 and 1.0 and true apart."""
 
@@ -64,14 +63,14 @@ def read_all(text: bytes) -> object:
     return _read_slowly(text.removeprefix(_BOM), repeated=True)
 
 
-def repeats(text: bytes, value: object) -> bool:
-    """Whether some object in `text`, whose value is `value`, has a member twice: fewer came out than were written.
+def repeats(text: bytes, again: bytes) -> bool:
+    """Whether some object in `text` has a member twice. `again` is the text of the value that was read from it.
 
-    Members are counted by their colons. Strings without escapes hold the same colons in both texts.
+    Fewer members came out than were written: they are counted by their colons, and strings without escapes hold the
+    same colons in both texts.
     """
-    again = _encode(value)
     if b"\\" in text:
-        text, again = _outside_strings(text), _outside_strings(again)
+        text, again = _outside_strings(_unescaped(text)), _outside_strings(_unescaped(again))
     return text.count(b":") != again.count(b":")
 
 
@@ -80,9 +79,9 @@ def check_shape(text: bytes, max_depth: int) -> None:
 
     Whether `text` is valid JSON does not matter.
     """
-    if text.count(b"[") + text.count(b"{") <= max_depth:
+    brackets = _brackets(text)
+    if len(brackets) <= max_depth:
         return
-    brackets = _outside_strings(text).translate(None, _ALL_BUT_BRACKETS)
     steps = memoryview(brackets.translate(_UP_AND_DOWN)).cast("b")
     if max(accumulate(steps), default=0) > max_depth:
         raise IncomparableError("too_deep")
@@ -101,11 +100,20 @@ def _parse(text: bytes) -> object:
         gc.enable()
 
 
+def _brackets(text: bytes) -> bytes:
+    """The brackets of `text` outside strings. Most strings hold none: of those two quotes in a row are left."""
+    brackets = _unescaped(text).translate(None, _ALL_BUT_BRACKETS_AND_QUOTES).replace(b'""', b"")
+    return _outside_strings(brackets) if b'"' in brackets else brackets
+
+
 def _outside_strings(text: bytes) -> bytes:
-    """`text` without its strings: every second part between quotes, once escaped quotes are gone (RFC 8259, 7)."""
-    if b"\\" in text:
-        text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
+    """Unescaped text without its strings: every second part between quotes."""
     return b"".join(text.split(b'"')[::2])
+
+
+def _unescaped(text: bytes) -> bytes:
+    """`text` without escaped quotes, so that every quote begins or ends a string (RFC 8259, 7)."""
+    return text.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in text else text
 
 
 def _read_slowly(text: bytes, *, repeated: bool) -> object:

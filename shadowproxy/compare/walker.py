@@ -31,9 +31,7 @@ def same(a: object, b: object) -> bool:
     """Whether two JSON values are equal, types included."""
     if a != b or type(a) is not type(b):
         return False
-    if type(a) not in _CONTAINERS:
-        return True
-    return _encode(a) == _encode(b) or canonical(a) == canonical(b)
+    return type(a) not in _CONTAINERS or canonical(a) == canonical(b)
 
 
 class Walker:
@@ -67,7 +65,10 @@ class Walker:
             a = unmasked(a, b)
         for key, x in a.items():
             y = b.get(key, ABSENT)
-            if x is y or (x == y and same(x, y)):
+            if x is y:
+                continue
+            kind = type(x)
+            if x == y and kind is type(y) and (kind not in _CONTAINERS or canonical(x) == canonical(y)):
                 continue
             self.walk(field.member(key), x, y, found)
         for key, y in b.items():
@@ -75,18 +76,23 @@ class Walker:
                 self.walk(field.member(key), ABSENT, y, found)
 
     def _arrays(self, field: Field, a: list[Any], b: list[Any], found: Findings) -> None:
-        tick = self._deadline.tick
-        differing = []
-        for pair in zip(a, b, strict=True):
-            tick()
-            if not same(*pair):
-                differing.append(pair)
+        differing = self._differing(a, b)
         if len(differing) > 1 and self._reordered(differing):
             found.add(field.text, "body_order", a, b)
             return
         element = field.element()
         for x, y in differing:
             self.walk(element, x, y, found)
+
+    def _differing(self, a: list[Any], b: list[Any]) -> list[tuple[Any, Any]]:
+        """The pairs of elements that are not the same. Types inside what `==` calls equal are confirmed all at once."""
+        self._deadline.check()
+        pairs = list(zip(a, b, strict=True))
+        equal = [pair for pair in pairs if pair[0] == pair[1]]
+        left, right = [pair[0] for pair in equal], [pair[1] for pair in equal]
+        if canonical(left) == canonical(right):
+            return pairs if not equal else [pair for pair in pairs if pair[0] != pair[1]]
+        return [pair for pair in pairs if not same(*pair)]
 
     def _reordered(self, differing: list[tuple[Any, Any]]) -> bool:
         """Whether the elements on both sides are the same. Their encodings are as long in any order: a cheap test."""

@@ -7,6 +7,7 @@ and *it* decides (`lost{channel_full}`). Workers take turns. A pair that kills t
 
 from __future__ import annotations
 
+import gc
 import math
 import selectors
 import socket
@@ -294,6 +295,13 @@ class Comparer:
         self._selector.close()
 
 
+def settle_collector() -> None:
+    """Bodies are trees without cycles, and there are many: with the default thresholds they are walked for nothing."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+
+
 def run_comparer(
     index: int,
     launch: Launch,
@@ -306,6 +314,7 @@ def run_comparer(
     """Be comparer `index`: `listener` is its Unix socket, `key` masks values in examples. Returns at the end."""
     from shadowproxy.compare.engine import Engine
 
+    settle_collector()
     log = open_log(f"{COMPARER}:{index}", launch.log_format)
     engine = Engine(apply.policy, key, time.monotonic)
     comparer = Comparer(engine, listener, commands, feed_path, drain_timeout=launch.drain_timeout, log=log)

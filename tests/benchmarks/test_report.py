@@ -20,6 +20,9 @@ def sampled() -> Results:
         results.add(PREFIX + "live", "shadowproxy", number, law)
     growth = {"before_mib": 90.0, "growth_mib": 4.5, "seconds": 60, "rate": 9000.0}
     results.add(GROWTH, "shadowproxy", 0, growth)
+    for body, differences, rate in (("small", 0, 60_000.0), ("small", 20, 30_000.0), ("120 KB", 0, 400.0)):
+        figures = {"differences": differences, "pairs_per_second": rate}
+        results.add("comparer", f"{body}, {differences} differences", 0, figures)
     results.notes.append("caddy: not installed")
     return results
 
@@ -34,6 +37,12 @@ def test_the_page_says_bar_noise_cases_law_and_notes() -> None:
     assert "90.0 MiB before, at most +4.5 MiB more" in page
     assert "- caddy: not installed" in page
     assert "not measured" in page
+
+
+def test_one_comparer_has_a_line_for_each_body_and_a_column_for_each_number_of_differences() -> None:
+    lines = markdown(RUN, sampled(), []).splitlines()
+    at = lines.index("| body | 0 | 20 |")
+    assert lines[at + 2 : at + 4] == ["| small | 60,000 | 30,000 |", "| 120 KB | 400 | - |"]
 
 
 def test_a_table_is_ordered_by_cpu_and_leaves_out_who_was_not_there() -> None:

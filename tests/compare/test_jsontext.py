@@ -34,7 +34,7 @@ def test_what_was_written_is_read(value: Any, indent: int | None, ascii_only: bo
     text = json.dumps(value, indent=indent, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
     assert read(text, 64) == value
     assert read_all(text) == value
-    assert not repeats(text, value)
+    assert not repeats(text, canonical(value))
 
 
 def test_types_stay_apart() -> None:
@@ -88,7 +88,7 @@ def test_numbers_beyond_python_are_kept_as_written() -> None:
     ],
 )
 def test_a_member_that_occurs_twice_is_seen(text: bytes, twice: bool) -> None:
-    assert repeats(text, read(text, 64)) is twice
+    assert repeats(text, canonical(read(text, 64))) is twice
 
 
 def test_all_values_of_a_repeated_member_are_kept_on_demand() -> None:

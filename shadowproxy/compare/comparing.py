@@ -23,11 +23,27 @@ FAILURE: Final = "response"
 
 
 class Comparison(Struct, frozen=True):
-    """`verdict` is one of `VERDICTS`; `reason` says why a pair is incomparable, and is empty otherwise."""
+    """What was found, and what ended the comparing early: empty if nothing did."""
 
-    verdict: str
     found: Findings
-    reason: str = ""
+    limit: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """One of `VERDICTS`."""
+        found = self.found
+        if found.counted:
+            return "mismatch"
+        if self.limit:
+            return "incomparable"
+        if found.noise:
+            return "noise"
+        return "ignored" if found.ruled else "match"
+
+    @property
+    def reason(self) -> str:
+        """Why the pair is incomparable; empty if it is not."""
+        return self.limit if self.verdict == "incomparable" else ""
 
 
 def compare(pair: Pair, rules: RouteRules, deadline: Deadline) -> Comparison:
@@ -36,15 +52,11 @@ def compare(pair: Pair, rules: RouteRules, deadline: Deadline) -> Comparison:
     if pair.failure is not None or pair.shadow is None:
         status = pair.shadow.status if pair.shadow is not None else None
         found.add(FAILURE, pair.failure or "candidate_error", pair.primary.status, status)
-        return Comparison("mismatch", found)
-    reason = ""
+        return Comparison(found)
+    limit = ""
     try:
-        compare_heads(pair.request.method, pair.primary, pair.shadow, rules.ignored, found)
+        compare_heads(pair.request.method, pair.primary, pair.shadow, rules.ignored, found, rules.by_nature)
         BodyComparer(rules, deadline, found).compare(pair.primary, pair.shadow)
-    except IncomparableError as limit:
-        reason = limit.reason
-    if found.counted:
-        return Comparison("mismatch", found)
-    if reason:
-        return Comparison("incomparable", found, reason)
-    return Comparison("ignored" if found.ruled else "match", found)
+    except IncomparableError as error:
+        limit = error.reason
+    return Comparison(found, limit)

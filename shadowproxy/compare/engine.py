@@ -6,17 +6,23 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
+
 from shadowproxy.compare.admission import Admission, Pending
 from shadowproxy.compare.comparing import Comparison, compare
 from shadowproxy.compare.examples import ExampleMaker
 from shadowproxy.compare.findings import Findings
 from shadowproxy.compare.limits import Deadline, IncomparableError
+from shadowproxy.compare.noise import Bits, ServiceNoise
 from shadowproxy.compare.redaction import Mask, Redactor
 from shadowproxy.compare.rules import RouteRules
 from shadowproxy.compare.tables import FieldTable, ReasonTable
-from shadowproxy.model.pair import Aggregate, Answer, Example, Pair
+from shadowproxy.model.pair import Aggregate, Answer, Example, FieldShapes, Learned, Pair, Sightings
 from shadowproxy.model.policy import ComparePolicy, Policy, RoutePolicy
+from shadowproxy.model.terms import CANDIDATE
 
+LOOKS_EVERY: Final = 5.0
+"""Seconds between two tellings of learned looks."""
 MAX_EXAMPLE_TIME: Final = 0.25
 """Seconds that one example may take."""
 
@@ -44,6 +50,10 @@ class Engine:
         self._mask = Mask(key)
         self._fields = FieldTable()
         self._reasons = ReasonTable()
+        self._bits = Bits()
+        self._noise: dict[str, ServiceNoise] = {}
+        self._versions: Counter[tuple[str, str, str]] = Counter()
+        self._looks_at = clock() + LOOKS_EVERY
         self._suppressed: Counter[str] = Counter()
         self._admission = Admission(clock)
         self._pending = Pending()
@@ -62,25 +72,90 @@ class Engine:
     def handle(self, pair: Pair) -> Answer | None:
         """The verdict on a pair, or None when the worker wants no answer. Never raises, whatever the bodies."""
         route = self._routes.get((pair.service, pair.route), self._default)
-        try:
-            comparison = compare(pair, route.rules, Deadline(self._clock, route.rules.policy.max_time))
-        except Exception:  # a fault of ours must cost one verdict, not the comparer
-            comparison = Comparison("incomparable", Findings(), "internal")
-        if comparison.verdict == "incomparable":
-            self._reasons.count(pair.service, pair.route, comparison.reason)
-        elif comparison.verdict == "mismatch":
-            if pair.answer:
-                self._fields.count(pair.service, pair.route, comparison.found.counted)
-            self._offer_example(pair, comparison, route)
+        comparison = self._compare(pair, route)
+        second = self._compare_second(pair, route) if pair.second is not None else None
+        if pair.failure is None and pair.arm == CANDIDATE and pair.shadow is not None:
+            self._weigh(pair, comparison, second)
+        verdict, kinds = self._count(pair, comparison, route)
         if not pair.answer:
             return None
-        return Answer(pair.id, comparison.verdict, comparison.found.kinds if comparison.verdict == "mismatch" else ())
+        if second is None:
+            return Answer(pair.id, verdict, kinds)
+        return Answer(pair.id, verdict, kinds, second.verdict, second.found.kinds)
+
+    def learn(self, learned: Learned) -> None:
+        """Control's word on what is noise in one service."""
+        self._noise_of(learned.service).learn(learned)
+
+    def sight(self, sightings: Sightings) -> None:
+        """What a worker says of the versions that answers named."""
+        for service, arm, version, answers in sightings.seen:
+            self._versions[service, arm, version] += answers
 
     def harvest(self) -> tuple[Aggregate, list[Example]]:
         """The counts and examples that have come together since the last call."""
-        aggregate = Aggregate(self._fields.harvest(), self._reasons.harvest(), dict(self._suppressed))
+        aggregate = Aggregate(
+            self._fields.harvest(),
+            self._reasons.harvest(),
+            dict(self._suppressed),
+            self._bits.harvest(),
+            versions=[(*key, answers) for key, answers in self._versions.items()],
+            shapes=self._changed_looks(),
+        )
         self._suppressed.clear()
+        self._versions.clear()
         return aggregate, self._pending.harvest()
+
+    def _compare(self, pair: Pair, route: _Route) -> Comparison:
+        try:
+            return compare(pair, route.rules, Deadline(self._clock, route.rules.policy.max_time))
+        except Exception:  # a fault of ours must cost one verdict, not the comparer
+            return Comparison(Findings(), "internal")
+
+    def _compare_second(self, pair: Pair, route: _Route) -> Comparison | None:
+        second = pair.second
+        if second is None:
+            return None
+        return self._compare(msgspec.structs.replace(pair, arm=second.arm, shadow=second.response, failure=None), route)
+
+    def _weigh(self, pair: Pair, comparison: Comparison, second: Comparison | None) -> None:
+        """Take what is noise out of the candidate's findings, and note the bits of a triple."""
+        found = comparison.found
+        other = second.found if second is not None and not second.limit else None
+        self._noise_of(pair.service).judge(pair.route, found, other)
+        if comparison.limit:
+            return
+        mine = (*found.counted, *found.noise)
+        if other is not None:
+            self._bits.triple(pair.service, pair.route, mine, other.counted)
+        elif pair.spared:
+            self._bits.spared(pair.service, pair.route, mine)
+
+    def _count(self, pair: Pair, comparison: Comparison, route: _Route) -> tuple[str, tuple[str, ...]]:
+        """The verdict and its kinds, counted; a mismatch may become an example."""
+        verdict = comparison.verdict
+        if verdict == "incomparable":
+            self._reasons.count(pair.service, pair.route, comparison.reason)
+        if verdict != "mismatch":
+            return verdict, ()
+        if pair.answer:
+            self._fields.count(pair.service, pair.route, comparison.found.counted)
+        self._offer_example(pair, comparison, route)
+        return verdict, comparison.found.kinds
+
+    def _noise_of(self, service: str) -> ServiceNoise:
+        noise = self._noise.get(service)
+        if noise is None:
+            noise = self._noise[service] = ServiceNoise()
+        return noise
+
+    def _changed_looks(self) -> list[FieldShapes]:
+        """What was learned of looks, now and then: it serves those who start anew."""
+        now = self._clock()
+        if now < self._looks_at:
+            return []
+        self._looks_at = now + LOOKS_EVERY
+        return [row for service, noise in self._noise.items() for row in noise.take_looks(service)]
 
     def _compiled(self, service: str, route: RoutePolicy) -> _Route:
         known = self._routes.get((service, route.name))

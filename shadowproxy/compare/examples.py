@@ -128,7 +128,7 @@ class ExampleMaker:
         self, pair: Pair, found: Findings, differences: list[Difference], left: Any, right: Any
     ) -> list[str]:
         """In words, redacted as its parts are. Comes last: the first one waits for DeepDiff's import."""
-        standing = [each for each in differences if not each.by_rule and each.field != FAILURE]
+        standing = [each for each in differences if not (each.by_rule or each.noise or each.field == FAILURE)]
         sentences = explain(standing, found, self._rules.fields.root, left, right, pair.arm)
         if pair.failure is not None:
             primary = pair.primary
@@ -153,13 +153,17 @@ class ExampleMaker:
         redacted = again.ruled | again.counted
         by_field = {field: values for (field, _), values in redacted.items()}
         differences = []
-        for keys, by_rule in ((found.counted, False), (found.ruled, True)):
+        for keys, by_rule, noise in (
+            (found.counted, False, False),
+            (found.noise, False, True),
+            (found.ruled, True, False),
+        ):
             for (field, kind), (a, b) in islice(keys.items(), MAX_DIFFERENCES):
                 if field.startswith("$"):
                     a, b = redacted.get((field, kind)) or by_field.get(field) or (self._hidden(a), self._hidden(b))
                 else:
                     a, b = self._flat(field, a, deadline), self._flat(field, b, deadline)
-                differences.append(Difference(field, kind, wording.render(a), wording.render(b), by_rule))
+                differences.append(Difference(field, kind, wording.render(a), wording.render(b), by_rule, noise))
         return differences
 
     def _hidden(self, value: Any) -> Any:

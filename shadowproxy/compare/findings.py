@@ -23,18 +23,20 @@ Values = tuple[object, object]
 
 
 class Findings:
-    """`counted` are differences that stand, `ruled` those that a rule of the user explains away.
+    """`counted` are differences that stand, `ruled` those that a rule of the user explains away, `noise` those that
+    the primary's own version shows as well.
 
     `repeated`: they are of JSON read with every value of members that occur more than once. `recorded`: the primary's
     answer comes from a recording, and what differs from a masked value of it explains itself away.
     """
 
-    __slots__ = ("counted", "recorded", "repeated", "ruled")
+    __slots__ = ("counted", "noise", "recorded", "repeated", "ruled")
 
     def __init__(self, recorded: bool = False) -> None:
         self.recorded = recorded
         self.counted: dict[Key, Values] = {}
         self.ruled: dict[Key, Values] = {}
+        self.noise: dict[Key, Values] = {}
         self.repeated = False
 
     def add(

@@ -20,9 +20,17 @@ _BODILESS_STATUS: Final = 304
 
 
 def compare_heads(
-    method: bytes, primary: CapturedResponse, shadow: CapturedResponse, ignored: frozenset[str], found: Findings
+    method: bytes,
+    primary: CapturedResponse,
+    shadow: CapturedResponse,
+    ignored: frozenset[str],
+    found: Findings,
+    by_nature: frozenset[bytes] = frozenset(),
 ) -> None:
-    """Adds to `found` how status and header fields differ. `ignored` are the fields that rules of the user name."""
+    """Adds to `found` how status and header fields differ. `ignored` are the fields that rules of the user name.
+
+    `by_nature` are further fields, in lower case, that are left out.
+    """
     if primary.status != shadow.status:
         found.add("status", "status", primary.status, shadow.status, ruled="status" in ignored)
     if primary.fields == shadow.fields:
@@ -38,7 +46,7 @@ def compare_heads(
         return
     for name in dict.fromkeys((*a, *b)):
         x, y = a.get(name, ABSENT), b.get(name, ABSENT)
-        if x != y:
+        if x != y and name not in by_nature:
             field = f"header:{name.decode('latin-1')}"
             found.add(bounded(field), "header", x, y, ruled=field in ignored)
 

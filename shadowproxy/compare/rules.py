@@ -18,7 +18,7 @@ class RouteRules:
     a configuration is checked for that beforehand.
     """
 
-    __slots__ = ("fields", "ignored", "policy", "ruled_body")
+    __slots__ = ("by_nature", "fields", "ignored", "policy", "ruled_body")
 
     def __init__(self, policy: ComparePolicy, private: Callable[[str], bool] = lambda key: False) -> None:
         self.policy: Final = policy
@@ -30,5 +30,6 @@ class RouteRules:
         self.ignored: Final = frozenset(
             f"{path.room}:{path.name}" if path.name else path.room for path in ignored if path.room != "json"
         )
+        self.by_nature: Final = frozenset(name.encode("latin-1") for name in policy.by_nature)
         self.ruled_body: Final = any(rule.path.room in BODY_ROOMS for rule in rules)
         """Whether any rule looks into bodies."""

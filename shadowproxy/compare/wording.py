@@ -29,6 +29,7 @@ _KINDS: Final = {
     "body_type": "{field} is of another type: {primary} became {shadow}.",
     "body_bytes": "{field} has other bytes: {primary} became {shadow}.",
     "body_value": "{field} changed from {primary} to {shadow}.",
+    "body_shape": "{field} differs in every answer, but never looks like {shadow}; the primary has {primary}.",
 }
 
 

@@ -48,6 +48,13 @@ class ResponseHead(Struct, gc=False):
         """All fields as they came, in order, values trimmed. Taken apart at each call."""
         return pairs(self.block)
 
+    def value_of(self, name: bytes) -> bytes | None:
+        """The first value of a field that is passed on; `name` in lower case."""
+        for each, line in zip(self.names, self.kept, strict=True):
+            if each == name:
+                return line.partition(b":")[2].strip()
+        return None
+
 
 def parse_response(head: bytes, method: bytes, limits: LimitsPolicy) -> ResponseHead:
     """The response to a `method` request that `head`, which includes its empty line, starts.

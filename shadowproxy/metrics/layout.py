@@ -21,6 +21,7 @@ from shadowproxy.model.terms import (
     MIRRORED_ARMS,
     OUTCOMES,
     QUANTILES,
+    RESAMPLE_RESULTS,
     VERDICTS,
 )
 
@@ -127,7 +128,10 @@ JUDGED: Final = OUTCOME + len(MIRRORED_ARMS) * len(OUTCOMES)
 """Pairs of the candidate whose durations were weighed; then, by quantile, how many it splits with the reference and
 with the candidate as the slow side (`evidence.latency`).
 """
-ROUTE_WORDS: Final = JUDGED + 1 + 2 * len(QUANTILES)
+TRIPLES: Final = JUDGED + 1 + 2 * len(QUANTILES)
+"""Requests that the candidate and a second instance of the primary's version both answered."""
+RESAMPLES: Final = TRIPLES + 1
+ROUTE_WORDS: Final = RESAMPLES + len(RESAMPLE_RESULTS)
 
 FINE_WORDS: Final = len(FINE_EDGES) + 1
 """The primary's durations over all routes of a service, for the isolation proof; the last bin takes what is longer."""
@@ -212,6 +216,10 @@ def mismatch_word(row: int, mirrored: int, kind: str) -> int:
 
 def fallback_word(row: int, reason: str) -> int:
     return row + FALLBACKS + FALLBACK_INDEX[reason]
+
+
+def resample_word(row: int, result: str) -> int:
+    return row + RESAMPLES + RESAMPLE_RESULTS.index(result)
 
 
 def delta_word(row: int, mirrored: int) -> int:

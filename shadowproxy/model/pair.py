@@ -43,7 +43,7 @@ class Second(Struct, frozen=True, array_like=True):
     response: CapturedResponse
 
 
-class Pair(Struct, frozen=True, array_like=True):
+class Pair(Struct, frozen=True, array_like=True, tag="pair"):
     """The primary's exchange and a shadow exchange of the same request; with `second` it is a triple.
 
     `failure` is a `candidate_*` kind when the arm gave no whole response; then `shadow` may be None or partial.
@@ -66,6 +66,16 @@ class Pair(Struct, frozen=True, array_like=True):
     spared: float = 0.0
 
 
+class Sightings(Struct, frozen=True, array_like=True, tag="sightings"):
+    """Which versions answers named since the last such message: `(service, arm, version, answers)`."""
+
+    seen: list[tuple[str, str, str, int]]
+
+
+FromWorker = Pair | Sightings
+"""What a worker sends to a comparer."""
+
+
 class Answer(Struct, frozen=True, array_like=True):
     """The comparer's word on one pair. `kinds` are distinct mismatch kinds, empty unless verdict is `mismatch`.
 
@@ -83,7 +93,7 @@ class Difference(Struct, frozen=True):
     """One differing field. `field` is written as in the contract (`$.item.price`, `header:name`, `status`).
 
     `primary` and `shadow` are short JSON renderings of the two values, redacted, at most 200 characters; None: absent.
-    `by_rule` says that a rule of the user ignores this one.
+    `by_rule` says that a rule of the user ignores this one, `noise` that the primary's own version shows it as well.
     """
 
     field: str
@@ -91,6 +101,7 @@ class Difference(Struct, frozen=True):
     primary: str | None
     shadow: str | None
     by_rule: bool = False
+    noise: bool = False
 
 
 class Example(Struct, frozen=True):
@@ -152,6 +163,32 @@ class FieldBits(Struct, frozen=True, array_like=True):
     spared: int = 0
 
 
+class FieldShapes(Struct, frozen=True, array_like=True):
+    """What a noisy field looks like in answers of the primary's version: how many values had each shape.
+
+    `values` are hashes of the distinct values while they are few, None once they were many.
+    """
+
+    service: str
+    route: str
+    field: str
+    shapes: dict[str, int]
+    values: dict[int, int] | None
+
+
+class Learned(Struct, frozen=True, tag="learned"):
+    """What control tells a comparer about one service: the noisy fields and those in the list of regressed ones.
+
+    `generation` counts the times that everything learned was forgotten. `shapes` are there when a comparer is new.
+    """
+
+    service: str
+    generation: int
+    noisy: list[tuple[str, str, str]]
+    regressed: list[tuple[str, str, str]]
+    shapes: list[FieldShapes] = []
+
+
 class CauseCount(Struct, frozen=True, array_like=True):
     """How many mismatches since the last aggregate had this in common. Times are Unix times of the requests.
 
@@ -197,6 +234,10 @@ class Aggregate(Struct, frozen=True, tag="aggregate"):
     bits: list[FieldBits] = []
     causes: list[CauseCount] = []
     accepted: list[AcceptedCount] = []
+    versions: list[tuple[str, str, str, int]] = []
+    """As in Sightings."""
+    shapes: list[FieldShapes] = []
+    """What changed of the learned shapes, as it is now."""
 
 
 class Examples(Struct, frozen=True, tag="examples"):

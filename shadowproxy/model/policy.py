@@ -46,6 +46,7 @@ class ComparePolicy(Struct, frozen=True):
     """Comparison rules of one route, as written. `compare` compiles them once.
 
     Fields are written as in the contract, meaning 11. `tolerance` maps a path to an absolute difference.
+    `by_nature` are further header fields, in lower case, that differ between two versions as they should.
     """
 
     ignore: tuple[str, ...] = ()
@@ -59,6 +60,28 @@ class ComparePolicy(Struct, frozen=True):
     max_time: float = 0.05
     recorded: bool = False
     """The primary's answers come from a recording, with secrets masked and bodies decoded. Never in a file."""
+    by_nature: tuple[str, ...] = ()
+
+
+class NoisePolicy(Struct, frozen=True):
+    """How a service learns what differs without any change. `resample` is off where there is a secondary."""
+
+    resample: float = 0.0
+    """The share of mirrored safe requests that the primary itself is asked once more."""
+    fdr: float = 0.05
+    """The false discovery rate of the list of regressed fields."""
+    max_age: float = 7 * 86400.0
+    """Seconds after which a field that no longer differs by itself is not called noisy any more."""
+
+
+class VersionPolicy(Struct, frozen=True):
+    """How it is known which build an arm runs. At most one is set; without any, its URLs stand for it."""
+
+    header: str | None = None
+    """A response header, in lower case."""
+    get: str | None = None
+    """A path whose answer is the version."""
+    static: str | None = None
 
 
 class RoutePolicy(Struct, frozen=True):
@@ -174,6 +197,8 @@ class ServicePolicy(Struct, frozen=True):
     salt: str = ""
     shadow: ShadowPolicy = ShadowPolicy()
     isolation: IsolationPolicy = IsolationPolicy()
+    noise: NoisePolicy = NoisePolicy()
+    version: VersionPolicy = VersionPolicy()
     endpoints: EndpointsPolicy = EndpointsPolicy()
 
     @property

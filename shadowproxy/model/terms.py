@@ -16,6 +16,9 @@ MIRRORED_ARMS: Final = (CANDIDATE, SECONDARY)
 
 VERDICTS: Final = ("match", "mismatch", "noise", "ignored", "incomparable")
 
+BODY_SHAPE: Final = "body_shape"
+"""A value that looks like none of the primary's version, in a field that always differs."""
+
 KINDS: Final = (
     "status",
     "header",
@@ -26,7 +29,7 @@ KINDS: Final = (
     "body_order",
     "body_size",
     "body_bytes",
-    "body_shape",
+    BODY_SHAPE,
     "candidate_error",
     "candidate_timeout",
     "candidate_refused",
@@ -54,6 +57,9 @@ LOSS_REASONS: Final = (
     "stale_connection",
     "shutdown",
 )
+
+RESAMPLE_RESULTS: Final = ("sent", "compared", "wasted", "dropped")
+"""Of questions that were put to the primary once more: `wasted` could not be compared, `dropped` were never sent."""
 
 CODES: Final = ("1xx", "2xx", "3xx", "4xx", "5xx", "error")
 

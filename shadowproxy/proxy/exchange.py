@@ -162,7 +162,7 @@ class Exchange:
             hold_out(route.mirrors, head)
             return
         h = share(service.salt, self.request_id) if route.needs_share else 1.0
-        self._tap = offer(route.mirrors, head, self.request_id, self.at, h)
+        self._tap = offer(route.mirrors, route.resampler, head, self.request_id, self.at, h)
 
     def on_connection(self, connection: Connection) -> None:
         """The origin lends a connection: send what there is of the request."""

@@ -11,16 +11,19 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from math import inf
 
+import msgspec
+
 from shadowproxy.endpoints.tree import Entry
 from shadowproxy.metrics import layout as at
 from shadowproxy.model import slots
-from shadowproxy.model.policy import Policy, RoutePolicy, ServicePolicy
-from shadowproxy.model.terms import CONFIGURED, LEARNED, MIRRORED_ARMS, PRIMARY
+from shadowproxy.model.policy import Policy, RoutePolicy, ServicePolicy, ShadowPolicy
+from shadowproxy.model.terms import CANDIDATE, CONFIGURED, LEARNED, MIRRORED_ARMS, PRIMARY, SECONDARY
 from shadowproxy.proxy.routing import Pattern, Table, host_matches, host_name, prefix_matches
 from shadowproxy.shadow.arm import Arm
 from shadowproxy.shadow.link import Link
 from shadowproxy.shadow.mirror import Mirror
 from shadowproxy.shadow.pressure import Pressure
+from shadowproxy.shadow.resampling import MAX_BYTES, MAX_IN_FLIGHT, RESAMPLE, Resampler, resample_upstream
 from shadowproxy.shadow.strata import Strata
 from shadowproxy.upstream.deadlines import Deadlines
 from shadowproxy.upstream.health import watch
@@ -33,10 +36,27 @@ class Route:
     `learns`: the paths of its requests are to be told, since templates may come of them.
     """
 
-    __slots__ = ("durations", "fine", "learns", "mirrors", "name", "needs_share", "requests", "rules", "service")
+    __slots__ = (
+        "durations",
+        "fine",
+        "learns",
+        "mirrors",
+        "name",
+        "needs_share",
+        "requests",
+        "resampler",
+        "rules",
+        "service",
+        "version",
+    )
 
     def __init__(
-        self, service: ServicePolicy, policy: RoutePolicy, mirrors: tuple[Mirror, ...], learns: bool = False
+        self,
+        service: ServicePolicy,
+        policy: RoutePolicy,
+        mirrors: tuple[Mirror, ...],
+        learns: bool = False,
+        resampler: Resampler | None = None,
     ) -> None:
         row = at.route_row(policy.index)
         self.service = service.name
@@ -44,15 +64,24 @@ class Route:
         self.rules = policy
         self.mirrors = mirrors
         self.learns = learns
+        self.resampler = resampler
+        self.version = service.version
         self.needs_share = any(mirror.sample < 1.0 for mirror in mirrors)
         self.requests = at.requests_word(row, at.ARM_INDEX[PRIMARY], 0)
         self.durations = at.duration_word(row, at.ARM_INDEX[PRIMARY])
         self.fine = at.fine_word(service.index)
 
-    def is_from(self, rules: RoutePolicy, learns: bool, arms: tuple[Arm, ...]) -> bool:
+    def is_from(
+        self, service: ServicePolicy, rules: RoutePolicy, learns: bool, arms: tuple[Arm, ...], again: Arm | None
+    ) -> bool:
         """Would a new one be like this? Then publishing one template does not make two hundred routes again."""
-        same = self.rules == rules and self.learns == learns
-        return same and tuple(mirror.arm for mirror in self.mirrors) == arms
+        resampler = self.resampler
+        share = resampler.share if resampler is not None else service.noise.resample
+        return (
+            (self.rules, self.learns, self.version, share) == (rules, learns, service.version, service.noise.resample)
+            and (resampler.arm if resampler is not None else None) is again
+            and tuple(mirror.arm for mirror in self.mirrors) == arms
+        )
 
     def count(self, counters: memoryview, code: int, seconds: float) -> None:
         """A request of a user was answered by the primary. `code` is an index of CODES."""
@@ -196,9 +225,13 @@ class Compiler:
         origins = {
             f"{service.name}\n{arm}": self._origin(f"{service.name}\n{arm}", policy, service, arm, reread)
             for service in policy.services
-            for arm in service.upstreams
+            for arm in (*service.upstreams, *_resampled(service))
         }
-        arms = {key: self._arm(key, service, origins) for service in policy.services for key in _mirrored(service)}
+        arms = {
+            key: self._arm(key, service, origins)
+            for service in policy.services
+            for key in (*_mirrored(service), *(f"{service.name}\n{arm}" for arm in _resampled(service)))
+        }
         routes: Routes = {}
         services = tuple(self._service(service, origins, arms, routes) for service in policy.services)
         self._routes = routes
@@ -207,7 +240,7 @@ class Compiler:
 
     def _origin(self, key: str, policy: Policy, service: ServicePolicy, arm: str, reread: bool) -> Origin:
         known = self._origins.get(key)
-        upstream = service.upstreams[arm]
+        upstream = resample_upstream(service.upstreams[PRIMARY]) if arm == RESAMPLE else service.upstreams[arm]
         if known is None or known.policy != upstream or known.limits != policy.limits or (reread and _has_files(known)):
             return Origin(upstream, policy.limits, self._deadlines, self._names)
         return known
@@ -215,20 +248,20 @@ class Compiler:
     def _arm(self, key: str, service: ServicePolicy, origins: dict[str, Origin]) -> Arm:
         known = self._arms.get(key)
         if known is not None and known.origin is origins[key]:
-            known.limit(service.shadow)
+            known.limit(_limits(known.name, service.shadow))
             return known
-        return Arm(key.partition("\n")[2], service.shadow, origins[key], self._pressure)
+        name = key.partition("\n")[2]
+        return Arm(name, _limits(name, service.shadow), origins[key], self._pressure)
 
     def _service(
         self, policy: ServicePolicy, origins: dict[str, Origin], arms: dict[str, Arm], routes: Routes
     ) -> Service:
         def route(rules: RoutePolicy, learns: bool = False) -> Route:
             mirrored = tuple(arms[arm] for arm in _mirrored(policy))
+            again = arms.get(f"{policy.name}\n{RESAMPLE}")
             made = self._routes.get((policy.name, rules.name))
-            if made is None or not made.is_from(rules, learns, mirrored):
-                link = self._links[rules.index % len(self._links)]
-                mirrors = tuple(Mirror(policy.name, rules, arm, self._counters, link, self.strata) for arm in mirrored)
-                made = Route(policy, rules, mirrors, learns)
+            if made is None or not made.is_from(policy, rules, learns, mirrored, again):
+                made = self._route(policy, rules, learns, mirrored, again)
             routes[policy.name, rules.name] = made
             return made
 
@@ -237,6 +270,16 @@ class Compiler:
         templates = [Entry(r.name, r.origin == LEARNED, route(r)) for r in policy.templates]
         other = route(policy.other, policy.learns)
         return Service(policy, origins[f"{policy.name}\n{PRIMARY}"], Table(patterns, other, templates))
+
+    def _route(
+        self, policy: ServicePolicy, rules: RoutePolicy, learns: bool, mirrored: tuple[Arm, ...], again: Arm | None
+    ) -> Route:
+        link = self._links[rules.index % len(self._links)]
+        shared = (self._counters, link, self.strata)
+        header = policy.version.header
+        mirrors = tuple(Mirror(policy.name, rules, arm, *shared, header) for arm in mirrored)
+        resampler = Resampler(policy.name, rules, policy.noise.resample, again, *shared) if again is not None else None
+        return Route(policy, rules, mirrors, learns, resampler)
 
     def _replace(self, origins: dict[str, Origin], arms: dict[str, Arm]) -> None:
         retired = [origin for key, origin in self._origins.items() if origins.get(key) is not origin]
@@ -253,6 +296,20 @@ class Compiler:
 
 def _mirrored(service: ServicePolicy) -> list[str]:
     return [f"{service.name}\n{arm}" for arm in MIRRORED_ARMS if arm in service.upstreams]
+
+
+def _resampled(service: ServicePolicy) -> tuple[str, ...]:
+    """The arm of resamples, where there are any: a secondary answers better than the primary asked twice."""
+    wanted = service.noise.resample > 0 and CANDIDATE in service.upstreams and SECONDARY not in service.upstreams
+    return (RESAMPLE,) if wanted else ()
+
+
+def _limits(arm: str, policy: ShadowPolicy) -> ShadowPolicy:
+    if arm != RESAMPLE:
+        return policy
+    return msgspec.structs.replace(
+        policy, max_in_flight=min(policy.max_in_flight, MAX_IN_FLIGHT), max_bytes=min(policy.max_bytes, MAX_BYTES)
+    )
 
 
 def _has_files(origin: Origin) -> bool:

@@ -19,7 +19,7 @@ from typing import Final, Protocol
 import msgspec
 
 from shadowproxy.model.commands import Applied, Apply, Quit, Ready, ToRole, ToSupervisor
-from shadowproxy.model.pair import Aggregate, Answer, Example, Pair
+from shadowproxy.model.pair import Aggregate, Answer, Example, FromWorker, Learned, Pair, Sightings
 from shadowproxy.model.policy import Launch, Policy
 from shadowproxy.runtime.backlog import Backlog, Delivery
 from shadowproxy.runtime.children import COMPARER
@@ -40,7 +40,8 @@ LAST_WORDS: Final = 2.0
 GRACE: Final = 1.0
 COMPLAIN_EVERY: Final = 10.0
 _FEED_LIMIT: Final = 64 * 1024 * 1024
-_PAIR: Final = msgspec.msgpack.Decoder(Pair)
+_FROM_WORKER: Final = msgspec.msgpack.Decoder(FromWorker)
+_FROM_CONTROL: Final = msgspec.msgpack.Decoder(Learned)
 _COMMAND: Final = msgspec.msgpack.Decoder(ToRole)
 _encode: Final = msgspec.msgpack.Encoder().encode
 
@@ -51,6 +52,8 @@ class Comparing(Protocol):
     def handle(self, pair: Pair) -> Answer | None: ...
     def harvest(self) -> tuple[Aggregate, list[Example]]: ...
     def apply(self, policy: Policy) -> None: ...
+    def sight(self, sightings: Sightings) -> None: ...
+    def learn(self, learned: Learned) -> None: ...
 
 
 class _Customer:
@@ -209,7 +212,7 @@ class Comparer:
             for _ in range(min(TURN, len(customer.pairs))):
                 payload = customer.pairs.popleft()
                 customer.bytes -= len(payload)
-                answer = self._handle(_PAIR.decode(payload))
+                answer = self._handle(_FROM_WORKER.decode(payload))
                 if answer is not None:
                     answers.append(_encode(answer))
             customer.link.send(*answers)
@@ -217,7 +220,10 @@ class Comparer:
         except (LinkError, msgspec.MsgspecError):
             self._leave(customer)
 
-    def _handle(self, pair: Pair) -> Answer | None:
+    def _handle(self, pair: FromWorker) -> Answer | None:
+        if isinstance(pair, Sightings):
+            self._engine.sight(pair)
+            return None
         try:
             return self._engine.handle(pair)
         except Exception as error:  # a fault of ours must not cost the other pairs their verdicts
@@ -260,9 +266,10 @@ class Comparer:
             if events & selectors.EVENT_WRITE:
                 self._feed.flush()
             if events & selectors.EVENT_READ:
-                self._feed.receive()
+                for payload in self._feed.receive():
+                    self._engine.learn(_FROM_CONTROL.decode(payload))
             self._watch_feed(self._feed)
-        except LinkError:
+        except (LinkError, msgspec.MsgspecError):
             self._lose_feed()
 
     def _watch_feed(self, feed: Link) -> None:

@@ -13,14 +13,15 @@ def write_gauges(words: memoryview, snapshot: Snapshot, pressure: Pressure, lag:
     words[at.OVERLOADED] = int(pressure.shedding)
     words[at.HELD_BYTES] = sum(arm.held for arm in snapshot.arms)
     breakers = {id(arm.origin): arm.breaker.open for arm in snapshot.arms}
-    descriptors = sum(origin.pool.open + origin.pool.connecting for origin in snapshot.leaving)
+    descriptors = sum(
+        origin.pool.open + origin.pool.connecting for origin in (*snapshot.leaving, *snapshot.origins.values())
+    )
     for service in snapshot.policy.services:
         row = at.service_row(service.index)
         for name in service.upstreams:
             origin = snapshot.origins[f"{service.name}\n{name}"]
             pool, a = origin.pool, at.ARM_INDEX[name]
             idle = sum(len(server.idle) for server in pool.servers)
-            descriptors += pool.open + pool.connecting
             words[row + at.CONNECTIONS_ACTIVE + a] = pool.open - idle
             words[row + at.CONNECTIONS_IDLE + a] = idle
             words[row + at.CONNECTIONS_CONNECTING + a] = pool.connecting

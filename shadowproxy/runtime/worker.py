@@ -150,6 +150,8 @@ class Worker:
                 origin.sweep()
         if self._ticks % _SECOND_TICKS == 0:
             self.site.refresh()
+            for link in self._links:
+                link.flush()
         descriptors = write_gauges(self.words, snapshot, self._pressure, lag, now)
         self._pressure.observe(now, lag, descriptors + len(self.site.clients))
         self.words[at.HEARTBEAT] = int(monotonic() * 1000)

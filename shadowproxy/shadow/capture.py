@@ -10,7 +10,7 @@ from shadowproxy.model.pair import CapturedResponse
 
 _SMALL: Final = 4096
 """Pieces below this are collected in one object: a body that drips in must not cost fifty times its size."""
-_IGNORED: Final = IGNORED_FIELDS | {b":length"}
+IGNORED: Final = IGNORED_FIELDS | {b":length"}
 """`ResponseHead.names` calls Content-Length by a name that no field can have."""
 
 
@@ -64,10 +64,11 @@ class Capture:
         return CapturedResponse(head.status, head.fields, self.body(), self.seconds, self.truncated)
 
 
-def looks_equal(primary: Capture, shadow: Capture) -> bool:
+def looks_equal(primary: Capture, shadow: Capture, ignored: frozenset[bytes] = IGNORED) -> bool:
     """The same status, body bytes and compared fields. True means `match`; False says only that the comparer must look.
 
-    Order and case of field names do not matter; the order of values within a name does.
+    Order and case of field names do not matter; the order of values within a name does. `ignored`: fields that differ
+    by nature.
     """
     mine, theirs = primary.head, shadow.head
     if mine is None or theirs is None or mine.status != theirs.status or primary.truncated or shadow.truncated:
@@ -78,19 +79,19 @@ def looks_equal(primary: Capture, shadow: Capture) -> bool:
         return True
     if not primary.size and _length(mine) != _length(theirs):
         return False
-    return _lines(mine) == _lines(theirs) or _values(mine) == _values(theirs)
+    return _lines(mine, ignored) == _lines(theirs, ignored) or _values(mine, ignored) == _values(theirs, ignored)
 
 
-def _lines(head: ResponseHead) -> list[bytes]:
+def _lines(head: ResponseHead, ignored: frozenset[bytes]) -> list[bytes]:
     """The compared lines as they came: mostly enough, and cheap."""
-    return [line for name, line in zip(head.names, head.kept, strict=True) if name not in _IGNORED]
+    return [line for name, line in zip(head.names, head.kept, strict=True) if name not in ignored]
 
 
-def _values(head: ResponseHead) -> dict[bytes, list[bytes]]:
+def _values(head: ResponseHead, ignored: frozenset[bytes]) -> dict[bytes, list[bytes]]:
     found: dict[bytes, list[bytes]] = {}
     for name, value in head.fields:
         lower = name.lower()
-        if lower not in IGNORED_FIELDS:
+        if lower not in ignored:
             found.setdefault(lower, []).append(value)
     return found
 

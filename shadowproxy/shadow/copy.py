@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from shadowproxy.http1 import RequestHead, ResponseHead
 from shadowproxy.model import errors
 from shadowproxy.model.errors import Fault
+from shadowproxy.model.terms import CANDIDATE
 from shadowproxy.shadow.capture import Capture, looks_equal
 from shadowproxy.upstream.connection import Connection, Trailers
 
@@ -53,7 +54,11 @@ _TIRING: Final = frozenset(
 
 
 class Copy:
-    """`request_id` and `at` (Unix time) identify the exchange for people; `request` is the client's head."""
+    """`request_id` and `at` (Unix time) identify the exchange for people; `request` is the client's head.
+
+    `partner` is the other copy of a triple: the two are judged together, unless one of them ends without an answer.
+    `spared` is the share of requests like this that are resampled, where chance alone decided against this one.
+    """
 
     __slots__ = (
         "_body",
@@ -70,10 +75,12 @@ class Copy:
         "cancelled",
         "deadline",
         "mirror",
+        "partner",
         "primary",
         "request",
         "request_id",
         "response",
+        "spared",
         "started",
     )
 
@@ -89,6 +96,8 @@ class Copy:
         self.deadline = float("inf")
         self.cancelled = False
         self.started = 0.0
+        self.partner: Copy | None = None
+        self.spared = 0.0
         self._head = b""
         self._body: bytearray | None = None
         self._charged = 0
@@ -249,27 +258,50 @@ class Copy:
         if self._state != ANSWERED:
             return
         mirror, primary = self.mirror, self.primary
-        failed = self._failure is not None or self.response.has_failed
         if not primary.decided:
             if primary.failed:
-                mirror.count_outcome(failed, True)
+                mirror.count_outcome(self._failure is not None or self.response.has_failed, True)
             self._lose("primary_incomplete")
             return
-        late = primary.seconds > mirror.timeout
-        if late and self._failure == errors.FIRST_BYTE_TIMEOUT.kind:
+        if primary.seconds > mirror.timeout and self._failure == errors.FIRST_BYTE_TIMEOUT.kind:
             # One rule for both: the primary was not done by the shadow's deadline either (a long poll, say).
             self._lose("primary_incomplete")
             return
-        fault = primary.has_failed or (late and not primary.stalled)
-        mirror.count_outcome(failed, fault)
-        if not (failed or fault or primary.stalled):
-            mirror.count_durations(self.response.seconds, primary.seconds)
         if self._failure is not None:
-            mirror.count_mismatch((self._failure,))
+            self._note()
+            mirror.count_failure(self._failure)
             mirror.offer_example(self, self._failure)
             self._end()
             return
-        if looks_equal(primary, self.response):
+        partner = self.partner
+        if partner is None:
+            self._judge()
+        elif partner._state == ANSWERED and partner._failure is None:
+            if mirror.arm.name == CANDIDATE:
+                self._judge_with(partner)
+            else:
+                partner._judge_with(self)
+
+    def _note(self, second: Copy | None = None) -> None:
+        """Who failed, and how long the two took. With a second answer the candidate's duration is held against that
+        one's: both were measured in the same way.
+        """
+        mirror, primary = self.mirror, self.primary
+        failed = self._failure is not None or self.response.has_failed
+        fault = primary.has_failed or (primary.seconds > mirror.timeout and not primary.stalled)
+        mirror.count_outcome(failed, fault)
+        if not (failed or fault or primary.stalled):
+            reference = primary.seconds
+            if second is not None and not second.response.has_failed:
+                reference = second.response.seconds
+            mirror.count_durations(self.response.seconds, primary.seconds, reference)
+
+    def _judge(self) -> None:
+        """This copy by itself."""
+        mirror, primary = self.mirror, self.primary
+        self._note()
+        mirror.note_version(self)
+        if looks_equal(primary, self.response, mirror.ignored):
             mirror.count_match()
         else:
             reason = mirror.offer_pair(self)
@@ -277,6 +309,28 @@ class Copy:
                 self._lose(reason)
                 return
         self._end()
+
+    def _judge_with(self, second: Copy) -> None:
+        """The candidate's copy and the second answer of the primary's version: one triple, one judgement."""
+        primary = self.primary
+        self.partner = second.partner = None
+        self._note(second)
+        second._note()
+        self.mirror.note_version(self)
+        second.mirror.note_version(second)
+        self.mirror.count_triple()
+        ignored = self.mirror.ignored
+        if looks_equal(primary, self.response, ignored) and looks_equal(primary, second.response, ignored):
+            self.mirror.count_match()
+            second.mirror.count_match()
+        else:
+            reason = self.mirror.offer_pair(self, second)
+            if reason is not None:
+                self._lose(reason)
+                second._lose(reason)
+                return
+        self._end()
+        second._end()
 
     def _lose(self, reason: str) -> None:
         self.mirror.count_lost(reason)
@@ -321,8 +375,13 @@ class Copy:
         arm.held -= self._charged
         self._charged = 0
         self._body = None
+        partner, self.partner = self.partner, None
+        if partner is not None:
+            partner.partner = None
         if self.primary.decided is None:
             self.primary.leave(self)
+        elif partner is not None:
+            partner.settle()  # it may have waited for this one
 
     def charge(self, size: int) -> None:
         """Count bytes that are held for this copy against its arm."""

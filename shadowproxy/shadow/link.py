@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, cast
 import msgspec
 
 from shadowproxy.channel import FrameError, FrameReader, frame
-from shadowproxy.model.pair import Answer, Pair
+from shadowproxy.model.pair import Answer, Pair, Sightings
 from shadowproxy.model.terms import KINDS, VERDICTS
 from shadowproxy.upstream.tasks import spawn
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 MAX_OUTSTANDING: Final = 1024
 MAX_BYTES: Final = 16 * 1024 * 1024
 """Of outstanding pairs. One pair of the largest captured responses is a quarter of it."""
+MAX_VERSIONS: Final = 64
+"""Distinct versions that are told of at a time: what a header says is nobody's choice."""
 RECONNECT: Final = 0.05
 """Seconds between attempts: the supervisor keeps the comparer's socket open, so the first mostly succeeds."""
 
@@ -39,7 +41,8 @@ class Link(asyncio.Protocol):
         self._path = path
         self._transport: asyncio.WriteTransport | None = None
         self._reader = FrameReader()
-        self._outstanding: dict[int, tuple[Mirror, int]] = {}
+        self._outstanding: dict[int, tuple[Mirror, Mirror | None, int]] = {}
+        self._versions: dict[tuple[str, str, str], int] = {}
         self._bytes = 0
         self._last_id = 0
         self._closing = False
@@ -57,7 +60,8 @@ class Link(asyncio.Protocol):
         self._last_id += 1
         return self._last_id
 
-    def offer(self, mirror: Mirror, pair: Pair) -> str | None:
+    def offer(self, mirror: Mirror, pair: Pair, second: Mirror | None = None) -> str | None:
+        """`mirror` hears the verdict, `second` that of the second answer of a triple."""
         transport = self._transport
         if transport is None:
             return "comparer_gone"
@@ -65,12 +69,25 @@ class Link(asyncio.Protocol):
             return "channel_full"
         data = frame(_encode(pair))
         if pair.answer:
-            self._outstanding[pair.id] = (mirror, len(data))
+            self._outstanding[pair.id] = (mirror, second, len(data))
             self._bytes += len(data)
         elif transport.get_write_buffer_size() > MAX_BYTES // 8:
             return "channel_full"
         transport.write(data)
         return None
+
+    def sight(self, service: str, arm: str, version: str) -> None:
+        """An arm named its version in an answer. Told to the comparer with the next `flush`."""
+        key = (service, arm, version)
+        seen = self._versions.get(key, 0)
+        if seen or len(self._versions) < MAX_VERSIONS:
+            self._versions[key] = seen + 1
+
+    def flush(self) -> None:
+        """Called about once a second."""
+        if self._versions and self._transport is not None:
+            self._transport.write(frame(_encode(Sightings([(*key, n) for key, n in self._versions.items()]))))
+            self._versions.clear()
 
     def connect(self) -> None:
         """Connect, and again whenever the connection ends."""
@@ -115,18 +132,22 @@ class Link(asyncio.Protocol):
     def _answered(self, answer: Answer) -> None:
         if answer.verdict not in VERDICTS or not _KINDS.issuperset(answer.kinds):
             raise FrameError(f"an answer with the verdict {answer.verdict[:40]!r}")
+        second_verdict = answer.second_verdict or "incomparable"
+        if second_verdict not in VERDICTS or not _KINDS.issuperset(answer.second_kinds):
+            raise FrameError(f"an answer with the second verdict {second_verdict[:40]!r}")
         found = self._outstanding.pop(answer.id, None)
         if found is None:
             return
-        mirror, size = found
+        mirror, second, size = found
         self._bytes -= size
-        if answer.verdict == "mismatch":
-            mirror.count_mismatch(answer.kinds)
-        else:
-            mirror.count_verdict(answer.verdict)
+        mirror.count_answer(answer.verdict, answer.kinds)
+        if second is not None:
+            second.count_answer(second_verdict, answer.second_kinds)
 
     def _lose(self, reason: str) -> None:
         outstanding, self._outstanding = self._outstanding, {}
         self._bytes = 0
-        for mirror, _ in outstanding.values():
+        for mirror, second, _ in outstanding.values():
             mirror.count_lost(reason)
+            if second is not None:
+                second.count_lost(reason)

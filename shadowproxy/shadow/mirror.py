@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 from shadowproxy.http1 import NO_BODY, RequestHead, forward_request
 from shadowproxy.metrics import layout as at
-from shadowproxy.model.pair import CapturedRequest, Pair
+from shadowproxy.model.pair import CapturedRequest, Pair, Second
 from shadowproxy.model.policy import HeaderRules, RoutePolicy
-from shadowproxy.model.terms import CANDIDATE, CODES, DROP_REASONS, KINDS, LOSS_REASONS, VERDICTS
+from shadowproxy.model.terms import CANDIDATE, CODES, DROP_REASONS, KINDS, LOSS_REASONS, PRIMARY, VERDICTS
 from shadowproxy.shadow.arm import Arm
-from shadowproxy.shadow.capture import Capture
+from shadowproxy.shadow.capture import IGNORED, Capture
 from shadowproxy.shadow.link import Link
 from shadowproxy.shadow.sampling import is_sampled
 from shadowproxy.shadow.strata import Strata
@@ -25,14 +25,24 @@ if TYPE_CHECKING:
 
 _EXPECT: Final = frozenset({b"expect"})
 _ERROR: Final = CODES.index("error")
+MAX_VERSION: Final = 64
+"""Characters of a version that are told apart."""
 
 
 class Mirror:
     """Decides for one route and arm, and keeps its books."""
 
     def __init__(
-        self, service: str, route: RoutePolicy, arm: Arm, counters: memoryview, link: Link, strata: Strata
+        self,
+        service: str,
+        route: RoutePolicy,
+        arm: Arm,
+        counters: memoryview,
+        link: Link,
+        strata: Strata,
+        version: str | None = None,
     ) -> None:
+        """`version` is the response header, in lower case, in which arms name their version."""
         shadow = route.shadow
         self.service = service
         self.route = route.name
@@ -44,14 +54,24 @@ class Mirror:
         self.max_response = shadow.max_response
         self.max_age = shadow.max_age
         self.timeout = shadow.timeout
-        rules = shadow.headers.get(arm.name, HeaderRules())
-        names = (*rules.remove, *rules.set)
-        self._strip = frozenset(name.lower().encode() for name in names)
-        lines = [f"{name}: {value}\r\n" for name, value in rules.set.items()]
-        self._lines = "".join([*lines, f"X-Shadow-Request: {arm.name}\r\n"]).encode("latin-1")
-        self._plain = not names
+        self._mark(shadow.headers.get(arm.name, HeaderRules()), arm.name)
+        self.ignored = IGNORED | {name.encode("latin-1") for name in route.compare.by_nature}
+        self._version = version.encode("latin-1") if version else b""
         self._counters = counters
         row = at.route_row(route.index)
+        self._find_words(row)
+        self._stratum = strata.of(row) if arm.name == CANDIDATE else None
+
+    def _mark(self, rules: HeaderRules, name: str) -> None:
+        """What changes in a copy's head. `name` is what the copy is called in it."""
+        names = (*rules.remove, *rules.set)
+        self._strip = frozenset(key.lower().encode() for key in names)
+        lines = [f"{key}: {value}\r\n" for key, value in rules.set.items()]
+        self._lines = "".join([*lines, f"X-Shadow-Request: {name}\r\n"]).encode("latin-1")
+        self._plain = not names
+
+    def _find_words(self, row: int) -> None:
+        arm = self.arm
         m = at.MIRRORED_INDEX[arm.name]
         a = at.ARM_INDEX[arm.name]
         self._eligible = row + at.ELIGIBLE + m
@@ -67,7 +87,7 @@ class Mirror:
         self._durations = at.duration_word(row, a)
         self._deltas = at.delta_word(row, m)
         self._outcomes = at.outcome_word(row, m)
-        self._stratum = strata.of(row) if arm.name == CANDIDATE else None
+        self._triples = row + at.TRIPLES
 
     # -- the decision
 
@@ -126,6 +146,20 @@ class Mirror:
             self._counters[self._kinds[kind]] += 1
         self.count_verdict("mismatch")
 
+    def count_failure(self, kind: str) -> None:
+        """The arm gave no whole answer, in this way."""
+        self.count_mismatch((kind,))
+
+    def count_answer(self, verdict: str, kinds: tuple[str, ...]) -> None:
+        """The comparer's word."""
+        if verdict == "mismatch":
+            self.count_mismatch(kinds)
+        else:
+            self.count_verdict(verdict)
+
+    def count_triple(self) -> None:
+        self._counters[self._triples] += 1
+
     def count_exchange(self, response: Capture, failure: str | None) -> None:
         """The arm's own requests and durations."""
         counters, head = self._counters, response.head
@@ -139,31 +173,42 @@ class Mirror:
         """Which exchanges of a pair failed, by one rule for both (`model.terms.OUTCOMES`)."""
         self._counters[self._outcomes + shadow_failed + 2 * primary_failed] += 1
 
-    def count_durations(self, seconds: float, primary: float) -> None:
-        """Of a pair in which neither failed."""
+    def count_durations(self, seconds: float, primary: float, reference: float) -> None:
+        """Of a pair in which neither failed. `reference` is what the evidence holds `seconds` against."""
         counters, delta = self._counters, seconds - primary
         counters[self._deltas + bisect_left(at.DELTA_EDGES, delta)] += 1
         counters[self._deltas + at.DELTA_WORDS - 1] += int(delta * 1e6)
         if self._stratum is not None:
-            self._stratum.add(seconds, primary)
+            self._stratum.add(seconds, reference)
 
     # -- the comparer
 
-    def offer_pair(self, copy: Copy) -> str | None:
-        """Give the pair to the comparer; the reason when that cannot be."""
-        pair = self._pair(copy, None, answer=True)
-        return self.link.offer(self, pair) if pair is not None else "primary_incomplete"
+    def offer_pair(self, copy: Copy, second: Copy | None = None) -> str | None:
+        """Give the pair, with `second` the triple, to the comparer; the reason when that cannot be."""
+        pair = self._pair(copy, None, True, second)
+        if pair is None:
+            return "primary_incomplete"
+        return self.link.offer(self, pair, second.mirror if second is not None else None)
 
     def offer_example(self, copy: Copy, failure: str) -> None:
         """A failed exchange is counted already; the comparer gets it for the examples, when it has time."""
-        pair = self._pair(copy, failure, answer=False) if self.link.has_time else None
+        pair = self._pair(copy, failure, False, None) if self.link.has_time else None
         if pair is None or self.link.offer(self, pair) is not None:
             self._counters[at.EXAMPLES_SKIPPED] += 1
 
-    def _pair(self, copy: Copy, failure: str | None, answer: bool) -> Pair | None:
+    def note_version(self, copy: Copy) -> None:
+        """Say which versions answered, where a header tells."""
+        if self._version:
+            for arm, head in ((PRIMARY, copy.primary.head), (self.arm.name, copy.response.head)):
+                named = head.value_of(self._version) if head is not None else None
+                if named:
+                    self.link.sight(self.service, arm, named[:MAX_VERSION].decode("latin-1"))
+
+    def _pair(self, copy: Copy, failure: str | None, answer: bool, second: Copy | None) -> Pair | None:
         request, primary = copy.request, copy.primary.frozen()
         if primary is None:
             return None
+        other = second.response.frozen() if second is not None else None
         return Pair(
             self.link.next_id(),
             self.service,
@@ -176,4 +221,6 @@ class Mirror:
             copy.response.frozen(),
             failure,
             answer,
+            Second(second.arm.name, other) if second is not None and other is not None else None,
+            copy.spared,
         )

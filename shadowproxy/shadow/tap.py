@@ -6,11 +6,13 @@ offer ─► launch (or hold … launch, for a request with a body) ─► take 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from random import getrandbits
 
 from shadowproxy.http1 import RequestHead
 from shadowproxy.shadow.capture import Capture
 from shadowproxy.shadow.copy import Copy
 from shadowproxy.shadow.mirror import Mirror
+from shadowproxy.shadow.resampling import Resampler
 
 
 class Tap(Capture):
@@ -85,14 +87,26 @@ class Tap(Capture):
                 self.truncated = True
 
 
-def offer(mirrors: Sequence[Mirror], head: RequestHead, request_id: bytes, at: float, h: float) -> Tap | None:
-    """Copies of one request for every mirror that takes it, None when none does. `h` is its share in [0, 1)."""
+def offer(
+    mirrors: Sequence[Mirror],
+    resampler: Resampler | None,
+    head: RequestHead,
+    request_id: bytes,
+    at: float,
+    h: float,
+) -> Tap | None:
+    """Copies of one request for every mirror that takes it, None when none does. `h` is its share in [0, 1).
+
+    With `resampler` the candidate is the only mirrored arm, and the primary may be asked once more beside it.
+    """
     tap = None
     for mirror in mirrors:
         if head.method in mirror.methods and mirror.admits(head, h):
             if tap is None:
                 tap = Tap(mirror.max_response)
             tap.copies.append(Copy(mirror, head, request_id, at, tap))
+    if tap is not None and (resampler is not None or len(tap.copies) > 1):
+        _pair_up(tap, resampler, head, request_id, at)
     return tap
 
 
@@ -101,3 +115,18 @@ def hold_out(mirrors: Sequence[Mirror], head: RequestHead) -> None:
     for mirror in mirrors:
         if head.method in mirror.methods:
             mirror.count_sampled_out()
+
+
+def _pair_up(tap: Tap, resampler: Resampler | None, head: RequestHead, request_id: bytes, at: float) -> None:
+    """Make a triple of the candidate's copy and the second answer's, to be sent in random order.
+
+    Whoever comes second finds warm caches: in a fixed order that would weigh on one side of the coin.
+    """
+    copies = tap.copies
+    if resampler is not None and resampler.accompany(copies[0], head):
+        copies.append(Copy(resampler, head, request_id, at, tap))
+    if len(copies) == 2:
+        one, other = copies
+        one.partner, other.partner = other, one
+        if getrandbits(1):
+            copies.reverse()

@@ -13,8 +13,17 @@ from shadowproxy.channel import frame
 from shadowproxy.metrics import layout as at
 from shadowproxy.metrics.counters import Counters
 from shadowproxy.model.pair import Answer
-from shadowproxy.model.policy import AccessLogPolicy, Endpoint, Policy, RoutePolicy, ServicePolicy, UpstreamPolicy
-from shadowproxy.model.terms import DROP_REASONS, LOSS_REASONS, OUTCOMES, VERDICTS
+from shadowproxy.model.policy import (
+    AccessLogPolicy,
+    Endpoint,
+    NoisePolicy,
+    Policy,
+    RoutePolicy,
+    ServicePolicy,
+    UpstreamPolicy,
+    VersionPolicy,
+)
+from shadowproxy.model.terms import DROP_REASONS, LOSS_REASONS, OUTCOMES, RESAMPLE_RESULTS, VERDICTS
 from shadowproxy.proxy.access_log import AccessLog
 from shadowproxy.proxy.client import ClientConnection
 from shadowproxy.proxy.site import Site
@@ -77,11 +86,28 @@ def upstream(*ports: int, **settings: Any) -> UpstreamPolicy:
     return UpstreamPolicy(endpoints, **settings)
 
 
-def policy(*arms: str, primary: UpstreamPolicy | None = None, route: RoutePolicy | None = None, **rest: Any) -> Policy:
+def policy(
+    *arms: str,
+    primary: UpstreamPolicy | None = None,
+    route: RoutePolicy | None = None,
+    noise: NoisePolicy | None = None,
+    version: VersionPolicy | None = None,
+    **rest: Any,
+) -> Policy:
     """One service with a primary and these mirrored arms; `route` replaces the rules of all requests."""
     upstreams = {"primary": primary or upstream(1), **{arm: upstream(PORTS[arm]) for arm in arms}}
     other = route or RoutePolicy("other", 0)
-    return Policy((ServicePolicy("default", 0, upstreams, (), other, shadow=other.shadow),), 1, INSTANCE, **rest)
+    service = ServicePolicy(
+        "default",
+        0,
+        upstreams,
+        (),
+        other,
+        shadow=other.shadow,
+        noise=noise or NoisePolicy(),
+        version=version or VersionPolicy(),
+    )
+    return Policy((service,), 1, INSTANCE, **rest)
 
 
 class Client:
@@ -167,9 +193,16 @@ class Stage:
                 self.compiler.strata.tick(self.loop.time())
             self.loop.run()
 
-    def verdict(self, pair_id: int, verdict: str = "match", kinds: tuple[str, ...] = ()) -> None:
+    def verdict(
+        self,
+        pair_id: int,
+        verdict: str = "match",
+        kinds: tuple[str, ...] = (),
+        second: str = "",
+        second_kinds: tuple[str, ...] = (),
+    ) -> None:
         """The comparer answers."""
-        self.comparer.feed(frame(msgspec.msgpack.encode(Answer(pair_id, verdict, kinds))))
+        self.comparer.feed(frame(msgspec.msgpack.encode(Answer(pair_id, verdict, kinds, second, second_kinds))))
 
     def rejected(self, reason: str) -> int:
         return self.counters[at.REJECT_INDEX[reason]]
@@ -192,6 +225,15 @@ class Stage:
         """Settled pairs by who failed."""
         first = at.outcome_word(at.route_row(route), at.MIRRORED_INDEX[arm])
         return {name: n for i, name in enumerate(OUTCOMES) if (n := self.counters[first + i])}
+
+    def resamples(self, route: int = 0) -> dict[str, int]:
+        """What became of the questions put to the primary once more; what is not zero."""
+        row = at.route_row(route)
+        found = {result: self.counters[at.resample_word(row, result)] for result in RESAMPLE_RESULTS}
+        return {result: value for result, value in found.items() if value}
+
+    def triples(self, route: int = 0) -> int:
+        return int(self.counters[at.route_row(route) + at.TRIPLES])
 
     def kinds(self, arm: str = "candidate", route: int = 0) -> dict[str, int]:
         row, m = at.route_row(route), at.MIRRORED_INDEX[arm]

@@ -40,7 +40,8 @@ def assert_settled_pairs_have_an_outcome(stage: Stage, arm: str, books: dict[str
     What else it holds failed at the primary and is lost to the comparison; what ended with its worker may be either.
     """
     table = sum(stage.outcomes(arm).values())
-    waiting = sum(mirror.arm.name == arm for mirror, _ in stage.link._outstanding.values())
+    outstanding = [each for *mirrors, _ in stage.link._outstanding.values() for each in mirrors if each]
+    waiting = sum(mirror.arm.name == arm for mirror in outstanding)
     settled = compared + waiting + books.get("lost:channel_full", 0) + books.get("lost:comparer_gone", 0)
     doubtful = sum(books.get(f"lost:{reason}", 0) for reason in ("primary_incomplete", "worker_gone", "shutdown"))
     assert settled <= table <= settled + doubtful, (table, books)

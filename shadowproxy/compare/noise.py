@@ -1,0 +1,111 @@
+"""Which of the differences of a pair are noise, and the bits of evidence that a triple gives.
+
+A difference of the candidate is noise where the second answer of the primary's version differs in the same field and
+kind, or where that field is known to be noisy and is not in the list of regressed ones; control says which. What a
+noisy field looks like is checked all the same (`shapes`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from shadowproxy.compare.findings import ABSENT, Findings, Key
+from shadowproxy.compare.shapes import LooksTable
+from shadowproxy.model.pair import FieldBits, FieldShapes, Learned
+from shadowproxy.model.terms import BODY_SHAPE
+
+MAX_FIELDS: Final = 4096
+"""Fields counted between two harvests. Control's ledger holds fewer; this bounds what a harvest may carry."""
+_SHAPED: Final = frozenset({"body_value", "header", "body_type"})
+"""Kinds of which both values are there and say something by their look."""
+_ROUTE_FIELD_KIND = tuple[str, str, str]
+
+
+class ServiceNoise:
+    """What one comparer knows of the noise of one service."""
+
+    def __init__(self) -> None:
+        self.generation = 0
+        self.noisy: frozenset[_ROUTE_FIELD_KIND] = frozenset()
+        self.looks = LooksTable()
+
+    def learn(self, learned: Learned) -> None:
+        """Control's word: it replaces what was known, and a new generation forgets the looks as well."""
+        if learned.generation != self.generation:
+            self.generation = learned.generation
+            self.looks = LooksTable()
+        self.noisy = frozenset(learned.noisy) - frozenset(learned.regressed)
+        self.looks.restore(learned.shapes)
+
+    def judge(self, route: str, found: Findings, second: Findings | None) -> None:
+        """Moves what is noise among the findings of the candidate from `counted` to `noise`.
+
+        `second` holds the differences of the second answer of a triple. What looks wrong is added to `counted`, on
+        both sides, before anything of this pair is learned: each side is judged by the same looks.
+        """
+        strange = self._strange(route, found)
+        if second is not None:
+            second.counted.update(dict.fromkeys(self._strange(route, second), (ABSENT, ABSENT)))
+        for key, values in list(found.counted.items()):
+            if (second is not None and key in second.counted) or (route, *key) in self.noisy:
+                found.noise[key] = found.counted.pop(key)
+                self._learn(route, key, values[0], second)
+        if second is not None:
+            for key, values in second.counted.items():
+                if key not in found.noise:
+                    self._learn(route, key, values[0], second)
+        for key, values in strange.items():
+            excused = (second is not None and key in second.counted) or (route, *key) in self.noisy
+            (found.noise if excused else found.counted)[key] = values
+
+    def _strange(self, route: str, found: Findings) -> dict[Key, tuple[object, object]]:
+        """Differences in a noisy field whose value has a look that answers of the primary's version never had."""
+        return {
+            (field, BODY_SHAPE): values
+            for (field, kind), values in found.counted.items()
+            if kind in _SHAPED and self.looks.is_new(route, field, values[1])
+        }
+
+    def _learn(self, route: str, key: Key, primary: object, second: Findings | None) -> None:
+        field, kind = key
+        if kind in _SHAPED:
+            values = [primary]
+            if second is not None and key in second.counted:
+                values.append(second.counted[key][1])
+            self.looks.see(route, field, *values)
+
+    def take_looks(self, service: str) -> list[FieldShapes]:
+        return self.looks.take_changed(service)
+
+
+class Bits:
+    """Counts, for one harvest, how often each field differed on which side of a triple."""
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, str, str, str], list[int]] = {}
+
+    def triple(self, service: str, route: str, candidate: Iterable[Key], second: Iterable[Key]) -> None:
+        """The keys in which each side of a triple differs from the primary's answer."""
+        mine, theirs = set(candidate), set(second)
+        for place, keys in enumerate((mine - theirs, theirs - mine, mine & theirs)):
+            for key in keys:
+                self._count(service, route, key, place)
+
+    def spared(self, service: str, route: str, candidate: Iterable[Key]) -> None:
+        """The candidate's keys where chance decided against a resample."""
+        for key in candidate:
+            self._count(service, route, key, 3)
+
+    def harvest(self) -> list[FieldBits]:
+        counts, self._counts = self._counts, {}
+        return [FieldBits(*key, *bits) for key, bits in counts.items()]
+
+    def _count(self, service: str, route: str, key: Key, place: int) -> None:
+        whole = (service, route, *key)
+        counts = self._counts.get(whole)
+        if counts is None:
+            if len(self._counts) >= MAX_FIELDS:
+                return
+            counts = self._counts[whole] = [0, 0, 0, 0]
+        counts[place] += 1

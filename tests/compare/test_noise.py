@@ -1,0 +1,182 @@
+"""Noise among the differences of a pair, and the bits that triples give."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from shadowproxy.compare import Engine
+from shadowproxy.model.pair import Answer, FieldBits, Learned, Second, Sightings
+from shadowproxy.model.policy import ComparePolicy
+from tests.compare.builders import JSON, Clock, engine, pair, response
+
+
+def uuid(number: int) -> str:
+    return f"7f9c2ba4-e88f-4a2b-9c01-{number:012x}"
+
+
+def triple(busy: Engine, primary: Any, candidate: Any, second: Any, arm: str = "secondary") -> Answer:
+    whole = msgspec.structs.replace(pair(response(primary), response(candidate)), second=Second(arm, response(second)))
+    answer = busy.handle(whole)
+    assert answer is not None
+    return answer
+
+
+def alone(busy: Engine, primary: Any, candidate: Any, spared: float = 0.0) -> Answer:
+    answer = busy.handle(msgspec.structs.replace(pair(response(primary), response(candidate)), spared=spared))
+    assert answer is not None
+    return answer
+
+
+def bits(busy: Engine) -> dict[tuple[str, str], tuple[int, int, int, int]]:
+    rows = busy.harvest()[0].bits
+    return {(row.field, row.kind): (row.candidate, row.second, row.both, row.spared) for row in rows}
+
+
+def learned(*noisy: tuple[str, str], regressed: tuple[tuple[str, str], ...] = (), generation: int = 0) -> Learned:
+    return Learned("shop", generation, [("item", *each) for each in noisy], [("item", *each) for each in regressed])
+
+
+def test_what_the_second_answer_shows_too_is_noise() -> None:
+    busy = engine()
+    answer = triple(busy, {"at": 1, "a": 1}, {"at": 2, "a": 1}, {"at": 3, "a": 1})
+    assert answer == Answer(7, "noise", (), "mismatch", ("body_value",))
+    assert bits(busy) == {("$.at", "body_value"): (0, 0, 1, 0)}
+
+
+def test_what_only_the_candidate_shows_stands() -> None:
+    busy = engine()
+    answer = triple(busy, {"at": 1, "a": 1}, {"at": 2, "a": 9}, {"at": 3, "a": 1})
+    assert (answer.verdict, answer.kinds) == ("mismatch", ("body_value",))
+    aggregate, examples = busy.harvest()
+    assert [(row.field, row.pairs) for row in aggregate.fields] == [("$.a", 1)]
+    assert {(row.field, row.candidate, row.both) for row in aggregate.bits} == {("$.a", 1, 0), ("$.at", 0, 1)}
+    shown = {each.field: each.noise for each in examples[0].differences}
+    assert shown == {"$.a": False, "$.at": True}
+    assert all("$.at" not in sentence for sentence in examples[0].explanation)
+
+
+def test_what_only_the_second_answer_shows_is_evidence_as_well() -> None:
+    busy = engine()
+    assert triple(busy, {"a": 1}, {"a": 1}, {"a": 2}).verdict == "match"
+    assert bits(busy) == {("$.a", "body_value"): (0, 1, 0, 0)}
+
+
+def test_another_kind_of_difference_in_a_noisy_field_is_no_noise() -> None:
+    busy = engine()
+    assert triple(busy, {"a": 1}, {"a": "N/A"}, {"a": 2}).kinds == ("body_type",)
+    assert bits(busy) == {("$.a", "body_type"): (1, 0, 0, 0), ("$.a", "body_value"): (0, 1, 0, 0)}
+
+
+def test_without_a_second_answer_control_says_what_is_noise() -> None:
+    busy = engine()
+    assert alone(busy, {"a": 1}, {"a": 2}).verdict == "mismatch"
+    busy.learn(learned(("$.a", "body_value")))
+    assert alone(busy, {"a": 1}, {"a": 2}).verdict == "noise"
+    assert alone(busy, {"a": 1, "b": 1}, {"a": 2, "b": 2}).verdict == "mismatch"
+    busy.learn(learned(("$.a", "body_value"), regressed=(("$.a", "body_value"),)))
+    assert alone(busy, {"a": 1}, {"a": 2}).verdict == "mismatch"
+
+
+def test_what_chance_spared_is_counted_apart() -> None:
+    busy = engine()
+    alone(busy, {"a": 1}, {"a": 2}, spared=0.02)
+    alone(busy, {"a": 1}, {"a": 2})
+    assert bits(busy) == {("$.a", "body_value"): (0, 0, 0, 1)}
+
+
+def test_garbage_in_a_field_that_always_differs_is_found_by_its_look() -> None:
+    busy = engine()
+    for number in range(30):
+        triple(busy, {"id": uuid(3 * number)}, {"id": uuid(3 * number + 1)}, {"id": uuid(3 * number + 2)})
+    assert triple(busy, {"id": uuid(1)}, {"id": "N/A"}, {"id": uuid(2)}).kinds == ("body_shape",)
+    found = bits(busy)
+    assert found["$.id", "body_shape"] == (1, 0, 0, 0)
+    assert found["$.id", "body_value"] == (0, 0, 31, 0)
+
+
+def test_a_look_that_the_second_answer_has_too_is_noise() -> None:
+    busy = engine()
+    for number in range(30):
+        triple(busy, {"id": uuid(3 * number)}, {"id": uuid(3 * number + 1)}, {"id": uuid(3 * number + 2)})
+    assert triple(busy, {"id": uuid(1)}, {"id": "N/A"}, {"id": "none"}).verdict == "noise"
+    assert bits(busy)["$.id", "body_shape"] == (0, 0, 1, 0)
+
+
+def test_garbage_is_found_without_a_second_answer_once_the_field_is_known() -> None:
+    busy = engine()
+    busy.learn(learned(("$.id", "body_value")))
+    for number in range(30):
+        assert alone(busy, {"id": uuid(2 * number)}, {"id": uuid(2 * number + 1)}).verdict == "noise"
+    assert alone(busy, {"id": uuid(1)}, {"id": ""}).kinds == ("body_shape",)
+
+
+def test_a_new_generation_forgets_the_looks_and_what_was_noise() -> None:
+    busy = engine()
+    busy.learn(learned(("$.id", "body_value"), generation=1))
+    for number in range(30):
+        alone(busy, {"id": uuid(2 * number)}, {"id": uuid(2 * number + 1)})
+    busy.learn(learned(generation=2))
+    assert alone(busy, {"id": uuid(1)}, {"id": ""}).kinds == ("body_value",)
+
+
+def test_looks_are_told_now_and_then_and_taken_over_by_a_new_comparer() -> None:
+    clock = Clock()
+    busy = engine(clock=clock)
+    for number in range(30):
+        triple(busy, {"id": uuid(3 * number)}, {"id": uuid(3 * number + 1)}, {"id": uuid(3 * number + 2)})
+    assert busy.harvest()[0].shapes == []
+    clock.now += 60
+    shapes = busy.harvest()[0].shapes
+    assert [(row.service, row.route, row.field) for row in shapes] == [("shop", "item", "$.id")]
+    other = engine()
+    other.learn(msgspec.structs.replace(learned(("$.id", "body_value")), shapes=shapes))
+    assert alone(other, {"id": uuid(1)}, {"id": "N/A"}).kinds == ("body_shape",)
+
+
+def test_an_answer_that_cannot_be_compared_gives_no_bits() -> None:
+    busy = engine(ComparePolicy(max_depth=2))
+    deep = json.loads('{"a": {"b": {"c": {"d": 1}}}}')
+    answer = triple(busy, {"a": 1}, {"a": 2}, deep)
+    assert (answer.verdict, answer.second_verdict) == ("mismatch", "incomparable")
+    answer = triple(busy, {"a": 1}, deep, {"a": 2})
+    assert (answer.verdict, answer.second_verdict) == ("incomparable", "mismatch")
+    assert bits(busy) == {}
+
+
+def test_noise_in_header_fields_is_noise_too() -> None:
+    busy = engine()
+    served = [response({}, [*JSON, (b"X-Served-By", f"web-{n}".encode())]) for n in range(3)]
+    whole = msgspec.structs.replace(pair(served[0], served[1]), second=Second("secondary", served[2]))
+    answer = busy.handle(whole)
+    assert answer is not None
+    assert answer.verdict == "noise"
+    assert bits(busy) == {("header:x-served-by", "header"): (0, 0, 1, 0)}
+
+
+def test_an_example_whose_differences_are_all_noise_is_not_made() -> None:
+    busy = engine()
+    triple(busy, {"at": 1}, {"at": 2}, {"at": 3})
+    assert busy.harvest()[1] == []
+
+
+def test_versions_are_handed_on() -> None:
+    busy = engine()
+    busy.sight(Sightings([("shop", "primary", "v1", 3)]))
+    busy.sight(Sightings([("shop", "primary", "v1", 2)]))
+    assert busy.harvest()[0].versions == [("shop", "primary", "v1", 5)]
+    assert busy.harvest()[0].versions == []
+
+
+@pytest.mark.parametrize("fields", [5000])
+def test_the_bits_of_one_harvest_are_bounded(fields: int) -> None:
+    busy = engine(ComparePolicy(max_time=5.0))
+    for start in range(0, fields, 50):
+        members = {f"n{start + number}": 1 for number in range(50)}
+        triple(busy, {"m" + str(start): members}, {"m" + str(start): dict.fromkeys(members, 2)}, {"x": 1})
+    rows = busy.harvest()[0].bits
+    assert len(rows) <= 4096
+    assert all(isinstance(row, FieldBits) for row in rows)

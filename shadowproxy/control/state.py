@@ -9,6 +9,7 @@ from typing import ParamSpec, TypeVar
 from shadowproxy import __version__
 from shadowproxy.control.tally import Tally
 from shadowproxy.control.watchers import Watchers
+from shadowproxy.evidence.paired import PairedLedger
 from shadowproxy.metrics import layout as at
 from shadowproxy.metrics.counters import Counters
 from shadowproxy.metrics.exposition import Scrape
@@ -16,7 +17,7 @@ from shadowproxy.metrics.reading import is_ready, routes, workers
 from shadowproxy.model.commands import Apply
 from shadowproxy.model.pair import Aggregate, Examples
 from shadowproxy.model.policy import Launch, Policy, Registry
-from shadowproxy.model.totals import FieldExample
+from shadowproxy.model.totals import FieldExample, RouteTotals
 from shadowproxy.report import Facts
 from shadowproxy.store import Store, StoreError
 from shadowproxy.store.rows import summary
@@ -34,6 +35,7 @@ class State:
         self.counters = counters
         self.store = store
         self.tally = Tally()
+        self.paired = PairedLedger(self.started_at)
         self.watchers = Watchers()
         # until the next reload
         self.policy = policy
@@ -83,6 +85,14 @@ class State:
         """Ask the store without holding up the loop. Raises StoreError."""
         return await asyncio.to_thread(query, *args, **kwargs)
 
+    def weigh(self, now: float) -> list[RouteTotals]:
+        """The counts of all routes, pairs since their evidence began; bets on what is new. `now` is Unix time."""
+        return self.paired.observe(routes(self.counters, self.registry, self.policy), now)
+
+    def begin_evidence(self, service: str) -> None:
+        """A new version: what was seen of the one before says nothing of it."""
+        self.paired.begin(service, routes(self.counters, self.registry, self.policy))
+
     async def facts(self, now: float) -> Facts:
         """What a report is made from; a store that cannot be read leaves a note. `now` is Unix time."""
         examples: Sequence[FieldExample] = ()
@@ -100,7 +110,8 @@ class State:
             policy=self.policy,
             started_at=self.started_at,
             now=now,
-            routes=list(routes(self.counters, self.registry, self.policy)),
+            routes=self.weigh(now),
+            paired=self.paired.evidence(),
             fields=list(self.tally.field_counts()),
             examples=examples,
             incomparable=dict(self.tally.incomparable),

@@ -77,6 +77,15 @@ def growth(share: float) -> float:
     return max(share * heads + (1.0 - share) * tails for heads, tails in zip(_HEADS, _TAILS, strict=True))
 
 
+def gain(candidate: int, second: int, trials: int) -> float:
+    """By how much the best paired bet's logarithm grows per trial, if what was seen in so many of them goes on.
+
+    One more is counted on each side: nobody bets on a coin that was thrown three times.
+    """
+    discordant = candidate + second
+    return discordant / trials * growth((candidate + 1) / (discordant + 2)) if trials else 0.0
+
+
 def spared_growth(share: float, expected: float) -> float:
     """The same for spared bets: `share` of the differing answers is the candidate's where `expected` is fair."""
     return max(share * at - log1p(expected * (omega - 1.0)) for at, omega in zip(_LOG_OMEGAS, OMEGAS, strict=True))

@@ -169,11 +169,7 @@ class FieldLedger:
     def _more(self, row: FieldRow, route: str, missing: float) -> int | None:
         """About how many more pairs bring the missing evidence, if what was seen goes on; None: it points nowhere."""
         triples = self.triples.get(route, 0)
-        discordant = row.candidate + row.second
-        gain = 0.0  # of the logarithm, per triple
-        if triples and discordant:
-            # One more on each side: nobody bets on a coin that was thrown three times.
-            gain = discordant / triples * coin.growth((row.candidate + 1) / (discordant + 2))
+        gain = coin.gain(row.candidate, row.second, triples)
         per_pair = gain * (self.share or 1.0)
         differing = row.spared + row.second + row.both
         if self.share and triples and differing:

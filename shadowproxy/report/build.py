@@ -2,11 +2,7 @@
 
 The conclusion: fewer than 50 compared pairs are not enough to say (3). Otherwise a regression (1) is any pair of the
 candidate with the verdict `mismatch` (contract, meaning 10: nothing is known to be noise yet) and any route on which
-the candidate is slower; else there is none (0).
-
-Slower: over at least 50 pairs of a route, the median of the paired difference, or its 95th percentile less the mirror
-image of its 5th where that is negative, is more than 5 ms and more than a fifth of the primary's own quantile. Less the
-mirror image, because the upper tail of a difference is positive also where both arms are equally slow now and then.
+the candidate is slower or fails more often, by the evidence of its pairs (`report.paired`); else there is none (0).
 """
 
 from __future__ import annotations
@@ -20,6 +16,7 @@ from shadowproxy.model.pair import FieldCount
 from shadowproxy.model.policy import Policy, ServicePolicy
 from shadowproxy.model.terms import CANDIDATE, PRIMARY
 from shadowproxy.model.totals import ENOUGH_PAIRS, Distribution, FieldExample, MirrorTotals, RouteTotals
+from shadowproxy.report.paired import Paired, judge
 from shadowproxy.report.values import (
     Books,
     FieldReport,
@@ -35,14 +32,15 @@ FAIL: Final = "fail"
 INCONCLUSIVE: Final = "inconclusive"
 EXIT_CODES: Final = {PASS: 0, FAIL: 1, INCONCLUSIVE: 3}
 
-SLOWER_SECONDS: Final = 0.005
-SLOWER_SHARE: Final = 0.2
 MAX_FIELDS: Final = 100
 """Fields listed per route."""
 
 
 class Facts(Struct, frozen=True):
-    """Everything a report is made from. Times are Unix times."""
+    """Everything a report is made from. Times are Unix times.
+
+    `paired` are logarithms of e-values by service and route, then by check (`evidence.paired`).
+    """
 
     version: str
     policy: Policy
@@ -53,6 +51,7 @@ class Facts(Struct, frozen=True):
     examples: Sequence[FieldExample] = ()
     incomparable: Mapping[tuple[str, str, str], int] = {}
     notes: Sequence[str] = ()
+    paired: Mapping[tuple[str, str], Mapping[str, float]] = {}
 
 
 def build(facts: Facts, service: str | None = None) -> Report:
@@ -87,7 +86,9 @@ def concluded(services: Sequence[ServiceReport]) -> str:
 
 
 def _service(facts: Facts, policy: ServicePolicy) -> ServiceReport:
-    routes = [_route(facts, totals) for totals in facts.routes if totals.service == policy.name and totals.any]
+    counted = [totals for totals in facts.routes if totals.service == policy.name and totals.any]
+    paired = judge(counted, facts.paired, policy.noise.fdr)
+    routes = [_route(facts, totals, paired.get(totals.route, (None, None))) for totals in counted]
     routes.sort(key=lambda route: (-route.mismatches, not route.slower, -route.requests, route.name))
     compared = sum(_decided(route.verdicts.get(CANDIDATE, {})) for route in routes)
     mismatches = sum(route.mismatches for route in routes)
@@ -122,6 +123,9 @@ def _judge(policy: ServicePolicy, routes: Sequence[RouteReport], compared: int, 
             f"{mismatches:,} of {compared:,} pairs differ ({mismatches / compared:.1%})"
             f" on {where} of {len(routes)} {'route' if len(routes) == 1 else 'routes'}"
         )
+    failing = [route.name for route in routes if route.errors and route.errors.regressed]
+    if failing:
+        found.append(f"fails more often on {', '.join(failing)}")
     slower = [route.name for route in routes if route.slower]
     if slower:
         found.append(f"slower on {', '.join(slower)}")
@@ -130,7 +134,7 @@ def _judge(policy: ServicePolicy, routes: Sequence[RouteReport], compared: int, 
     return PASS, f"no regression in {compared:,} compared pairs"
 
 
-def _route(facts: Facts, totals: RouteTotals) -> RouteReport:
+def _route(facts: Facts, totals: RouteTotals, paired: Paired) -> RouteReport:
     candidate = totals.mirrors.get(CANDIDATE)
     decided = _decided(candidate.verdicts) if candidate else 0
     examples = {
@@ -138,7 +142,7 @@ def _route(facts: Facts, totals: RouteTotals) -> RouteReport:
         for each in facts.examples
         if each.service == totals.service and each.route == totals.route
     }
-    why = _slower(totals.durations.get(PRIMARY), candidate)
+    errors, latency = paired
     kinds = _positive(candidate.mismatches) if candidate else {}
     return RouteReport(
         name=totals.route,
@@ -166,9 +170,11 @@ def _route(facts: Facts, totals: RouteTotals) -> RouteReport:
         },
         latency={arm: found for arm, values in totals.durations.items() if (found := quantiles(values))},
         delta=quantiles(candidate.delta) if candidate else None,
-        slower=bool(why),
-        slower_why=why,
+        slower=latency is not None and latency.slower,
+        slower_why=latency.why if latency else "",
         mismatches=candidate.verdicts["mismatch"] if candidate else 0,
+        paired=latency,
+        errors=errors,
     )
 
 
@@ -189,21 +195,6 @@ def quantiles(values: Distribution) -> Quantiles | None:
     """p50, p95 and p99, or None without values."""
     count = values.count
     return Quantiles(count, *(values.quantile(q) or 0.0 for q in (0.5, 0.95, 0.99))) if count else None
-
-
-def _slower(primary: Distribution | None, candidate: MirrorTotals | None) -> str:
-    """Why the candidate counts as slower, in words; empty if it does not. See the head of this file."""
-    if primary is None or candidate is None or candidate.delta.count < ENOUGH_PAIRS:
-        return ""
-    delta = candidate.delta
-    shifts = (
-        ("p50", delta.quantile(0.5) or 0.0, primary.quantile(0.5) or 0.0),
-        ("p95", (delta.quantile(0.95) or 0.0) + min(delta.quantile(0.05) or 0.0, 0.0), primary.quantile(0.95) or 0.0),
-    )
-    for name, shift, usual in shifts:
-        if shift > SLOWER_SECONDS and shift > SLOWER_SHARE * usual:
-            return f"{name} of the paired difference +{shift * 1000:.0f} ms, primary {name} {usual * 1000:.0f} ms"
-    return ""
 
 
 def _positive(counts: Mapping[str, int]) -> dict[str, int]:

@@ -36,6 +36,9 @@ ERRORS: Final = "errors"
 LATENCY: Final = "latency"
 QUANTILES: Final = ("p50", "p95", "p99")
 
+TREND: Final = 1.0
+"""Ten to one: less is not worth a line of its own."""
+
 _ORDER: Final = (REGRESSED, DIFFERS, OPEN, NOISE)
 _KEYS_NAMED: Final = 3
 _UNITS: Final = {"s": 1.0, "ms": 1e3, "µs": 1e6}
@@ -167,14 +170,34 @@ def more(pairs: int | None) -> str:
 
 def errors(found: PairedErrors) -> Iterator[str]:
     """The 2x2 table as sentences; what the primary alone failed stands apart."""
+    table = f"candidate alone {found.candidate_only:,}, both {found.both:,}, neither {found.neither:,}"
     verdict = "the candidate fails more often, " if found.regressed else ""
     missing = "" if found.regressed else more(found.more)
-    yield (
-        f"candidate alone {found.candidate_only:,}, both {found.both:,}, neither {found.neither:,};"
-        f" {verdict}{weight(found.evidence, found.needed)}{missing}"
-    )
+    weighed = f"; {verdict}{weight(found.evidence, found.needed)}{missing}" if found.candidate_only else ""
+    yield table + weighed
     if found.primary_only:
-        yield f"primary alone {found.primary_only:,}: no credit to the candidate"
+        yield primary_alone(found)
+    if found.secondary:
+        alone, both, neither = (found.secondary.get(name, 0) for name in ("shadow_only", "both", "neither"))
+        worse = "; copies may fail for a reason of their own" if found.secondary_worse else ""
+        yield f"secondary alone {alone:,}, both {both:,}, neither {neither:,}{worse}"
+
+
+def primary_alone(found: PairedErrors) -> str:
+    worse = "; the primary fails more often" if found.primary_worse else ""
+    return f"primary alone {found.primary_only:,}: no credit to the candidate{worse}"
+
+
+def asides(route: RouteReport) -> Iterator[str]:
+    """What is worth a line also of a route that otherwise gets but one: failures of the primary, and open trends."""
+    errors, paired = route.errors, route.paired
+    if errors and errors.primary_only:
+        yield f"errors: {primary_alone(errors)}"
+    if errors and errors.more and errors.evidence >= TREND:
+        said = f"errors: candidate alone {errors.candidate_only:,}, primary alone {errors.primary_only:,}"
+        yield f"{said}; {weight(errors.evidence, errors.needed)}{more(errors.more)}"
+    if paired and paired.more and paired.evidence >= TREND:
+        yield f"slower? {weight(paired.evidence, paired.needed)}{more(paired.more)}"
 
 
 def latency(found: PairedLatency) -> str:

@@ -118,6 +118,8 @@ def _overview(routes: list[RouteReport], paint: Paint) -> Iterator[str]:
         name = paint(mark, f"{clip(route.name, wide):<{wide}}")
         numbers = f"{route.requests:>10,} {phrases.compared(route):>10,} {route.mismatches:>8,}"
         yield f"{name} {numbers} {delta[0]:>9} {delta[1]:>9}  {_given_up(route)}".rstrip()
+        for aside in phrases.asides(route):
+            yield from paragraph("", aside, paint, "yellow")
 
 
 def _given_up(route: RouteReport) -> str:

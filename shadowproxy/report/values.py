@@ -103,7 +103,12 @@ class PairedLatency(Struct, frozen=True):
 
 
 class PairedErrors(Struct, frozen=True):
-    """How often which of the two failed the same request. `evidence` as above, of "the candidate fails more often"."""
+    """How often which of the two failed the same request: 5xx, or no whole answer by the shadow's deadline.
+
+    `evidence` as above, of "the candidate fails more often". `primary_worse`: the primary does, as surely; that takes
+    nothing off the evidence. `secondary` is the secondary's table by the names of `model.terms.OUTCOMES`;
+    `secondary_worse`: it fails more often than the primary, so copies may fail for a reason of their own.
+    """
 
     neither: int
     candidate_only: int
@@ -113,6 +118,9 @@ class PairedErrors(Struct, frozen=True):
     needed: float
     regressed: bool
     more: int | None = None
+    primary_worse: bool = False
+    secondary: dict[str, int] = {}
+    secondary_worse: bool = False
 
 
 class Cause(Struct, frozen=True):

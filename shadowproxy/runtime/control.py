@@ -28,6 +28,8 @@ from shadowproxy.upstream.tasks import spawn
 
 NAMES_EVERY: Final = 5.0
 STATUS_EVERY: Final = 1.0
+WEIGH_EVERY: Final = 10.0
+"""Seconds between bets on the pairs that came: evidence that begins anew from time to time must see when they came."""
 LAST_WORDS: Final = 0.5
 """Seconds for what comparers have said before they ended."""
 STORE_SECONDS: Final = 2.0
@@ -55,7 +57,7 @@ class _Control:
             await self._feed.listen(feed)
             await self._serving.start(listeners["admin"], listeners.get("metrics"))
             await self._commands.connect(commands)
-            self._tasks = [spawn(self._resolve()), spawn(self._tell_status())]
+            self._tasks = [spawn(self._resolve()), spawn(self._tell_status()), spawn(self._weigh())]
             self._commands.send(Ready(self._state.policy.sequence))
             await self._ended.wait()
             # A Quit comes once the comparers have ended; without a supervisor they end after the workers' drain.
@@ -95,6 +97,11 @@ class _Control:
             await asyncio.sleep(STATUS_EVERY)
             if self._state.watchers:
                 self._state.watchers.tell("status", status(self._state, time.monotonic(), time.time()))
+
+    async def _weigh(self) -> None:
+        while True:
+            self._state.weigh(time.time())
+            await asyncio.sleep(WEIGH_EVERY)
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

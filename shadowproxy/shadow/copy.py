@@ -283,18 +283,22 @@ class Copy:
                 partner._judge_with(self)
 
     def _note(self, second: Copy | None = None) -> None:
-        """Who failed, and how long the two took. With a second answer the candidate's duration is held against that
-        one's: both were measured in the same way.
+        """Who failed; and where neither did, how long the two took. With a second answer the candidate's duration is
+        held against that one's: both were measured in the same way.
         """
         mirror, primary = self.mirror, self.primary
         failed = self._failure is not None or self.response.has_failed
         fault = primary.has_failed or (primary.seconds > mirror.timeout and not primary.stalled)
         mirror.count_outcome(failed, fault)
-        if not (failed or fault or primary.stalled):
-            reference = primary.seconds
-            if second is not None and not second.response.has_failed:
-                reference = second.response.seconds
-            mirror.count_durations(self.response.seconds, primary.seconds, reference)
+        if failed or fault:
+            return
+        seconds = self.response.seconds
+        if not primary.stalled:
+            mirror.count_delta(seconds - primary.seconds)
+        if second is not None and not second.response.has_failed:
+            mirror.weigh(seconds, second.response.seconds)
+        elif not primary.stalled:
+            mirror.weigh(seconds, primary.seconds)
 
     def _judge(self) -> None:
         """This copy by itself."""

@@ -173,11 +173,14 @@ class Mirror:
         """Which exchanges of a pair failed, by one rule for both (`model.terms.OUTCOMES`)."""
         self._counters[self._outcomes + shadow_failed + 2 * primary_failed] += 1
 
-    def count_durations(self, seconds: float, primary: float, reference: float) -> None:
-        """Of a pair in which neither failed. `reference` is what the evidence holds `seconds` against."""
-        counters, delta = self._counters, seconds - primary
-        counters[self._deltas + bisect_left(at.DELTA_EDGES, delta)] += 1
-        counters[self._deltas + at.DELTA_WORDS - 1] += int(delta * 1e6)
+    def count_delta(self, seconds: float) -> None:
+        """How much longer than the primary the arm took, where neither failed."""
+        counters = self._counters
+        counters[self._deltas + bisect_left(at.DELTA_EDGES, seconds)] += 1
+        counters[self._deltas + at.DELTA_WORDS - 1] += int(seconds * 1e6)
+
+    def weigh(self, seconds: float, reference: float) -> None:
+        """Evidence of a slower candidate: its duration and what it is held against, where neither failed."""
         if self._stratum is not None:
             self._stratum.add(seconds, reference)
 

@@ -92,7 +92,10 @@ class Resampler(Mirror):
     def count_outcome(self, shadow_failed: bool, primary_failed: bool) -> None:
         """As above."""
 
-    def count_durations(self, seconds: float, primary: float, reference: float) -> None:
+    def count_delta(self, seconds: float) -> None:
+        """As above."""
+
+    def weigh(self, seconds: float, reference: float) -> None:
         """As above."""
 
     def offer_pair(self, copy: Copy, second: Copy | None = None) -> str | None:

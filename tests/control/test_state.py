@@ -1,0 +1,56 @@
+"""What control makes of the counters: a report's facts, with the pairs weighed."""
+
+from __future__ import annotations
+
+import pytest
+
+from shadowproxy.control.state import State
+from shadowproxy.metrics import layout as at
+from shadowproxy.model.policy import Launch
+from tests.admin.conftest import MemoryStore
+from tests.metrics.world import World
+
+
+def fails(world: World, pairs: int) -> None:
+    """Further pairs in which the candidate alone failed."""
+    world.mirrored(pairs)
+    world.add(at.outcome_word(world.row(), 0) + 1, pairs)
+
+
+@pytest.fixture(name="world")
+def _world() -> World:
+    world = World()
+    world.counters.supervisor[at.STARTED_AT] = 1_000_000
+    return world
+
+
+def control(world: World) -> State:
+    return State(Launch(workers=1), world.policy, world.registry, world.counters, MemoryStore())  # type: ignore[arg-type]
+
+
+async def test_facts_hold_the_evidence_of_this_moment(world: World) -> None:
+    state = control(world)
+    fails(world, 10)
+    first = (await state.facts(1_010.0)).paired["shop", "item"]["errors"]
+    fails(world, 20)
+    assert (await state.facts(1_011.0)).paired["shop", "item"]["errors"] > first > 0
+
+
+async def test_evidence_outlives_control(world: World) -> None:
+    fails(world, 30)
+    before = control(world)
+    before.weigh(1_010.0)
+    after = control(world)
+    facts = [await each.facts(1_020.0) for each in (before, after)]
+    assert facts[0].paired == facts[1].paired
+
+
+async def test_a_new_version_is_judged_by_its_own_pairs(world: World) -> None:
+    state = control(world)
+    fails(world, 30)
+    state.weigh(1_010.0)
+    state.begin_evidence("shop")
+    facts = await state.facts(1_020.0)
+    assert facts.paired["shop", "item"] == {}
+    mirror = next(row for row in facts.routes if row.route == "item").mirrors["candidate"]
+    assert (mirror.alone, mirror.compared) == ((0, 0), 30)

@@ -18,7 +18,7 @@ from shadowproxy.metrics import layout as at
 from shadowproxy.metrics.reading import is_ready, routes, upstreams, workers
 from shadowproxy.model.policy import RoutePolicy, ServicePolicy, fingerprint
 from shadowproxy.model.terms import CANDIDATE, PRIMARY
-from shadowproxy.model.totals import RouteTotals, UpstreamTotals, WorkerTotals
+from shadowproxy.model.totals import Isolation, RouteTotals, UpstreamTotals, WorkerTotals
 
 
 def status(state: State, monotonic: float, now: float, service: str | None = None) -> Status:
@@ -50,11 +50,13 @@ def status(state: State, monotonic: float, now: float, service: str | None = Non
 def services(state: State) -> list[ServiceStatus]:
     counted = list(routes(state.counters, state.registry, state.policy))
     arms = list(upstreams(state.counters, state.policy))
+    isolation = state.isolation.figures()
     return [
         _service(
             service,
             [row for row in counted if row.service == service.name],
             {row.arm: row for row in arms if row.service == service.name},
+            isolation.get(service.name),
         )
         for service in state.policy.services
     ]
@@ -86,7 +88,9 @@ def _worker(block: WorkerTotals) -> WorkerStatus:
     )
 
 
-def _service(policy: ServicePolicy, rows: list[RouteTotals], arms: dict[str, UpstreamTotals]) -> ServiceStatus:
+def _service(
+    policy: ServicePolicy, rows: list[RouteTotals], arms: dict[str, UpstreamTotals], isolation: Isolation | None
+) -> ServiceStatus:
     mirrors = [row.mirrors[CANDIDATE] for row in rows if CANDIDATE in row.mirrors]
     return ServiceStatus(
         name=policy.name,
@@ -106,6 +110,7 @@ def _service(policy: ServicePolicy, rows: list[RouteTotals], arms: dict[str, Ups
         in_flight=sum(mirror.in_flight for mirror in mirrors),
         compared=sum(mirror.compared for mirror in mirrors),
         differ=sum(mirror.verdicts["mismatch"] for mirror in mirrors),
+        isolation=isolation,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from shadowproxy.model.totals import StoreFigures
+from shadowproxy.model.totals import Isolation, StoreFigures
 
 
 class WorkerStatus(Struct, frozen=True):
@@ -43,6 +43,8 @@ class ServiceStatus(Struct, frozen=True):
     in_flight: int
     compared: int
     differ: int
+    isolation: Isolation | None = None
+    """None: nothing is held out."""
 
 
 class RouteStatus(Struct, frozen=True):

@@ -61,6 +61,8 @@ def render(status: Status) -> Iterator[str]:
 
 
 def _service(service: ServiceStatus) -> Iterator[str]:
+    from shadowproxy.report import isolation_words
+
     yield (
         f"{service.name}  {service.match}  {service.requests:,} requests · {service.compared:,} compared"
         f" · {service.differ:,} differ · {service.in_flight:,} in flight"
@@ -72,4 +74,6 @@ def _service(service: ServiceStatus) -> Iterator[str]:
             + (f" · {connections}" if connections else "")
             + (" · BREAKER OPEN" if upstream.breaker_open else "")
         )
+    if service.isolation is not None:
+        yield f"  isolation  {isolation_words(service.isolation)}"
     yield ""

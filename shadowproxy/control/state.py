@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import ParamSpec, TypeVar
 
 from shadowproxy import __version__
+from shadowproxy.control.isolation import IsolationProof
 from shadowproxy.control.tally import Tally
 from shadowproxy.control.watchers import Watchers
 from shadowproxy.evidence.paired import PairedLedger
@@ -37,6 +38,7 @@ class State:
         self.tally = Tally()
         self.paired = PairedLedger(self.started_at)
         self.watchers = Watchers()
+        self.isolation = IsolationProof(counters, policy, registry)
         # until the next reload
         self.policy = policy
         self.registry = registry
@@ -50,6 +52,7 @@ class State:
     def apply(self, message: Apply) -> None:
         self.policy = message.policy
         self.registry = message.registry
+        self.isolation.apply(message.policy, message.registry)
         self.problems = message.problems
 
     def hear(self, message: Aggregate | Examples) -> None:
@@ -76,6 +79,7 @@ class State:
             fields=self.tally.fields,
             incomparable=self.tally.incomparable,
             suppressed=self.tally.suppressed,
+            isolation=self.isolation.figures(),
             store=self.store.figures(),
             version=__version__,
             now=now,
@@ -115,5 +119,6 @@ class State:
             fields=list(self.tally.field_counts()),
             examples=examples,
             incomparable=dict(self.tally.incomparable),
+            isolation=self.isolation.figures(),
             notes=notes,
         )

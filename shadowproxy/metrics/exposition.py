@@ -21,7 +21,15 @@ from shadowproxy.metrics.reading import routes, upstreams, workers
 from shadowproxy.metrics.series import Series
 from shadowproxy.model.policy import Policy, Registry
 from shadowproxy.model.terms import CANDIDATE
-from shadowproxy.model.totals import Distribution, MirrorTotals, RouteTotals, StoreFigures, UpstreamTotals, WorkerTotals
+from shadowproxy.model.totals import (
+    Distribution,
+    Isolation,
+    MirrorTotals,
+    RouteTotals,
+    StoreFigures,
+    UpstreamTotals,
+    WorkerTotals,
+)
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -41,6 +49,7 @@ class Scrape(Struct, frozen=True):
     store: StoreFigures
     version: str
     now: float
+    isolation: Mapping[str, Isolation] = {}
 
 
 class _Collector(Collector):
@@ -53,6 +62,7 @@ class _Collector(Collector):
         yield _family(series.FIELD_MISMATCHES, ((tuple(_words(key)), n) for key, n in scrape.fields.exported()))
         yield _family(series.INCOMPARABLE, scrape.incomparable.items())
         yield from _per_upstream(list(upstreams(scrape.counters, scrape.policy)))
+        yield from _isolation(scrape.isolation)
         yield from _per_process(workers(scrape.counters, scrape.now))
         yield _family(series.EXAMPLES_SUPPRESSED, (((reason,), n) for reason, n in scrape.suppressed.items()))
         yield from _store(scrape.store)
@@ -163,6 +173,20 @@ def _per_upstream(rows: list[UpstreamTotals]) -> Iterator[Metric]:
     yield _family(
         series.BREAKER_OPEN, (((row.service, row.arm), row.breaker_open) for row in rows if row.arm != "primary")
     )
+
+
+def _isolation(services: Mapping[str, Isolation]) -> Iterator[Metric]:
+    yield _family(
+        series.ISOLATION_DELTA,
+        (
+            ((service, percentile, bound), seconds)
+            for service, found in services.items()
+            for percentile, interval in found.added.items()
+            for bound in ("lower", "estimate", "upper")
+            if (seconds := getattr(interval, bound)) is not None
+        ),
+    )
+    yield _family(series.ISOLATION_SLOTS, (((service,), found.slots) for service, found in services.items()))
 
 
 def _per_process(rows: tuple[WorkerTotals, ...]) -> Iterator[Metric]:

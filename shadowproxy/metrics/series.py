@@ -128,6 +128,19 @@ PAIRED_SPLITS: Final = Series(
     "Of these, pairs with one duration above the pooled quantile and one not, by the slow side: candidate, reference.",
     (*_ROUTE, "quantile", "slow"),
 )
+ISOLATION_DELTA: Final = Series(
+    "shadowproxy_isolation_delta_seconds",
+    GAUGE,
+    "What mirroring adds to a percentile (p50, p95, p99) of the primary's latency, from slots in which nothing is "
+    "mirrored; bound: lower, estimate, upper. Absent until enough is known.",
+    ("service", "percentile", "bound"),
+)
+ISOLATION_SLOTS: Final = Series(
+    "shadowproxy_isolation_slots_total",
+    COUNTER,
+    "Slots without mirroring whose latency was compared; begins anew when the service's policy changes.",
+    ("service",),
+)
 UPSTREAM_CONNECTIONS: Final = Series(
     "shadowproxy_upstream_connections",
     GAUGE,

@@ -204,3 +204,32 @@ class StoreFigures(Struct, frozen=True):
     evicted: int = 0
     why: str = ""
     """Why it is not available."""
+
+
+class Interval(Struct, frozen=True):
+    """An estimate with its lower and upper bound; None: not enough to bound it."""
+
+    estimate: float
+    lower: float | None
+    upper: float | None
+
+
+class Isolation(Struct, frozen=True):
+    """What mirroring adds to the primary's latency in one service, from slots in which nothing was mirrored.
+
+    `state` is `starting`, `slow` (fewer than `least_rate` requests/s), `unmirrored` (no copies are sent) or
+    `measuring`; slots are held out while any service measures. `rate` is that of the last seconds. `slots` were
+    compared since `since` (Unix time, None: none yet); `discarded` were held out in vain, by reason. `added` has the
+    95 % interval by percentile, seconds; `more` says about how many more slots the others need.
+    """
+
+    state: str
+    hold_out: float
+    slot_seconds: float
+    rate: float | None
+    least_rate: float
+    slots: int
+    discarded: dict[str, int]
+    since: float | None
+    added: dict[str, Interval]
+    more: dict[str, int]

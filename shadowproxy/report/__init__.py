@@ -7,6 +7,7 @@ import msgspec
 from shadowproxy.report import junit, markdown, text
 from shadowproxy.report.build import Facts, build, quantiles
 from shadowproxy.report.example import render_example
+from shadowproxy.report.isolation import isolation_words
 from shadowproxy.report.judging import judge
 from shadowproxy.report.values import Report
 
@@ -14,6 +15,7 @@ __all__ = [
     "Facts",
     "Report",
     "build",
+    "isolation_words",
     "judge",
     "quantiles",
     "render_example",

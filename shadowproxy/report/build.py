@@ -15,7 +15,7 @@ from msgspec import Struct
 from shadowproxy.model.pair import FieldCount
 from shadowproxy.model.policy import Policy, ServicePolicy
 from shadowproxy.model.terms import CANDIDATE, PRIMARY
-from shadowproxy.model.totals import ENOUGH_PAIRS, Distribution, FieldExample, MirrorTotals, RouteTotals
+from shadowproxy.model.totals import ENOUGH_PAIRS, Distribution, FieldExample, Isolation, MirrorTotals, RouteTotals
 from shadowproxy.report.paired import Paired, judge
 from shadowproxy.report.values import (
     Books,
@@ -50,6 +50,7 @@ class Facts(Struct, frozen=True):
     fields: Sequence[FieldCount] = ()
     examples: Sequence[FieldExample] = ()
     incomparable: Mapping[tuple[str, str, str], int] = {}
+    isolation: Mapping[str, Isolation] = {}
     notes: Sequence[str] = ()
     paired: Mapping[tuple[str, str], Mapping[str, float]] = {}
 
@@ -103,6 +104,7 @@ def _service(facts: Facts, policy: ServicePolicy) -> ServiceReport:
         verdict=verdict,
         exit_code=EXIT_CODES[verdict],
         conclusion=conclusion,
+        isolation=facts.isolation.get(policy.name),
     )
 
 

@@ -11,6 +11,7 @@ from typing import Final
 from shadowproxy.report import phrases
 from shadowproxy.report.build import FAIL, PASS
 from shadowproxy.report.fitting import Section, fit, listed
+from shadowproxy.report.isolation import isolation_words
 from shadowproxy.report.markdown_routes import LONGEST_COMMAND, regression, whole
 from shadowproxy.report.marking import block, cell, code, details, head, row, text, value
 from shadowproxy.report.plain import ago, percent, seconds
@@ -52,6 +53,8 @@ def _urgent(report: Report, service: ServiceReport) -> Iterator[Section]:
         lines += [f"{_MARKS.get(service.verdict, '❔')} {text(service.conclusion)}", ""]
     lines += [f"- {arm}: {code(urls)} {text(version)}".rstrip() for arm, urls, version in phrases.upstreams(service)]
     lines += [f"- noise: {text(phrases.knowledge(service.knowledge, now))}"]
+    if service.isolation is not None:
+        lines += [f"- isolation: {text(isolation_words(service.isolation))}"]
     if service.accepted:
         lines += [f"- accepted differences: {text(phrases.accepted(service.accepted))}"]
     due = [entry for entry in service.accepted if phrases.is_due(entry)]

@@ -8,12 +8,12 @@ from typing import Final
 from msgspec import Struct
 
 from shadowproxy.model.terms import CANDIDATE
+from shadowproxy.model.totals import Interval
 from shadowproxy.report.plain import ago, counts, duration, number, percent, seconds
 from shadowproxy.report.values import (
     Accepted,
     Cause,
     FieldEvidence,
-    Interval,
     Knowledge,
     PairedErrors,
     PairedLatency,

@@ -12,6 +12,7 @@ from typing import Final
 
 from shadowproxy.report import phrases
 from shadowproxy.report.build import FAIL, PASS
+from shadowproxy.report.isolation import isolation_words
 from shadowproxy.report.plain import bracketed, clip, number, plain, seconds, wrap_command
 from shadowproxy.report.terminal import LABEL, WIDTH, Paint, labelled, paragraph
 from shadowproxy.report.text_routes import block
@@ -44,6 +45,8 @@ def _service(report: Report, service: ServiceReport, paint: Paint, full: bool) -
     for arm, urls, version in phrases.upstreams(service):
         yield paint("dim", labelled(arm, clip(f"{urls}  {version}".rstrip(), WIDTH - LABEL - 2)))
     yield from paragraph("noise", phrases.knowledge(service.knowledge, now), paint, "dim")
+    if service.isolation is not None:
+        yield from paragraph("isolation", isolation_words(service.isolation), paint, "dim")
     yield from _accepted(service, now, paint, full)
     yield ""
     causes = service.causes if full else service.causes[:CAUSES_SHOWN]

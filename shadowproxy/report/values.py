@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from shadowproxy.model.totals import Interval, Isolation
+
 
 class Quantiles(Struct, frozen=True):
     count: int
@@ -74,14 +76,6 @@ class FieldEvidence(Struct, frozen=True):
     last_at: float
     since: float | None
     example: Shown | None = None
-
-
-class Interval(Struct, frozen=True):
-    """An estimate with its lower and upper bound; None: not enough to bound it."""
-
-    estimate: float
-    lower: float | None
-    upper: float | None
 
 
 class PairedLatency(Struct, frozen=True):
@@ -221,7 +215,10 @@ class Failed(Struct, frozen=True):
 
 
 class ServiceReport(Struct, frozen=True):
-    """`verdict` is `pass`, `fail` or `inconclusive`; `exit_code` 0, 1 or 3; `compared` without the incomparable."""
+    """`verdict` is `pass`, `fail` or `inconclusive`; `exit_code` 0, 1 or 3; `compared` without the incomparable.
+
+    `isolation` None: nothing is held out.
+    """
 
     name: str
     upstreams: dict[str, list[str]]
@@ -239,6 +236,7 @@ class ServiceReport(Struct, frozen=True):
     accepted: list[Accepted] = []
     failed: list[Failed] = []
     """Empty without `fail_on`."""
+    isolation: Isolation | None = None
 
 
 class Report(Struct, frozen=True):

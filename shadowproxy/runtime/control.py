@@ -57,7 +57,8 @@ class _Control:
             await self._feed.listen(feed)
             await self._serving.start(listeners["admin"], listeners.get("metrics"))
             await self._commands.connect(commands)
-            self._tasks = [spawn(self._resolve()), spawn(self._tell_status()), spawn(self._weigh())]
+            forever = (self._resolve(), self._tell_status(), self._weigh(), self._prove_isolation())
+            self._tasks = [spawn(task) for task in forever]
             self._commands.send(Ready(self._state.policy.sequence))
             await self._ended.wait()
             # A Quit comes once the comparers have ended; without a supervisor they end after the workers' drain.
@@ -102,6 +103,11 @@ class _Control:
         while True:
             self._state.weigh(time.time())
             await asyncio.sleep(WEIGH_EVERY)
+
+    async def _prove_isolation(self) -> None:
+        while True:
+            due = self._state.isolation.tick(time.monotonic(), time.time())
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

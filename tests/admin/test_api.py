@@ -61,6 +61,8 @@ async def test_status_says_what_runs(client: Client, world: World) -> None:
     assert [service["name"] for service in found["services"]] == ["shop", "mail"]
     shop = found["services"][0]
     assert (shop["requests"], shop["compared"], shop["differ"]) == (100, 100, 10)
+    assert (shop["isolation"]["state"], shop["isolation"]["hold_out"]) == ("starting", 0.05)
+    assert found["services"][1]["isolation"] is None
     assert set(shop["upstreams"]) == {"primary", "candidate"}
     assert found["started_at"] == 1_700_000_000.0
     one = await (await client.get("/api/v1/status?service=mail")).json()
@@ -94,7 +96,8 @@ async def test_diffs_are_listed_and_shown(client: Client, store: MemoryStore) ->
 async def test_the_report_in_each_form(client: Client) -> None:
     response = await client.get("/api/v1/report")
     assert response.content_type == "application/json"
-    assert (await response.json())["services"][0]["mismatches"] == 10
+    shop = (await response.json())["services"][0]
+    assert (shop["mismatches"], shop["isolation"]["slots"]) == (10, 0)
     text = await client.get("/api/v1/report?format=text&service=shop")
     assert "✗ regression: 10 of 100 pairs differ" in await text.text()
     assert (await client.get("/api/v1/report?format=markdown")).content_type == "text/markdown"

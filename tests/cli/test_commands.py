@@ -15,7 +15,7 @@ from shadowproxy import __version__
 from shadowproxy.admin.values import ReloadStatus, ServiceStatus, Status, UpstreamStatus, WorkerStatus
 from shadowproxy.cli import client
 from shadowproxy.cli.main import main
-from shadowproxy.model.totals import StoreFigures
+from shadowproxy.model.totals import Interval, Isolation, StoreFigures
 from shadowproxy.report import build
 from shadowproxy.store import DiffPage
 from shadowproxy.store.rows import summary
@@ -155,6 +155,17 @@ def test_status(run: Run, answers: dict[str, Any]) -> None:
     ):
         assert part in out
     assert json.loads(run("status", "-o", "json")[1])["fingerprint"] == "abc"
+
+
+def test_a_status_shows_the_isolation_proof(run: Run, answers: dict[str, Any]) -> None:
+    interval = Interval(0.002, 0.001, 0.003)
+    known = Isolation("measuring", 0.05, 2.0, 400.0, 50.0, 9, {}, 1.0, {"p50": interval}, {"p95": 4, "p99": 40})
+    answers["/api/v1/status"] = replace(STATUS, services=[replace(STATUS.services[0], isolation=known)])
+    assert "\n  isolation  mirroring adds p50 +2.0 ms [+1.0, +3.0] to the primary's latency; p95 " in run("status")[1]
+    answers["/api/v1/status"] = replace(
+        STATUS, services=[replace(STATUS.services[0], isolation=replace(known, state="slow", slots=0, added={}))]
+    )
+    assert "  isolation  off below 50 requests/s (now 400)" in run("status")[1].splitlines()
 
 
 def test_a_status_that_is_not_well(run: Run, answers: dict[str, Any]) -> None:

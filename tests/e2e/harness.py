@@ -131,6 +131,7 @@ class Proxy:
         options: tuple[str, ...] = (),
         env: dict[str, str] | None = None,
         ready: bool = True,
+        program: tuple[str, ...] = ("-m", "shadowproxy.cli", "run"),
     ) -> Generator[Proxy, None, None]:
         """Run the proxy with a configuration, or with command-line options alone; `directory` is made for it.
 
@@ -149,7 +150,7 @@ class Proxy:
         log = directory / "proxy.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "shadowproxy.cli", "run", *arguments],
+                [sys.executable, *program, *arguments],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=directory,

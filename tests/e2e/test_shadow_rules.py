@@ -61,8 +61,9 @@ def visit(proxy: Proxy, identities: list[str], **fields: str) -> None:
 def test_the_sample_is_a_share_of_the_ids_and_always_the_same_one(upstreams: Serve, proxies: Start) -> None:
     primary, first, second = upstreams(SAME), upstreams(SAME), upstreams(SAME)
     identities = [f"request-{number}" for number in range(2000)]
-    small = proxies(settings(primary.url, first.url, shadow={"sample": "10%"}))
-    large = proxies(settings(primary.url, second.url, shadow={"sample": "30%"}))
+    all_of_it: dict[str, Any] = {"isolation": {"hold_out": "0%"}}
+    small = proxies(settings(primary.url, first.url, shadow={"sample": "10%"}, **all_of_it))
+    large = proxies(settings(primary.url, second.url, shadow={"sample": "30%"}, **all_of_it))
     for proxy in (small, large):
         visit(proxy, identities)
     metrics = tally(small, eligible=2000), tally(large, eligible=2000)

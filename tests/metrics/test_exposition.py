@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
 from shadowproxy.metrics import layout as at
@@ -10,7 +11,7 @@ from shadowproxy.metrics.exposition import Scrape, expose
 from shadowproxy.metrics.fields import FieldTable
 from shadowproxy.metrics.series import SERIES
 from shadowproxy.model.pair import FieldCount
-from shadowproxy.model.totals import StoreFigures
+from shadowproxy.model.totals import Interval, Isolation, StoreFigures
 from tests.metrics.world import World
 
 
@@ -176,3 +177,24 @@ def test_paired_evidence_can_be_followed_from_its_counts() -> None:
     splits = found["shadowproxy_paired_splits_total"]
     assert splits[labels(**place, quantile="p99", slow="candidate")] == 9
     assert splits[labels(**place, quantile="p99", slow="reference")] == 1
+
+
+def test_the_isolation_proof_is_exported_once_there_is_an_estimate() -> None:
+    known = Isolation(
+        state="measuring",
+        hold_out=0.05,
+        slot_seconds=2.0,
+        rate=400.0,
+        least_rate=50.0,
+        slots=9,
+        discarded={},
+        since=1.0,
+        added={"p50": Interval(0.002, 0.001, 0.003)},
+        more={"p95": 4, "p99": 40},
+    )
+    found = scrape(World(), isolation={"shop": known, "mail": replace(known, slots=3, added={})})
+    assert found["shadowproxy_isolation_delta_seconds"] == {
+        labels(service="shop", percentile="p50", bound=bound): value
+        for bound, value in (("lower", 0.001), ("estimate", 0.002), ("upper", 0.003))
+    }
+    assert found["shadowproxy_isolation_slots_total"] == {labels(service="shop"): 9, labels(service="mail"): 3}

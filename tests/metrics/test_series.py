@@ -22,6 +22,7 @@ shadowproxy_comparisons_total service route arm verdict
 shadowproxy_mismatches_total service route kind
 shadowproxy_field_mismatches_total service route field kind
 shadowproxy_latency_delta_seconds service route
+shadowproxy_isolation_delta_seconds service percentile bound
 shadowproxy_upstream_connections service arm state
 shadowproxy_upstream_healthy service arm
 shadowproxy_breaker_open service arm

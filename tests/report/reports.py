@@ -6,13 +6,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from shadowproxy.model.totals import Interval
 from shadowproxy.report import Report, build
 from shadowproxy.report.values import (
     Accepted,
     Cause,
     FieldEvidence,
     FieldReport,
-    Interval,
     Knowledge,
     PairedErrors,
     PairedLatency,

@@ -18,7 +18,7 @@ from shadowproxy.control.state import State
 from shadowproxy.metrics.fields import FieldRow
 from shadowproxy.model.commands import Apply, Names, Quit, Ready, ToSupervisor
 from shadowproxy.model.pair import Aggregate, Examples, FieldCount
-from shadowproxy.model.policy import AdminPolicy, CertificatePolicy, Launch, StorePolicy
+from shadowproxy.model.policy import AdminPolicy, CertificatePolicy, IsolationPolicy, Launch, StorePolicy
 from shadowproxy.runtime import control
 from shadowproxy.runtime.control import run_control
 from shadowproxy.runtime.logs import Log
@@ -297,3 +297,37 @@ def test_a_resolver_that_hangs_does_not_hold_up_the_end(
     assert asked.is_set()
     assert not release.is_set()
     release.set()
+
+
+async def test_the_isolation_proof_is_called_when_it_asks_to_be(
+    tree: Tree, state: State, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called = asyncio.Event()
+    times: list[float] = []
+
+    def tick(now: float, wall: float) -> float:
+        times.append(now)
+        if len(times) == 2:
+            called.set()
+        return now + (0.002 if len(times) == 1 else 60)
+
+    monkeypatch.setattr(state.isolation, "tick", tick)
+    task = asyncio.ensure_future(control._Control(state, log).run(tree.commands, tree.feed, {"admin": tree.admin}))
+    async with asyncio.timeout(10):
+        await called.wait()
+        tree.tell(Quit())
+        await task
+    assert len(times) == 2
+    assert times[1] - times[0] >= 0.001
+
+
+async def test_a_new_policy_changes_what_the_isolation_proof_measures(
+    running: asyncio.Task[None], tree: Tree, state: State
+) -> None:
+    assert set(state.isolation.figures()) == {"shop"}
+    shop, mail = state.policy.services
+    policy = replace(state.policy, services=(replace(shop, isolation=IsolationPolicy(0.0)), mail), sequence=9)
+    tree.tell(Apply(policy, state.registry))
+    async with asyncio.timeout(10):
+        while state.isolation.figures():
+            await asyncio.sleep(0)

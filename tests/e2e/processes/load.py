@@ -23,13 +23,17 @@ class Load:
     statuses: dict[int, int] = field(default_factory=dict)
     open: set[int] = field(default_factory=set)
     stopping: bool = False
+    pause: float = 0.0
 
     @classmethod
     @contextmanager
-    def on(cls, url: str, connections: int = 16) -> Generator[Load, None, None]:
-        """Load on `url` while the block runs; every connection has one request under way at a time."""
+    def on(cls, url: str, connections: int = 16, pause: float = 0.0) -> Generator[Load, None, None]:
+        """Load on `url` while the block runs; every connection has one request under way at a time.
+
+        `pause`: seconds between an answer and the next request.
+        """
         host, _, port = url.removeprefix("http://").rpartition(":")
-        load = cls(host, int(port), connections)
+        load = cls(host, int(port), connections, pause=pause)
         thread = threading.Thread(target=lambda: asyncio.run(load._run()))
         thread.start()
         try:
@@ -73,3 +77,5 @@ class Load:
             self.statuses[status] = self.statuses.get(status, 0) + 1
             if fields.get(b"connection") == b"close":
                 return
+            if self.pause:
+                await asyncio.sleep(self.pause)

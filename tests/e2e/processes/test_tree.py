@@ -41,6 +41,7 @@ def start(proxies: Callable[..., Proxy], primary: Server, candidate: Server) -> 
                 "workers": WORKERS,
                 "upstreams": {"primary": {"urls": [primary.url]}, "candidate": {"urls": [candidate.url]}},
                 "compare": {"ignore": ["header:etag", "header:last-modified"]},
+                "isolation": {"hold_out": "0%"},
                 **more,
             }
         )

@@ -16,9 +16,9 @@ from shadowproxy.evidence.ebh import regressed, threshold
 from shadowproxy.evidence.paired import ERRORS, PRIMARY_ERRORS, SECONDARY_ERRORS, slower
 from shadowproxy.evidence.quantiles import Bounds, bounds, difference
 from shadowproxy.model.terms import CANDIDATE, QUANTILES, SECONDARY
-from shadowproxy.model.totals import Distribution, MirrorTotals, RouteTotals
+from shadowproxy.model.totals import Distribution, Interval, MirrorTotals, RouteTotals
 from shadowproxy.report.plain import number, seconds
-from shadowproxy.report.values import Interval, PairedErrors, PairedLatency
+from shadowproxy.report.values import PairedErrors, PairedLatency
 
 CAPACITY: Final = 512
 INTERVAL_ALPHA: Final = 0.05

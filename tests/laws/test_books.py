@@ -59,6 +59,9 @@ def one_step(traffic: Traffic, chance: random.Random) -> None:
         traffic.dial_step(chance.choice(("primary", *ARMS)), chance)
     elif roll < 0.9:
         traffic.comparer_step(chance)
+    elif roll < 0.91:
+        service = stage.site.snapshot.services[0]
+        service.held_out = not service.held_out and chance.random() < 0.5
     elif roll < 0.97:
         stage.tick(chance.choice((0.05, 0.3, 1.0, 2.5)))
     elif roll < 0.985:

@@ -15,7 +15,7 @@ from shadowproxy.admin.events import stream
 from shadowproxy.admin.page import CONTENT_SECURITY_POLICY, overview
 from shadowproxy.admin.problems import ProblemError
 from shadowproxy.admin.status import route_list, services, status
-from shadowproxy.admin.values import RouteStatus, ServiceStatus, Status
+from shadowproxy.admin.values import CauseAnswer, CausePage, RouteStatus, ServiceStatus, Status
 from shadowproxy.control.state import State
 from shadowproxy.metrics.exposition import CONTENT_TYPE, expose
 from shadowproxy.model.pair import Example
@@ -87,6 +87,24 @@ async def _diff(request: web.Request) -> web.Response:
     return answers.json_response(example)
 
 
+async def _causes(request: web.Request) -> web.Response:
+    state = request.app[STATE]
+    query = queries.causes(request, state)
+    items, total = await state.cause_page(time.time(), query)
+    return answers.json_response(CausePage(items, total, query.limit, query.offset))
+
+
+async def _cause(request: web.Request) -> web.Response:
+    state = request.app[STATE]
+    queries.only(request)
+    prefix = request.match_info["id"]
+    found = state.cause(time.time(), prefix)
+    if found is None:
+        raise ProblemError(404, f"no cause, or more than one, has an id that begins with {prefix!r}")
+    (cause,) = await state.shown([found])
+    return answers.json_response(CauseAnswer(cause, await state.read(state.store.cause_example, found)))
+
+
 async def _report(request: web.Request) -> web.Response:
     queries.only(request, "service", "format")
     report = await _build(request)
@@ -142,6 +160,14 @@ ENDPOINTS: Final = (
         parameters=("service", "route", "arm", "field", "kind", "limit", "offset"),
     ),
     Endpoint("/api/v1/diffs/{id}", _diff, "One example, by its id or the beginning of it", Example),
+    Endpoint(
+        "/api/v1/causes",
+        _causes,
+        "What mismatches have in common, by impact",
+        CausePage,
+        parameters=("service", "route", "limit", "offset"),
+    ),
+    Endpoint("/api/v1/causes/{id}", _cause, "One cause with its smallest example, by its id", CauseAnswer),
     Endpoint("/api/v1/report", _report, "What differs, and what follows", Report, parameters=("service", "format")),
     Endpoint("/api/v1/events", _events, "Server-sent events: status, example", content="text/event-stream"),
     Endpoint("/openapi.json", _openapi, "This document"),

@@ -8,7 +8,7 @@ from typing import Final
 from aiohttp import web
 
 from shadowproxy.admin.problems import ProblemError
-from shadowproxy.control.state import State
+from shadowproxy.control.state import CauseQuery, State
 from shadowproxy.model.terms import KINDS, MIRRORED_ARMS
 from shadowproxy.store import DiffQuery
 
@@ -43,16 +43,31 @@ def report_format(request: web.Request) -> str:
 def diffs(request: web.Request, state: State) -> DiffQuery:
     only(request, "service", "route", "arm", "field", "kind", "limit", "offset")
     chosen = service(request, state)
-    routes = {key.partition("\n")[2] for key in state.registry.routes if chosen in {None, key.partition("\n")[0]}}
     return DiffQuery(
         service=chosen,
-        route=_one_of(request, "route", sorted(routes)),
+        route=_route(request, state, chosen),
         arm=_one_of(request, "arm", MIRRORED_ARMS),
         field=request.query.get("field"),
         kind=_one_of(request, "kind", KINDS),
         limit=_number(request, "limit", DiffQuery().limit, 1, MAX_LIMIT),
         offset=_number(request, "offset", 0, 0, MAX_OFFSET),
     )
+
+
+def causes(request: web.Request, state: State) -> CauseQuery:
+    only(request, "service", "route", "limit", "offset")
+    chosen = service(request, state)
+    return CauseQuery(
+        service=chosen,
+        route=_route(request, state, chosen),
+        limit=_number(request, "limit", CauseQuery().limit, 1, MAX_LIMIT),
+        offset=_number(request, "offset", 0, 0, MAX_OFFSET),
+    )
+
+
+def _route(request: web.Request, state: State, service: str | None) -> str | None:
+    routes = {key.partition("\n")[2] for key in state.registry.routes if service in {None, key.partition("\n")[0]}}
+    return _one_of(request, "route", sorted(routes))
 
 
 def _one_of(request: web.Request, name: str, known: Collection[str]) -> str | None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from shadowproxy.model.pair import Example
 from shadowproxy.model.totals import Isolation, StoreFigures
+from shadowproxy.report import Cause
 
 
 class WorkerStatus(Struct, frozen=True):
@@ -70,6 +72,22 @@ class ReloadStatus(Struct, frozen=True):
     last_ok: bool
     last_at: float
     problems: list[str]
+
+
+class CausePage(Struct, frozen=True):
+    """Causes by impact: the most pairs of this instance first, then the most of earlier ones."""
+
+    items: list[Cause]
+    total: int
+    limit: int
+    offset: int
+
+
+class CauseAnswer(Struct, frozen=True):
+    """One cause, and its smallest example whole; None where none is kept."""
+
+    cause: Cause
+    example: Example | None
 
 
 class Status(Struct, frozen=True):

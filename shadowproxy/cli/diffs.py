@@ -1,10 +1,10 @@
-"""`shadowproxy diffs list|show`: the stored examples."""
+"""`shadowproxy diffs list|causes|show`: the stored examples, and what mismatches have in common."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 from urllib.parse import quote
 
 import typer
@@ -22,9 +22,13 @@ from shadowproxy.cli.client import (
 )
 
 if TYPE_CHECKING:
+    from shadowproxy.admin.values import CausePage
     from shadowproxy.store import DiffPage, DiffSummary
 
-app = typer.Typer(help="Look at stored examples of what differs.", rich_markup_mode=None)
+_CAUSE: Final = "c-"
+"""How ids of causes begin, and no example's."""
+
+app = typer.Typer(help="Look at what differs: causes and stored examples.", rich_markup_mode=None)
 
 
 @app.command("list")
@@ -51,16 +55,48 @@ def list_(
 
 
 @app.command()
+def causes(
+    admin: Admin = DEFAULT_ADMIN,
+    token: Token = None,
+    service: Service = None,
+    route: Annotated[str | None, typer.Option(help="Only of this route.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="How many, by impact.")] = 50,
+    offset: Annotated[int, typer.Option(min=0, help="How many larger ones to leave out.")] = 0,
+    output: OutputOption = Output.text,
+) -> None:
+    """List what mismatches have in common, those with the most pairs first."""
+    from shadowproxy.admin.values import CausePage
+
+    filters = {"service": service, "route": route, "limit": limit, "offset": offset}
+    page, body = ask(CausePage, admin, token, "/api/v1/causes", **filters)
+    if output is Output.json:
+        print_json(body)
+    else:
+        print(*render_causes(page, time.time()), sep="\n")
+
+
+@app.command()
 def show(
-    example: Annotated[str, typer.Argument(metavar="ID", help="From a list or a report; its beginning is enough.")],
+    example: Annotated[
+        str,
+        typer.Argument(metavar="ID", help="An example or a cause, from a list or a report; its beginning is enough."),
+    ],
     admin: Admin = DEFAULT_ADMIN,
     token: Token = None,
     output: OutputOption = Output.text,
 ) -> None:
-    """Show one example: both answers, what differs, and the request as a command."""
+    """Show one example, or a cause with its smallest one: both answers, what differs, and the request as a command."""
+    from shadowproxy.admin.values import CauseAnswer
     from shadowproxy.model.pair import Example
-    from shadowproxy.report import render_example
+    from shadowproxy.report import render_cause, render_example
 
+    if example.startswith(_CAUSE):
+        answer, body = ask(CauseAnswer, admin, token, f"/api/v1/causes/{quote(example, safe='')}")
+        if output is Output.json:
+            print_json(body)
+        else:
+            print(render_cause(answer.cause, answer.example, time.time(), color=wants_color()), end="")
+        return
     found, body = ask(Example, admin, token, f"/api/v1/diffs/{quote(example, safe='')}")
     if output is Output.json:
         print_json(body)
@@ -78,6 +114,27 @@ def render(page: DiffPage) -> Iterator[str]:
         when = time.strftime("%m-%d %H:%M:%S", time.localtime(item.at))
         name = clip(f"{item.service}/{item.route}", 20)
         yield f"{item.id}  {when}  {name:<20} {clip(f'{item.method} {item.target}', 28):<28} {clip(_what(item), 32)}"
+    last = page.offset + len(page.items)
+    if last < page.total:
+        yield f"{page.offset + 1} to {last} of {page.total:,}; the next with --offset {last}"
+
+
+def render_causes(page: CausePage, now: float) -> Iterator[str]:
+    """Three lines for each cause, and a fourth where there is a suggestion."""
+    from shadowproxy.report import phrases
+    from shadowproxy.report.plain import clip
+    from shadowproxy.report.terminal import WIDTH, wrapped
+
+    if not page.items:
+        yield "no causes" if not page.total else f"no causes from {page.offset} on; there are {page.total:,}"
+        return
+    for cause in page.items:
+        where = f"{cause.service}/{cause.route}"
+        yield f"{cause.id}  {phrases.impact(cause)} · {clip(where, 30)} · {phrases.statuses(cause)}"
+        yield from (f"  {line}" for line in wrapped(cause.words, WIDTH - 2))
+        example = f" · example {cause.example.id}" if cause.example else ""
+        yield f"  {phrases.seen(cause, now)}{example}"
+        yield from (f"    {line}" for line in phrases.suggestion(cause, WIDTH - 4))
     last = page.offset + len(page.items)
     if last < page.total:
         yield f"{page.offset + 1} to {last} of {page.total:,}; the next with --offset {last}"

@@ -1,7 +1,8 @@
 """Which mismatches become examples: few of each sort, within a budget of time, the newest and the rarest first.
 
-Of every signature the first few are taken, then each time their number has doubled, and at least one a minute while
-they keep coming. What making them may cost is a bucket of seconds that refills slowly.
+Of every cause the first few are taken, then each time their number has doubled, at least one a minute while they keep
+coming, and any that is clearly smaller than those before. What making them may cost is a bucket of seconds that refills
+slowly.
 """
 
 from __future__ import annotations
@@ -14,17 +15,17 @@ from shadowproxy.model.pair import Example
 
 FIRST: Final = 3
 FRESH: Final = 60.0
-"""Seconds after which a signature gets a new example in any case."""
+"""Seconds after which a cause gets a new example in any case."""
 BUDGET: Final = 2.0
 """Seconds of making examples that may be spent at once ..."""
 PERIOD: Final = 60.0
 """... and that refill over this many seconds."""
-MAX_SIGNATURES: Final = 4096
+MAX_CAUSES: Final = 4096
 MAX_PENDING: Final = 64
 
 
 class Admission:
-    """Decides by signature, bounded in memory: signatures that were not seen for long are forgotten."""
+    """Decides by cause, bounded in memory: causes that were not seen for long are forgotten."""
 
     __slots__ = ("_clock", "_left", "_refilled", "_seen")
 
@@ -34,18 +35,18 @@ class Admission:
         self._refilled = clock()
         self._seen: OrderedDict[Hashable, tuple[int, float]] = OrderedDict()
 
-    def admit(self, signature: Hashable) -> tuple[int, str]:
-        """How often the signature came, this time included, and why it is given up (empty: make the example)."""
+    def admit(self, cause: Hashable, *, smaller: bool = False) -> tuple[int, str]:
+        """How often the cause came, this time included, and why it is given up (empty: make the example)."""
         now = self._clock()
-        seen, last = self._seen.get(signature, (0, now))
+        seen, last = self._seen.get(cause, (0, now))
         seen += 1
-        wanted = seen <= FIRST or not seen & (seen - 1) or now - last >= FRESH
+        wanted = smaller or seen <= FIRST or not seen & (seen - 1) or now - last >= FRESH
         affordable = wanted and self._affordable(now)
-        self._seen[signature] = (seen, now if affordable else last)
-        if seen == 1 and len(self._seen) > MAX_SIGNATURES:
+        self._seen[cause] = (seen, now if affordable else last)
+        if seen == 1 and len(self._seen) > MAX_CAUSES:
             self._seen.popitem(last=False)
         elif affordable:
-            self._seen.move_to_end(signature)
+            self._seen.move_to_end(cause)
         if affordable:
             return seen, ""
         return seen, "budget" if wanted else "repeated"

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from shadowproxy.compare.admission import Admission, Pending
+from shadowproxy.compare.causes import Cause, CauseTable, bodies_of
 from shadowproxy.compare.comparing import Comparison, compare
 from shadowproxy.compare.examples import ExampleMaker
 from shadowproxy.compare.findings import Findings
@@ -54,6 +55,7 @@ class Engine:
         self._noise: dict[str, ServiceNoise] = {}
         self._versions: Counter[tuple[str, str, str]] = Counter()
         self._looks_at = clock() + LOOKS_EVERY
+        self._causes = CauseTable()
         self._suppressed: Counter[str] = Counter()
         self._admission = Admission(clock)
         self._pending = Pending()
@@ -101,6 +103,7 @@ class Engine:
             self._bits.harvest(),
             versions=[(*key, answers) for key, answers in self._versions.items()],
             shapes=self._changed_looks(),
+            causes=self._causes.harvest(),
         )
         self._suppressed.clear()
         self._versions.clear()
@@ -140,7 +143,8 @@ class Engine:
             return verdict, ()
         if pair.answer:
             self._fields.count(pair.service, pair.route, comparison.found.counted)
-        self._offer_example(pair, comparison, route)
+        cause = self._causes.count(pair, comparison.found.counted)
+        self._offer_example(pair, comparison, route, cause)
         return verdict, comparison.found.kinds
 
     def _noise_of(self, service: str) -> ServiceNoise:
@@ -161,25 +165,26 @@ class Engine:
         known = self._routes.get((service, route.name))
         if known is not None and known.rules.policy == route.compare:
             return known
+        self._causes.forget(service, route.name)
         return _Route(route.compare, self._mask)
 
-    def _offer_example(self, pair: Pair, comparison: Comparison, route: _Route) -> None:
-        signature = hash((pair.service, pair.route, pair.arm, frozenset(comparison.found.counted)))
-        seen, why = self._admission.admit(signature)
+    def _offer_example(self, pair: Pair, comparison: Comparison, route: _Route, cause: Cause) -> None:
+        seen, why = self._admission.admit(cause.id, smaller=cause.is_worth(bodies_of(pair)))
         if not why:
-            why = self._make_example(seen, pair, comparison, route)
+            why = self._make_example(seen, pair, comparison, route, cause)
         if why:
             self._suppressed[why] += 1
 
-    def _make_example(self, seen: int, pair: Pair, comparison: Comparison, route: _Route) -> str:
+    def _make_example(self, seen: int, pair: Pair, comparison: Comparison, route: _Route, cause: Cause) -> str:
         """Makes and keeps an example; says why one was given up, empty if none was."""
         started = self._clock()
         try:
-            example = route.examples.make(pair, comparison, Deadline(self._clock, MAX_EXAMPLE_TIME))
+            example = route.examples.make(pair, comparison, Deadline(self._clock, MAX_EXAMPLE_TIME), cause.id)
         except IncomparableError as limit:
             return limit.reason
         except Exception:  # an example is never worth the comparer
             return "failed"
         finally:
             self._admission.spend(self._clock() - started)
+        cause.keep(example.id, bodies_of(pair))
         return "" if self._pending.add(seen, example) else "full"

@@ -12,7 +12,7 @@ from shadowproxy.compare import content, wording
 from shadowproxy.compare.comparing import FAILURE, Comparison
 from shadowproxy.compare.curl import curl_command
 from shadowproxy.compare.explaining import explain
-from shadowproxy.compare.findings import ABSENT, Findings, Key
+from shadowproxy.compare.findings import ABSENT, Findings
 from shadowproxy.compare.flat import decode_text
 from shadowproxy.compare.jsontext import NotJsonError, read, read_all
 from shadowproxy.compare.limits import Deadline, IncomparableError
@@ -32,7 +32,6 @@ _MAX_REDACTED: Final = 256 * KIB
 """Larger JSON is not redacted and shown as a whole: only where it differs."""
 _MARGIN: Final = 8 * KIB
 """Redacted beyond what is kept, so that no secret is cut in two and half of it kept."""
-_MAX_SIGNATURE: Final = 200
 
 
 class Opened:
@@ -57,15 +56,6 @@ class Opened:
             self.note = f"({len(body):,} bytes on the wire: {limit})"
 
 
-def signature_of(route: str, keys: frozenset[Key]) -> str:
-    """What a mismatch has in common with others, readable, unique and at most 200 characters long."""
-    text = f"{route}: " + ", ".join(f"{field} {kind}" for field, kind in sorted(keys))
-    if len(text) <= _MAX_SIGNATURE:
-        return text
-    digest = hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=6).hexdigest()
-    return f"{text[: _MAX_SIGNATURE - 14]}… {digest}"
-
-
 def example_id(pair: Pair) -> str:
     """Short, unique, fit for a URL: a hash of the request id, the arm and the moment."""
     text = f"{pair.request_id}\n{pair.arm}\n{pair.at!r}\n{pair.service}"
@@ -82,8 +72,8 @@ class ExampleMaker:
         self._redactor = redactor
         self._mask = mask
 
-    def make(self, pair: Pair, comparison: Comparison, deadline: Deadline) -> Example:
-        """The example of a mismatch."""
+    def make(self, pair: Pair, comparison: Comparison, deadline: Deadline, cause: str) -> Example:
+        """The example of a mismatch; `cause` is the id of what it has in common with others."""
         redactor, request, shadow = self._redactor, pair.request, pair.shadow
         method = request.method.decode("latin-1")
         target = redactor.target(request.target.decode("latin-1"), deadline)
@@ -121,7 +111,7 @@ class ExampleMaker:
             differences=differences,
             explanation=self._explanation(pair, comparison.found, differences, left, right),
             curl=curl_command(method, target, request_fields, request_body, binary=_is_binary(sent)),
-            signature=signature_of(pair.route, frozenset(comparison.found.counted)),
+            cause=cause,
         )
 
     def _explanation(

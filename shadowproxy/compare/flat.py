@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 from shadowproxy.compare.fields import bounded, looks_like_id
 from shadowproxy.compare.findings import ABSENT, Findings
 from shadowproxy.compare.masks import is_like
+from shadowproxy.compare.wording import printable
 
 _CHARSETS: Final = {
     "utf-8": "utf-8",
@@ -78,7 +79,7 @@ def compare_forms(a: bytes, b: bytes, ignored: frozenset[str], found: Findings) 
             kind = "body_extra" if x is ABSENT else "body_missing" if y is ABSENT else "body_value"
             field = f"form:{name}"
             written = "form:*" if looks_like_id(name) else bounded(field)
-            found.add(written, kind, x, y, ruled=field in ignored)
+            found.add(printable(written), kind, x, y, ruled=field in ignored)
     return True
 
 

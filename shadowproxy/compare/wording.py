@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -21,7 +22,30 @@ _FAILURES: Final = {
     "candidate_malformed": "The {arm}'s answer was no valid HTTP",
     "candidate_tls": "The TLS handshake with the {arm} failed",
 }
-_TYPES: Final = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
+_TYPES: Final = {
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    msgspec.Raw: "number",
+    str: "string",
+    list: "array",
+    dict: "object",
+}
+_NULL: Final = "null"
+_IN_GENERAL: Final = {
+    "status": "{field} differs",
+    "header": "{field} differs",
+    "body_value": "{field} has another value",
+    "body_type": "{field} is of another type",
+    "body_missing": "{field} is missing",
+    "body_extra": "{field} is new",
+    "body_order": "{field} is in another order",
+    "body_size": "{field} has another size",
+    "body_bytes": "{field} has other bytes",
+    "body_shape": "{field} has another shape",
+}
+_MAX_NAMED: Final = 3
+"""Fields that the sentence about a cause names."""
 _KINDS: Final = {
     "body_order": "{field} holds the same in another order.",
     "body_missing": "{field} is missing; the primary has {primary}.",
@@ -90,6 +114,34 @@ def describe_failure(kind: str, arm: str, status: int, seconds: float) -> str:
     return f"{what}; the primary answered {status_text(status)} after {seconds * 1000:,.0f} ms."
 
 
+def failed(kind: str, arm: str) -> str:
+    """One sentence for all shadow exchanges that failed in one way."""
+    return f"{_FAILURES.get(kind, _FAILURES['candidate_error']).format(arm=arm)}."
+
+
+def answered_otherwise(arm: str, primary: int, shadow: int | None, fields: int) -> str:
+    """One sentence for answers of another status, in which so many other fields differ too."""
+    now = "nothing" if shadow is None else status_text(shadow)
+    more = f"; {fields:,} {'field differs' if fields == 1 else 'fields differ'} with it" if fields else ""
+    return f"The {arm} answered {now} instead of {status_text(primary)}{more}."
+
+
+def in_general(field: str, kind: str, types: tuple[str, str] | None) -> str:
+    """How a field differs in many pairs, without an end; `types` are the names of both types where they are known."""
+    if kind == "body_type" and types and all(types):
+        return f"{field} is {with_article(types[1])} instead of {with_article(types[0])}"
+    name = f"header {field.partition(':')[2]}" if kind == "header" else field
+    return _IN_GENERAL.get(kind, "{field} differs").format(field=name)
+
+
+def enumerated(parts: Sequence[str], left_out: int) -> str:
+    """One sentence of several parts, the first few of them named."""
+    left_out += len(parts) - len(parts[:_MAX_NAMED])
+    named = ", ".join(parts[:_MAX_NAMED])
+    more = f", and {left_out:,} more {'field differs' if left_out == 1 else 'fields differ'}" if left_out else ""
+    return f"{named[:1].upper() if named.startswith('header ') else named[:1]}{named[1:]}{more}."
+
+
 def changed(where: str, a: Any, b: Any) -> str:
     """One sentence for a value that became another one."""
     if type(a) is not type(b):
@@ -130,6 +182,16 @@ def _size(value: object) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     return f"{len(value):,}" if isinstance(value, (bytes, list)) else "more"
+
+
+def type_name(value: object) -> str:
+    """`string`, `null`, …; empty for what JSON does not have."""
+    return _NULL if value is None else _TYPES.get(type(value), "")
+
+
+def with_article(name: str) -> str:
+    """`an integer`, `null`."""
+    return name if name == _NULL else f"{'an' if name[0] in 'aio' else 'a'} {name}"
 
 
 def _with_type(value: object) -> str:

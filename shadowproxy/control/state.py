@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import ParamSpec, TypeVar
 
+from msgspec import Struct
+
 from shadowproxy import __version__
+from shadowproxy.control.causes import CauseBook, find
 from shadowproxy.control.isolation import IsolationProof
 from shadowproxy.control.tally import Tally
 from shadowproxy.control.watchers import Watchers
@@ -18,13 +22,23 @@ from shadowproxy.metrics.reading import is_ready, routes, workers
 from shadowproxy.model.commands import Apply
 from shadowproxy.model.pair import Aggregate, Examples
 from shadowproxy.model.policy import Launch, Policy, Registry
-from shadowproxy.model.totals import FieldExample, RouteTotals
-from shadowproxy.report import Facts
+from shadowproxy.model.terms import CANDIDATE
+from shadowproxy.model.totals import CauseTotal, FieldExample, RouteTotals
+from shadowproxy.report import Cause, Facts, cause_of, worth_showing
 from shadowproxy.store import Store, StoreError
 from shadowproxy.store.rows import summary
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+class CauseQuery(Struct, frozen=True):
+    """Which causes to list, by impact. None does not filter."""
+
+    service: str | None = None
+    route: str | None = None
+    limit: int = 50
+    offset: int = 0
 
 
 class State:
@@ -37,6 +51,7 @@ class State:
         self.store = store
         self.tally = Tally()
         self.paired = PairedLedger(self.started_at)
+        self.causes = CauseBook(policy.epoch, launch.store.max_age)
         self.watchers = Watchers()
         self.isolation = IsolationProof(counters, policy, registry)
         # until the next reload
@@ -60,6 +75,8 @@ class State:
         if isinstance(message, Aggregate):
             self.tally.add(message)
             self.store.keep(self.tally.take_changed())
+            self.causes.add(message.causes)
+            self.store.learn(self.causes.take_changed())
             return
         self.store.offer(message.items)
         if self.watchers:
@@ -97,12 +114,41 @@ class State:
         """A new version: what was seen of the one before says nothing of it."""
         self.paired.begin(service, routes(self.counters, self.registry, self.policy))
 
+    def cause(self, now: float, prefix: str) -> CauseTotal | None:
+        """The cause whose id is `prefix`, or the only one whose id begins with it. `now` is Unix time."""
+        return find(self.causes.rows(self._routes(), now), prefix)
+
+    async def cause_page(self, now: float, query: CauseQuery) -> tuple[list[Cause], int]:
+        """The causes asked for, of earlier instances too, and how many there are. Raises StoreError."""
+        rows = [
+            row
+            for row in self.causes.rows(self._routes(), now)
+            if query.service in {None, row.service} and query.route in {None, row.route}
+        ]
+        return await self.shown(rows[query.offset : query.offset + query.limit]), len(rows)
+
+    async def shown(self, rows: Sequence[CauseTotal]) -> list[Cause]:
+        """Causes as a report shows them. Raises StoreError."""
+        compared: Counter[str] = Counter()
+        for each in self._routes():
+            if CANDIDATE in each.mirrors:
+                compared[each.service] += each.mirrors[CANDIDATE].decided
+        examples = await self.read(self.store.cause_examples, rows)
+        return [cause_of(row, compared[row.service], examples.get(row.id)) for row in rows]
+
+    def _routes(self) -> list[RouteTotals]:
+        return list(routes(self.counters, self.registry, self.policy))
+
     async def facts(self, now: float) -> Facts:
         """What a report is made from; a store that cannot be read leaves a note. `now` is Unix time."""
         examples: Sequence[FieldExample] = ()
+        shown: Mapping[str, FieldExample] = {}
+        counted = self.weigh(now)
+        causes = self.causes.rows(counted, now)
         notes: list[str] = []
         try:
             examples = await self.read(self.store.field_examples)
+            shown = await self.read(self.store.cause_examples, worth_showing(causes))
         except StoreError as error:
             notes.append(f"examples are missing: {error}")
         restarts = sum(self.counters.supervisor[at.RESTARTS[role]] for role in ("comparer", "control"))
@@ -114,11 +160,13 @@ class State:
             policy=self.policy,
             started_at=self.started_at,
             now=now,
-            routes=self.weigh(now),
+            routes=counted,
             paired=self.paired.evidence(),
             fields=list(self.tally.field_counts()),
             examples=examples,
             incomparable=dict(self.tally.incomparable),
             isolation=self.isolation.figures(),
+            causes=causes,
+            cause_examples=shown,
             notes=notes,
         )

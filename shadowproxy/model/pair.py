@@ -132,8 +132,8 @@ class Example(Struct, frozen=True):
     differences: list[Difference]
     explanation: list[str]
     curl: str
-    signature: str
-    """What the mismatch has in common with others: route, and the sorted set of (field, kind)."""
+    cause: str = ""
+    """The id of what the mismatch has in common with others (`CauseCount.id`)."""
 
 
 class FieldCount(Struct, frozen=True, array_like=True):
@@ -193,8 +193,11 @@ class CauseCount(Struct, frozen=True, array_like=True):
     """How many mismatches since the last aggregate had this in common. Times are Unix times of the requests.
 
     `id` is a short hash of the rest: the same cause has the same id in every process. `keys` are the sorted (field,
-    kind) that stand; a failed shadow exchange has none and `failure` says how. `shadow_status` None: no answer.
+    kind) that stand, without the `left_out` last ones of very many; a failed shadow exchange has none and `failure`
+    says how. `mixed`: only the one key is common to all of them, others differ in varying company. Without a key and
+    a failure: the mismatches of a route whose causes are too many to be told apart. `shadow_status` None: no answer.
     `example` is the id of the smallest example made for it since then, empty if none was; `size` its bodies' bytes.
+    `words` is one sentence; `suggestion` what would settle it, empty: nothing does, None: not enough to say.
     """
 
     service: str
@@ -210,7 +213,10 @@ class CauseCount(Struct, frozen=True, array_like=True):
     last_at: float
     example: str = ""
     size: int = 0
-    suggestion: str = ""
+    suggestion: str | None = None
+    words: str = ""
+    mixed: bool = False
+    left_out: int = 0
 
 
 class AcceptedCount(Struct, frozen=True, array_like=True):

@@ -102,6 +102,11 @@ class MirrorTotals(Struct, frozen=True):
         return sum(self.verdicts.values())
 
     @property
+    def decided(self) -> int:
+        """Compared pairs that say something."""
+        return self.compared - self.verdicts.get("incomparable", 0)
+
+    @property
     def alone(self) -> tuple[int, int]:
         """Pairs in which only the arm failed, and pairs in which only the primary did."""
         return self.outcomes.get("shadow_only", 0), self.outcomes.get("primary_only", 0)
@@ -192,6 +197,34 @@ class FieldExample(Struct, frozen=True):
     primary: str | None
     shadow: str | None
     curl: str
+
+
+class CauseTotal(Struct, frozen=True):
+    """What is known of one cause (`pair.CauseCount` says what its parts mean), over all comparers and instances.
+
+    `pairs` are of the instance `epoch`, `before` those of earlier ones, where of failed exchanges only those are known
+    that a comparer has seen. `first_at` and `last_at` are over all of them;
+    None: only the worker saw it, which counts and keeps no times.
+    """
+
+    service: str
+    route: str
+    id: str
+    keys: tuple[tuple[str, str], ...]
+    primary_status: int
+    shadow_status: int | None
+    failure: str
+    epoch: str
+    pairs: int = 0
+    before: int = 0
+    first_at: float | None = None
+    last_at: float | None = None
+    example: str = ""
+    size: int = 0
+    suggestion: str | None = None
+    words: str = ""
+    mixed: bool = False
+    left_out: int = 0
 
 
 class StoreFigures(Struct, frozen=True):

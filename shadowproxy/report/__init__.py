@@ -6,23 +6,28 @@ import msgspec
 
 from shadowproxy.report import junit, markdown, text
 from shadowproxy.report.build import Facts, build, quantiles
-from shadowproxy.report.example import render_example
+from shadowproxy.report.causes import cause_of, worth_showing
+from shadowproxy.report.example import render_cause, render_example
 from shadowproxy.report.isolation import isolation_words
 from shadowproxy.report.judging import judge
-from shadowproxy.report.values import Report
+from shadowproxy.report.values import Cause, Report
 
 __all__ = [
+    "Cause",
     "Facts",
     "Report",
     "build",
+    "cause_of",
     "isolation_words",
     "judge",
     "quantiles",
+    "render_cause",
     "render_example",
     "render_json",
     "render_junit",
     "render_markdown",
     "render_text",
+    "worth_showing",
 ]
 
 render_text = text.render

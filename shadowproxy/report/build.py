@@ -15,7 +15,16 @@ from msgspec import Struct
 from shadowproxy.model.pair import FieldCount
 from shadowproxy.model.policy import Policy, ServicePolicy
 from shadowproxy.model.terms import CANDIDATE, PRIMARY
-from shadowproxy.model.totals import ENOUGH_PAIRS, Distribution, FieldExample, Isolation, MirrorTotals, RouteTotals
+from shadowproxy.model.totals import (
+    ENOUGH_PAIRS,
+    CauseTotal,
+    Distribution,
+    FieldExample,
+    Isolation,
+    MirrorTotals,
+    RouteTotals,
+)
+from shadowproxy.report.causes import cause_of, worth_showing
 from shadowproxy.report.paired import Paired, judge
 from shadowproxy.report.values import (
     Books,
@@ -51,6 +60,9 @@ class Facts(Struct, frozen=True):
     examples: Sequence[FieldExample] = ()
     incomparable: Mapping[tuple[str, str, str], int] = {}
     isolation: Mapping[str, Isolation] = {}
+    causes: Sequence[CauseTotal] = ()
+    """By impact."""
+    cause_examples: Mapping[str, FieldExample] = {}
     notes: Sequence[str] = ()
     paired: Mapping[tuple[str, str], Mapping[str, float]] = {}
 
@@ -94,6 +106,8 @@ def _service(facts: Facts, policy: ServicePolicy) -> ServiceReport:
     compared = sum(_decided(route.verdicts.get(CANDIDATE, {})) for route in routes)
     mismatches = sum(route.mismatches for route in routes)
     verdict, conclusion = _judge(policy, routes, compared, mismatches)
+    causes = [row for row in facts.causes if row.service == policy.name and row.pairs]
+    shown = worth_showing(causes)
     return ServiceReport(
         name=policy.name,
         upstreams={arm: [endpoint.url for endpoint in each.endpoints] for arm, each in policy.upstreams.items()},
@@ -105,6 +119,8 @@ def _service(facts: Facts, policy: ServicePolicy) -> ServiceReport:
         exit_code=EXIT_CODES[verdict],
         conclusion=conclusion,
         isolation=facts.isolation.get(policy.name),
+        causes=[cause_of(row, compared, facts.cause_examples.get(row.id)) for row in shown],
+        causes_left_out=len(causes) - len(shown),
     )
 
 

@@ -1,16 +1,21 @@
-"""One stored example for people: the differences, the bodies side by side, the request as a command. Pure."""
+"""One stored example for people: the differences, the bodies side by side, the request as a command. Pure.
+
+A cause is shown with the smallest of its examples.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from difflib import SequenceMatcher
-from itertools import zip_longest
+from itertools import takewhile, zip_longest
 from typing import Final
 
 from shadowproxy.model.pair import Difference, Example
+from shadowproxy.report import phrases
 from shadowproxy.report.plain import clip, plain, seconds, wrap_command
-from shadowproxy.report.terminal import WIDTH, Paint
+from shadowproxy.report.terminal import WIDTH, Paint, wrapped
+from shadowproxy.report.values import Cause
 
 _CONTEXT: Final = 2
 _MAX_LINES: Final = 2_000
@@ -25,6 +30,19 @@ def render_example(example: Example, color: bool = False) -> str:
     """At most `WIDTH` columns but for long words of the command; ends with a line feed."""
     paint = Paint(color)
     return "\n".join(_lines(example, paint)) + "\n"
+
+
+def render_cause(cause: Cause, example: Example | None, now: float, color: bool = False) -> str:
+    """What a cause's mismatches have in common, and its smallest example."""
+    paint = Paint(color)
+    lines = [f"{paint('bold', cause.id)} · {plain(cause.service)} · {plain(cause.route)} · {phrases.statuses(cause)}"]
+    lines += [f"{phrases.impact(cause)} · {phrases.seen(cause, now)}", ""]
+    lines += wrapped(cause.words, WIDTH)
+    lines += [paint("cyan", line) for line in wrapped(phrases.keys(cause, len(cause.keys)), WIDTH)]
+    if cause.suggestion:
+        lines += ["", "suggestion:", *phrases.suggestion(cause, WIDTH)]
+    lines += ["", *(_lines(example, paint) if example else ["no example of it is kept"])]
+    return "\n".join(lines) + "\n"
 
 
 def _lines(example: Example, paint: Paint) -> Iterator[str]:
@@ -43,11 +61,32 @@ def _lines(example: Example, paint: Paint) -> Iterator[str]:
     if rows:
         yield ""
         yield paint("dim", f"    {'primary':<{_COLUMN}} {example.arm}")
-        for mark, left, right in rows:
-            line = f"  {mark} {clip(left, _COLUMN):<{_COLUMN}} {clip(right, _COLUMN)}".rstrip()
-            yield line if mark == " " else paint("red", line)
+        for row in rows:
+            yield _side_by_side(row, paint)
     yield ""
     yield from wrap_command(example.curl, WIDTH)
+
+
+def _side_by_side(row: Row, paint: Paint) -> str:
+    """One line of both bodies. In a changed one what differs is coloured, the rest of it is not."""
+    mark, *sides = row
+    left, right = (clip(side, _COLUMN) for side in sides)
+    pad = " " * (_COLUMN - len(left))
+    if mark != "|":
+        line = f"  {mark} {left}{pad} {right}".rstrip()
+        return line if mark == " " else paint("red", line)
+    start = _common(left, right)
+    end = _common(left[start:][::-1], right[start:][::-1])
+    left, right = (
+        side[:start] + paint("red", side[start : len(side) - end]) + side[len(side) - end :] for side in (left, right)
+    )
+    return f"  | {left}{pad} {right}".rstrip()
+
+
+def _common(one: str, other: str) -> int:
+    """How many characters two texts have in common from their beginning on."""
+    equal = takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
+    return sum(1 for _ in equal)
 
 
 def _outcome(example: Example) -> str:

@@ -14,7 +14,7 @@ from shadowproxy.report.fitting import Section, fit, listed
 from shadowproxy.report.isolation import isolation_words
 from shadowproxy.report.markdown_routes import LONGEST_COMMAND, regression, whole
 from shadowproxy.report.marking import block, cell, code, details, head, row, text, value
-from shadowproxy.report.plain import ago, percent, seconds
+from shadowproxy.report.plain import percent, seconds
 from shadowproxy.report.values import Cause, Report, RouteReport, ServiceReport
 
 LIMIT: Final = 65_000
@@ -24,7 +24,7 @@ REGRESSIONS_SHOWN: Final = 40
 DUE_SHOWN: Final = 20
 
 _MARKS: Final = {PASS: "✅", FAIL: "❌"}
-_CAUSES: Final = ("#", "route", "pairs", "share", "what", "status", "last", "primary", "candidate")
+_CAUSES: Final = ("cause", "route", "pairs", "share", "what", "status", "last", "primary", "candidate")
 _REGRESSIONS: Final = ("route", "field", "kind", "pairs", "share", "primary", "candidate", "evidence")
 _ROUTES: Final = ("route", "requests", "compared", "differ", "p50 Δ", "p95 Δ", "slower")
 
@@ -66,12 +66,11 @@ def _urgent(report: Report, service: ServiceReport) -> Iterator[Section]:
         "- … and {} more that are expired or dead\n",
         DUE_SHOWN,
     )
-    places = list(enumerate(service.causes, 1))
-    if places:
+    if service.causes:
         yield listed(
             "### Causes\n\n" + head(*_CAUSES),
-            places,
-            lambda each: row(_cause(*each, now)),
+            service.causes,
+            lambda each: row(_cause(each, now)),
             "\n",
             "\n… and {} more causes in the table\n",
             CAUSES_SHOWN,
@@ -90,14 +89,14 @@ def _urgent(report: Report, service: ServiceReport) -> Iterator[Section]:
         )
 
 
-def _cause(place: int, cause: Cause, now: float) -> Iterator[str]:
-    yield str(place)
+def _cause(cause: Cause, now: float) -> Iterator[str]:
+    yield code(cause.id)
     yield cell(cause.route)
     yield f"{cause.pairs:,}"
     yield percent(cause.share)
     yield cell(phrases.keys(cause), 160)
     yield text(phrases.statuses(cause))
-    yield ago(cause.last_at, now)
+    yield phrases.last(cause, now)
     example = cause.example
     yield from (value(example.primary), value(example.candidate)) if example else ("", "")
 
@@ -106,16 +105,14 @@ def _folded(report: Report, service: ServiceReport) -> Iterator[Section]:
     now = report.generated_at
     several = f"{service.name}: " if len(report.services) > 1 else ""
 
-    def cause(each: tuple[int, Cause]) -> str:
-        place, found = each
-        return details(f"{several}cause {place}, {phrases.impact(found)}: {phrases.keys(found)}", _told(found, now))
+    def cause(each: Cause) -> str:
+        return details(f"{several}{each.id}, {phrases.impact(each)}: {phrases.keys(each)}", _told(each, now))
 
     def route(each: RouteReport) -> str:
         summary = f"{several}{each.name}: {each.requests:,} requests, {each.mismatches:,} differ"
         return details(summary, whole(service, each, now))
 
-    places = list(enumerate(service.causes, 1))
-    yield listed("", places, cause, "", "… and {} more causes in words.\n\n", CAUSES_SHOWN)
+    yield listed("", service.causes, cause, "", "… and {} more causes in words.\n\n", CAUSES_SHOWN)
     if service.routes:
         title = "### Routes\n\n" + head(*_ROUTES)
         yield listed(title, service.routes, lambda each: row(_route(each)), "\n", "\n… and {} more routes.\n")

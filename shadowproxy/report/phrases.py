@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from typing import Final
 
@@ -9,7 +10,7 @@ from msgspec import Struct
 
 from shadowproxy.model.terms import CANDIDATE
 from shadowproxy.model.totals import Interval
-from shadowproxy.report.plain import ago, counts, duration, number, percent, seconds
+from shadowproxy.report.plain import ago, counts, duration, number, percent, plain, seconds
 from shadowproxy.report.values import (
     Accepted,
     Cause,
@@ -264,25 +265,49 @@ def _bound(value: float | None, unit: str) -> str:
     return f"{value:+.{0 if abs(value) >= 100 else 1 if unit != 's' else 2}f}"
 
 
-def keys(cause: Cause) -> str:
+def keys(cause: Cause, most: int = _KEYS_NAMED) -> str:
     """What the mismatches of a cause have in common, in short."""
     if not cause.keys:
-        return cause.failure or "no response"
-    named = ", ".join(f"{field} {kind}" for field, kind in cause.keys[:_KEYS_NAMED])
-    left = len(cause.keys) - _KEYS_NAMED
+        return cause.failure or "too many to be told apart"
+    named = ", ".join(f"{field} {kind}" for field, kind in cause.keys[:most])
+    left = len(cause.keys[most:]) + cause.left_out
+    if cause.mixed:
+        return f"{named} and others that vary"
     return f"{named} and {left:,} more" if left > 0 else named
 
 
 def statuses(cause: Cause) -> str:
+    if cause.failure:
+        return "no response"
+    if not cause.keys:
+        return "any status"
     return f"{cause.primary_status} → {'no response' if cause.shadow_status is None else cause.shadow_status}"
 
 
 def seen(cause: Cause, now: float) -> str:
-    return f"first {ago(cause.first_at, now)}, last {ago(cause.last_at, now)}"
+    if cause.first_at is None or cause.last_at is None:
+        return "when is not known"
+    return f"first {ago(cause.first_at, now)}, last {last(cause, now)}"
+
+
+def last(cause: Cause, now: float) -> str:
+    return "" if cause.last_at is None else ago(cause.last_at, now)
 
 
 def impact(cause: Cause) -> str:
-    return f"{number(cause.pairs, 'pair')}, {percent(cause.share)}"
+    before = f" ({cause.before:,} before this start)" if cause.before else ""
+    return f"{number(cause.pairs, 'pair')}{before}, {percent(cause.share)}"
+
+
+def suggestion(cause: Cause, width: int) -> Iterator[str]:
+    """Lines that can be pasted: a comment is broken between words, configuration is not."""
+    for line in cause.suggestion.splitlines():
+        if line.startswith("# ") and len(line) > width:
+            yield from textwrap.wrap(
+                plain(line), width, subsequent_indent="# ", break_on_hyphens=False, break_long_words=False
+            )
+        else:
+            yield plain(line)
 
 
 def accepted(entries: list[Accepted]) -> str:

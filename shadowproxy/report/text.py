@@ -14,7 +14,7 @@ from shadowproxy.report import phrases
 from shadowproxy.report.build import FAIL, PASS
 from shadowproxy.report.isolation import isolation_words
 from shadowproxy.report.plain import bracketed, clip, number, plain, seconds, wrap_command
-from shadowproxy.report.terminal import LABEL, WIDTH, Paint, labelled, paragraph
+from shadowproxy.report.terminal import LABEL, ROOM, WIDTH, Paint, labelled, paragraph
 from shadowproxy.report.text_routes import block
 from shadowproxy.report.values import Cause, Report, RouteReport, ServiceReport, Shown
 
@@ -50,8 +50,8 @@ def _service(report: Report, service: ServiceReport, paint: Paint, full: bool) -
     yield from _accepted(service, now, paint, full)
     yield ""
     causes = service.causes if full else service.causes[:CAUSES_SHOWN]
-    for place, cause in enumerate(causes, 1):
-        yield from _cause(place, cause, now, paint)
+    for cause in causes:
+        yield from _cause(cause, now, paint)
     if left := service.causes_left_out + len(service.causes) - len(causes):
         yield f"… and {number(left, 'more cause')}"
     if causes:
@@ -71,10 +71,10 @@ def _accepted(service: ServiceReport, now: float, paint: Paint, full: bool) -> I
             )
 
 
-def _cause(place: int, cause: Cause, now: float, paint: Paint) -> Iterator[str]:
-    title = f"cause {place}".ljust(LABEL)
+def _cause(cause: Cause, now: float, paint: Paint) -> Iterator[str]:
     where = f"{clip(cause.route, 24)} · {phrases.statuses(cause)} · {phrases.seen(cause, now)}"
-    yield f"  {paint('red', title)}{paint('bold', phrases.impact(cause))} · {where}"
+    title = f"{'cause':<{LABEL}}{cause.id}"
+    yield f"  {paint('red', title)} · {paint('bold', phrases.impact(cause))} · {where}"
     yield from paragraph("", cause.words or phrases.keys(cause), paint)
     if cause.words:
         yield labelled("", paint("cyan", clip(phrases.keys(cause), WIDTH - LABEL - 2)))
@@ -82,7 +82,7 @@ def _cause(place: int, cause: Cause, now: float, paint: Paint) -> Iterator[str]:
         yield from _shown(cause.example, paint)
     if cause.suggestion:
         yield labelled("", paint("green", "suggestion:"))
-        yield from (labelled("", f"  {plain(line)}") for line in cause.suggestion.splitlines())
+        yield from (labelled("", f"  {line}") for line in phrases.suggestion(cause, ROOM - 2))
 
 
 def _shown(example: Shown, paint: Paint) -> Iterator[str]:

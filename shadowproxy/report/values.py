@@ -120,8 +120,11 @@ class PairedErrors(Struct, frozen=True):
 class Cause(Struct, frozen=True):
     """Mismatches that have the same in common. `share` of the service's pairs that could be compared.
 
-    `keys` are (field, kind); none where the shadow exchange failed as `failure` says. `words` is one sentence,
-    `suggestion` lines of configuration that would settle it, empty without one; `example` the smallest one.
+    `keys` are (field, kind), without `left_out` more; none where the shadow exchange failed as `failure` says, which
+    has no statuses (0, None) either. `mixed`: only the one key is common to all, others differ in varying company.
+    Neither keys nor a failure: causes of a route that are too many to be told apart. `before` counts the pairs of
+    earlier instances. `words` is one sentence, `suggestion` lines of configuration that would settle it, empty without
+    one; `example` the smallest one. Times are None where only the workers' counts tell of it.
     """
 
     id: str
@@ -132,11 +135,15 @@ class Cause(Struct, frozen=True):
     failure: str
     pairs: int
     share: float
-    first_at: float
-    last_at: float
+    first_at: float | None
+    last_at: float | None
     words: str
     suggestion: str
     example: Shown | None
+    service: str = ""
+    mixed: bool = False
+    left_out: int = 0
+    before: int = 0
 
 
 class Accepted(Struct, frozen=True):

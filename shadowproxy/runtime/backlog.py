@@ -10,13 +10,15 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from shadowproxy.model.pair import Aggregate, Example, Examples, FieldCount
+from shadowproxy.compare.causes import as_rest, merged
+from shadowproxy.model.pair import Aggregate, CauseCount, Example, Examples, FieldCount
 from shadowproxy.model.terms import OTHER
 
 MAX_KEYS: Final = 10_000
-"""Distinct (service, route, field, kind); what is beyond is counted under the field `other`."""
+"""Distinct (service, route, field, kind), and causes; what is beyond is counted as `other`, and as a route's rest."""
 MAX_BYTES: Final = 8 * 1024 * 1024
 """Of encoded examples."""
+_NOTHING: Final = Aggregate([])
 CONTROL_AWAY: Final = "control_away"
 """Why an example was given up: control did not take it in time."""
 
@@ -36,6 +38,7 @@ class Backlog:
         self._fields: Counter[tuple[str, str, str, str]] = Counter()
         self._incomparable: Counter[tuple[str, str, str]] = Counter()
         self._suppressed: Counter[str] = Counter()
+        self._causes: dict[str, CauseCount] = {}
         self._examples: deque[bytes] = deque()
         self._bytes = 0
 
@@ -65,6 +68,11 @@ class Backlog:
         for service, route, reason, pairs in aggregate.incomparable:
             self._incomparable[service, route, reason] += pairs
         self._suppressed.update(aggregate.suppressed)
+        for cause in aggregate.causes:
+            if cause.id not in self._causes and len(self._causes) >= MAX_KEYS:
+                cause = as_rest(cause)
+            known = self._causes.get(cause.id)
+            self._causes[cause.id] = cause if known is None else merged(known, cause)
 
     def take(self) -> Delivery:
         """Everything held, to be handed over."""
@@ -72,9 +80,10 @@ class Backlog:
             [FieldCount(*key, pairs) for key, pairs in self._fields.items()],
             [(*key, pairs) for key, pairs in self._incomparable.items()],
             dict(self._suppressed),
+            causes=list(self._causes.values()),
         )
         payloads: list[bytes] = []
-        if aggregate.fields or aggregate.incomparable or aggregate.suppressed:
+        if aggregate != _NOTHING:
             payloads.append(msgspec.msgpack.encode(aggregate))
         if self._examples:
             payloads.append(_encode_examples(self._examples))
@@ -82,6 +91,7 @@ class Backlog:
         self._fields.clear()
         self._incomparable.clear()
         self._suppressed.clear()
+        self._causes.clear()
         self._examples.clear()
         self._bytes = 0
         return delivery

@@ -14,6 +14,7 @@ import uvloop
 
 from shadowproxy.admin.serving import Serving
 from shadowproxy.admin.status import status
+from shadowproxy.control.causes import KNOWN
 from shadowproxy.control.links import Commands, Feed
 from shadowproxy.control.names import Lookups, Resolver, host_names
 from shadowproxy.control.state import State
@@ -135,8 +136,9 @@ def run_control(
     state.problems = problems
     try:
         state.tally.restore(store.kept())
+        state.causes.restore(store.known(KNOWN))
     except StoreError as error:
-        log.warning("what was known of fields is lost", error=str(error))
+        log.warning("what was known of fields and causes is lost", error=str(error))
     store.start()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(state, log, commands, feed, listeners))

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from shadowproxy.metrics.fields import FieldKey, FieldRow
 from shadowproxy.model.pair import Example
-from shadowproxy.model.totals import FieldExample, StoreFigures
+from shadowproxy.model.totals import CauseTotal, FieldExample, StoreFigures
 
 
 class StoreError(Exception):
@@ -98,6 +98,12 @@ class Store(Protocol):
 
     def field_examples(self) -> list[FieldExample]:
         """One example of this instance for each field that differs."""
+
+    def cause_examples(self, causes: Sequence[CauseTotal]) -> dict[str, FieldExample]:
+        """The smallest example of each cause, by its id, whichever instance kept it."""
+
+    def cause_example(self, cause: CauseTotal) -> Example | None:
+        """The same of one cause, whole."""
 
     def figures(self) -> StoreFigures: ...
 

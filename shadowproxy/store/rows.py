@@ -12,7 +12,7 @@ from msgspec import Struct
 from shadowproxy.metrics.fields import FieldKey, FieldRow
 from shadowproxy.model.pair import Example
 from shadowproxy.model.terms import CANDIDATE
-from shadowproxy.model.totals import FieldExample
+from shadowproxy.model.totals import CauseTotal, FieldExample
 from shadowproxy.store import DiffPage, DiffQuery, DiffSummary, Kept, Known
 from shadowproxy.store.shelf import Slot
 
@@ -30,6 +30,8 @@ WHERE (:service IS NULL OR e.service = :service)
 """
 _COUNT: Final = f"SELECT count(*) {_MATCHING}"
 _PAGE: Final = f"SELECT summary {_MATCHING} ORDER BY at DESC, number DESC LIMIT :limit OFFSET :offset"
+_OF_CAUSE: Final = "FROM examples AS e WHERE e.cause = ?1 OR e.id = ?2 ORDER BY e.size, e.number LIMIT 1"
+_VALUES: Final = "SELECT primary_value, shadow_value FROM differences WHERE number = ? AND field = ? AND kind = ?"
 _FORGET: Final = (
     "DELETE FROM fields WHERE saved < ?",
     "DELETE FROM incomparable WHERE saved < ?",
@@ -114,7 +116,7 @@ def insert(database: sqlite3.Connection, item: Item, epoch: str) -> int | None:
             example.route,
             example.arm,
             example.at,
-            example.signature,
+            example.cause,
             item.size,
             example.curl,
             _encode(summary(example)),
@@ -160,9 +162,9 @@ def summary(example: Example) -> DiffSummary:
 
 
 def slots(database: sqlite3.Connection) -> Iterator[tuple[str, Slot]]:
-    """Every kept example, oldest first, with its signature."""
-    for signature, *slot in database.execute("SELECT signature, number, at, size FROM examples ORDER BY at, number"):
-        yield signature, Slot(*slot)
+    """Every kept example, oldest first, with its cause."""
+    for cause, *slot in database.execute("SELECT cause, number, at, size FROM examples ORDER BY at, number"):
+        yield cause, Slot(*slot)
 
 
 def delete(database: sqlite3.Connection, numbers: Iterable[int]) -> None:
@@ -217,6 +219,25 @@ def example(database: sqlite3.Connection, prefix: str) -> Example | None:
     if len(examples) == 1 or (examples and examples[0].id == prefix):
         return examples[0]
     return None
+
+
+def cause_example(database: sqlite3.Connection, cause: CauseTotal) -> Example | None:
+    """The smallest example of a cause."""
+    found = database.execute(f"SELECT e.whole {_OF_CAUSE}", (cause.id, cause.example)).fetchone()
+    return _decode_example(found[0]) if found else None
+
+
+def cause_examples(database: sqlite3.Connection, causes: Iterable[CauseTotal]) -> dict[str, FieldExample]:
+    """The smallest example of each cause, by its id, with the values of its first field."""
+    found = {}
+    for cause in causes:
+        field, kind = cause.keys[0] if cause.keys else ("", cause.failure)
+        row = database.execute(f"SELECT e.number, e.id, e.curl {_OF_CAUSE}", (cause.id, cause.example)).fetchone()
+        if row is not None:
+            number, example, curl = row
+            primary, shadow = database.execute(_VALUES, (number, field, kind)).fetchone() or (None, None)
+            found[cause.id] = FieldExample(cause.service, cause.route, field, kind, example, primary, shadow, curl)
+    return found
 
 
 def field_examples(database: sqlite3.Connection, epoch: str) -> list[FieldExample]:

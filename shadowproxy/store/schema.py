@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-VERSION: Final = 2
+VERSION: Final = 3
 BUSY_SECONDS: Final = 0.25
 """How long a statement waits for another process's lock before it gives up."""
 
@@ -75,7 +75,11 @@ CREATE TABLE knowledge (
     PRIMARY KEY (kind, service, key)
 ) WITHOUT ROWID;
 """
-_STEPS: Final = (_FIRST, _SECOND)
+_THIRD: Final = """
+ALTER TABLE examples RENAME COLUMN signature TO cause;
+CREATE INDEX examples_by_cause ON examples (cause, size);
+"""
+_STEPS: Final = (_FIRST, _SECOND, _THIRD)
 """What brings a file from each version to the next."""
 
 

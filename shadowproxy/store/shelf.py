@@ -1,12 +1,13 @@
-"""Which examples to keep when there is not room for all: the newest, and the rarest. Pure; the store obeys.
+"""Which examples to keep when there is no room for all: the newest, the rarest and the smallest. Pure; the store obeys.
 
-Examples with the same signature show the same mismatch. When something must go, it is the oldest of the most
-numerous signature, so that one loud difference cannot push out the only example of a quiet one.
+Examples of the same cause show the same mismatch. When something must go, it is the oldest of the cause with the most
+examples, so that one loud difference cannot push out the only example of a quiet one; but never the smallest of its
+cause, which a person reads first, as long as there is another one.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from bisect import insort
 from collections.abc import Iterator
 
 from msgspec import Struct
@@ -20,19 +21,55 @@ class Slot(Struct, frozen=True):
     size: int
 
 
+class _Pile:
+    """The examples of one cause: the smallest, and the others, oldest first."""
+
+    __slots__ = ("others", "smallest")
+
+    def __init__(self, slot: Slot) -> None:
+        self.smallest = slot
+        self.others: list[Slot] = []
+
+    def __len__(self) -> int:
+        return 1 + len(self.others)
+
+    @property
+    def oldest(self) -> float:
+        return min(self.smallest.at, self.others[0].at) if self.others else self.smallest.at
+
+    def add(self, slot: Slot) -> None:
+        if slot.size <= self.smallest.size:
+            slot, self.smallest = self.smallest, slot
+        insort(self.others, slot, key=lambda other: other.at)
+
+    def pop(self) -> Slot:
+        """Take out the oldest but the smallest; the smallest where it is the last."""
+        return self.others.pop(0) if self.others else self.smallest
+
+    def pop_smallest(self) -> Slot:
+        """Take out the smallest; the next smallest takes its place. There are others."""
+        gone, self.smallest = self.smallest, min(self.others, key=lambda slot: slot.size)
+        self.others.remove(self.smallest)
+        return gone
+
+
 class Shelf:
-    """What is kept, by signature, oldest first, and the bounds: examples, bytes, seconds."""
+    """What is kept, by cause, and the bounds: examples, bytes, seconds."""
 
     def __init__(self, max_examples: int, max_bytes: int, max_age: float) -> None:
         self._max_examples = max_examples
         self._max_bytes = max_bytes
         self._max_age = max_age
-        self._slots: dict[str, deque[Slot]] = {}
+        self._piles: dict[str, _Pile] = {}
         self.count = 0
         self.bytes = 0
 
-    def add(self, signature: str, slot: Slot) -> None:
-        self._slots.setdefault(signature, deque()).append(slot)
+    def add(self, cause: str, slot: Slot) -> None:
+        pile = self._piles.get(cause)
+        if pile is None:
+            self._piles[cause] = _Pile(slot)
+        else:
+            pile.add(slot)
         self.count += 1
         self.bytes += slot.size
 
@@ -41,25 +78,28 @@ class Shelf:
         return [*self._overdue(now), *self._excess()]
 
     def _overdue(self, now: float) -> Iterator[int]:
-        oldest = now - self._max_age
-        for signature in [name for name, slots in self._slots.items() if slots[0].at < oldest]:
-            while (slots := self._slots.get(signature)) and slots[0].at < oldest:
-                yield self._pop(signature)
+        limit = now - self._max_age
+        for cause in [name for name, pile in self._piles.items() if pile.oldest < limit]:
+            pile = self._piles[cause]
+            while pile.others and pile.others[0].at < limit:
+                yield self._gone(pile.pop())
+            if pile.smallest.at < limit:
+                yield self._gone(pile.pop_smallest() if pile.others else self._piles.pop(cause).smallest)
 
     def _excess(self) -> Iterator[int]:
         while self.count > self._max_examples or self.bytes > self._max_bytes:
-            yield self._pop(max(self._slots, key=self._expendable))
+            cause = max(self._piles, key=self._expendable)
+            pile = self._piles[cause]
+            if not pile.others:
+                del self._piles[cause]
+            yield self._gone(pile.pop())
 
-    def _expendable(self, signature: str) -> tuple[int, float]:
-        """How little a signature would be missed: numerous first, then old."""
-        slots = self._slots[signature]
-        return len(slots), -slots[0].at
+    def _expendable(self, cause: str) -> tuple[int, float]:
+        """How little one example of a cause would be missed: where there are many first, then old ones."""
+        pile = self._piles[cause]
+        return len(pile), -(pile.others[0] if pile.others else pile.smallest).at
 
-    def _pop(self, signature: str) -> int:
-        slots = self._slots[signature]
-        slot = slots.popleft()
-        if not slots:
-            del self._slots[signature]
+    def _gone(self, slot: Slot) -> int:
         self.count -= 1
         self.bytes -= slot.size
         return slot.row

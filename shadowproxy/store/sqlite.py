@@ -11,7 +11,7 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -19,7 +19,7 @@ import msgspec
 
 from shadowproxy.model.pair import Example
 from shadowproxy.model.policy import MIB, StorePolicy
-from shadowproxy.model.totals import FieldExample, StoreFigures
+from shadowproxy.model.totals import CauseTotal, FieldExample, StoreFigures
 from shadowproxy.store import DiffPage, DiffQuery, Kept, Known, StoreError, rows, schema
 from shadowproxy.store.shelf import Shelf, Slot
 
@@ -102,6 +102,12 @@ class SqliteStore:
 
     def field_examples(self) -> list[FieldExample]:
         return self._read(lambda database: rows.field_examples(database, self._epoch))
+
+    def cause_examples(self, causes: Sequence[CauseTotal]) -> dict[str, FieldExample]:
+        return self._read(lambda database: rows.cause_examples(database, causes))
+
+    def cause_example(self, cause: CauseTotal) -> Example | None:
+        return self._read(lambda database: rows.cause_example(database, cause))
 
     def figures(self) -> StoreFigures:
         return StoreFigures(
@@ -198,8 +204,8 @@ class SqliteStore:
         database = self._database = schema.open_writer(self._path)
         self._inode = self._path.stat().st_ino
         self._shelf = Shelf(self._policy.max_examples, self._policy.max_bytes, self._policy.max_age)
-        for signature, slot in rows.slots(database):
-            self._shelf.add(signature, slot)
+        for cause, slot in rows.slots(database):
+            self._shelf.add(cause, slot)
         self._sweep_at = 0.0
         return database
 
@@ -223,7 +229,7 @@ class SqliteStore:
         for item in batch:
             number = rows.insert(database, item, self._epoch)
             if number is not None:
-                self._shelf.add(item.example.signature, Slot(number, item.example.at, item.size))
+                self._shelf.add(item.example.cause, Slot(number, item.example.at, item.size))
         gone = self._shelf.evict(now)
         rows.delete(database, gone)
         changed.write(database, self._epoch, now)

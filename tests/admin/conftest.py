@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 import pytest
 
@@ -10,8 +10,8 @@ from shadowproxy.control.state import State
 from shadowproxy.metrics import layout as at
 from shadowproxy.model.pair import Example
 from shadowproxy.model.policy import Launch
-from shadowproxy.model.totals import FieldExample, StoreFigures
-from shadowproxy.store import DiffPage, DiffQuery, Kept, StoreError
+from shadowproxy.model.totals import CauseTotal, FieldExample, StoreFigures
+from shadowproxy.store import DiffPage, DiffQuery, Kept, Known, StoreError
 from shadowproxy.store.rows import summary
 from tests.metrics.world import World
 from tests.store.examples import example
@@ -24,6 +24,7 @@ class MemoryStore:
         self.examples: list[Example] = []
         self.changes: list[Kept] = []
         self.asked: list[DiffQuery] = []
+        self.learned: list[Known] = []
         self.broken = False
 
     def offer(self, examples: Iterable[Example]) -> None:
@@ -51,6 +52,28 @@ class MemoryStore:
             for each in self.examples
             for d in each.differences
         ]
+
+    def learn(self, items: Iterable[Known]) -> None:
+        self.learned.extend(items)
+
+    def known(self, kind: str) -> list[Known]:
+        return [item for item in self.learned if item.kind == kind]
+
+    def cause_examples(self, causes: Sequence[CauseTotal]) -> dict[str, FieldExample]:
+        self._check()
+        return {cause.id: shown for cause in causes for shown in self._of(cause)}
+
+    def cause_example(self, cause: CauseTotal) -> Example | None:
+        self._check()
+        return next((each for each in self.examples if each.cause == cause.id), None)
+
+    def _of(self, cause: CauseTotal) -> Iterator[FieldExample]:
+        return (
+            FieldExample(each.service, each.route, d.field, d.kind, each.id, d.primary, d.shadow, each.curl)
+            for each in self.examples
+            if each.cause == cause.id
+            for d in each.differences
+        )
 
     def figures(self) -> StoreFigures:
         return StoreFigures(examples=len(self.examples), available=not self.broken)

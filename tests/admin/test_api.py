@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from msgspec.structs import replace
 
 from shadowproxy.admin.api import application, metrics_application
 from shadowproxy.control.state import State
 from shadowproxy.metrics import layout as at
-from shadowproxy.model.pair import Example
+from shadowproxy.model.pair import Aggregate, CauseCount, Example
 from shadowproxy.model.policy import AdminPolicy, Bind, Launch, TokenPolicy
 from shadowproxy.report import Report
+from shadowproxy.report import build as report_of
 from shadowproxy.store import DiffQuery
 from tests.admin.conftest import MemoryStore
 from tests.metrics.world import World
@@ -93,6 +95,53 @@ async def test_diffs_are_listed_and_shown(client: Client, store: MemoryStore) ->
     assert "begins with 'zz'" in await problem(client, "/api/v1/diffs/zz", 404)
 
 
+COUNT = CauseCount(
+    "shop", "item", "candidate", "c-price", (("$.price", "body_type"),), 200, 200, "", 7, 0.0, 0.0,
+    suggestion="compare: {}", words="$.price is a string instead of a number.",
+)  # fmt: skip
+
+
+def heard(state: State, *counts: CauseCount) -> None:
+    now = time.time()
+    state.hear(Aggregate([], causes=[replace(each, first_at=now - 60, last_at=now) for each in counts]))
+
+
+async def test_causes_are_listed_by_impact_and_shown(client: Client, state: State) -> None:
+    heard(state, replace(COUNT, id="c-other", route="other", pairs=2), COUNT)
+    page = await (await client.get("/api/v1/causes")).json()
+    assert [each["id"] for each in page["items"]] == ["c-price", "c-other"]
+    assert page["total"] == 2
+    first = page["items"][0]
+    assert (first["service"], first["pairs"], first["share"], first["suggestion"]) == ("shop", 7, 0.07, "compare: {}")
+    assert first["example"]["id"] == "ex00001"
+    one = await (await client.get("/api/v1/causes?service=shop&route=other&limit=1")).json()
+    assert [each["id"] for each in one["items"]] == ["c-other"]
+    beyond = await (await client.get("/api/v1/causes?offset=2")).json()
+    assert (beyond["items"], beyond["total"]) == ([], 2)
+
+    shown = await (await client.get("/api/v1/causes/c-pr")).json()
+    assert shown["cause"]["id"] == "c-price"
+    assert shown["example"]["primary_body"] == '{"price": 1.5, "name": "cup"}'
+    assert (await (await client.get("/api/v1/causes/c-other")).json())["example"] is None
+    for wrong in ("c-", "c-zz", "ex0"):
+        assert f"begins with {wrong!r}" in await problem(client, f"/api/v1/causes/{wrong}", 404)
+
+
+async def test_the_report_has_the_causes_of_this_instance(client: Client, state: State, store: MemoryStore) -> None:
+    heard(state, COUNT)
+    state.causes.restore(store.learned)
+    report = await (await client.get("/api/v1/report?service=shop")).json()
+    (cause,) = report["services"][0]["causes"]
+    assert (cause["words"], cause["share"]) == ("$.price is a string instead of a number.", 0.07)
+    assert cause["example"]["curl"].startswith("curl ")
+    assert [item.kind for item in store.learned] == ["cause"]
+    earlier = replace(state.policy, epoch="another")
+    later = State(state.launch, earlier, state.registry, state.counters, store)
+    later.causes.restore(store.known("cause"))
+    assert (await later.facts(time.time())).causes[0].before == 7
+    assert not report_of(await later.facts(time.time())).services[0].causes
+
+
 async def test_the_report_in_each_form(client: Client) -> None:
     response = await client.get("/api/v1/report")
     assert response.content_type == "application/json"
@@ -111,6 +160,7 @@ async def test_a_broken_store_costs_examples_but_no_report(client: Client, store
     report = await (await client.get("/api/v1/report")).json()
     assert report["notes"] == ["examples are missing: the disk is gone"]
     assert "the disk is gone" in await problem(client, "/api/v1/diffs", 503)
+    assert "the disk is gone" in await problem(client, "/api/v1/causes", 503)
 
 
 async def test_a_report_says_that_a_dead_comparer_took_counts_of_fields_along(client: Client, state: State) -> None:
@@ -139,9 +189,11 @@ async def test_a_report_says_that_a_dead_comparer_took_counts_of_fields_along(cl
 )
 async def test_wrong_parameters_are_explained(client: Client, query: str, says: str) -> None:
     assert says in await problem(client, f"/api/v1/diffs?{query}", 400)
+    if not query.startswith(("kind", "arm")):
+        assert says in await problem(client, f"/api/v1/causes?{query}", 400)
 
 
-@pytest.mark.parametrize("path", ["status", "services", "routes", "diffs", "report"])
+@pytest.mark.parametrize("path", ["status", "services", "routes", "diffs", "causes", "report"])
 async def test_an_unknown_service_is_answered_with_the_known_ones(client: Client, path: str) -> None:
     assert "there are shop, mail" in await problem(client, f"/api/v1/{path}?service=x", 404)
 

@@ -12,7 +12,15 @@ import pytest
 from msgspec.structs import replace
 
 from shadowproxy import __version__
-from shadowproxy.admin.values import ReloadStatus, ServiceStatus, Status, UpstreamStatus, WorkerStatus
+from shadowproxy.admin.values import (
+    CauseAnswer,
+    CausePage,
+    ReloadStatus,
+    ServiceStatus,
+    Status,
+    UpstreamStatus,
+    WorkerStatus,
+)
 from shadowproxy.cli import client
 from shadowproxy.cli.main import main
 from shadowproxy.model.totals import Interval, Isolation, StoreFigures
@@ -20,6 +28,7 @@ from shadowproxy.report import build
 from shadowproxy.store import DiffPage
 from shadowproxy.store.rows import summary
 from tests.report.facts import facts, mirror, route
+from tests.report.reports import cause
 from tests.store.examples import example
 
 STATUS = Status(
@@ -219,6 +228,51 @@ def test_one_diff_is_shown(run: Run, answers: dict[str, Any]) -> None:
     assert code == 0
     assert '$.price body_type: 1.5 → "1.5"' in out
     assert json.loads(run("diffs", "show", "ex0", "-o", "json")[1])["id"] == "ex00001"
+
+
+def test_causes_are_listed(run: Run, answers: dict[str, Any]) -> None:
+    long = "# " + "words " * 40 + '\ncompare:\n  ignore: ["$.a"]'
+    items = [
+        cause(1, service="shop", suggestion=long, before=70),
+        cause(2, service="shop", keys=[], failure="candidate_timeout", words="Late.", example=None, first_at=None),
+    ]
+    answers["/api/v1/causes"] = CausePage(items, 9, 2, 0)
+    code, out, _ = run("diffs", "causes", "--route", "item", "--limit", "2")
+    assert code == 0
+    assert max(map(len, out.splitlines())) <= 100
+    for part in (
+        "c0001  99 pairs (70 before this start), 10.0% · shop/item · 200 → 200",
+        "  $.price changed from a number to a string.",
+        " · example ",
+        "    # words words",
+        '      ignore: ["$.a"]',
+        "c0002  98 pairs, 10.0% · shop/item · no response",
+        "  when is not known",
+        "1 to 2 of 9; the next with --offset 2",
+    ):
+        assert part in out
+    assert answers["asked"][0][3] == {"route": "item", "limit": 2, "offset": 0}
+    assert json.loads(run("diffs", "causes", "-o", "json")[1])["total"] == 9
+
+
+def test_no_causes(run: Run, answers: dict[str, Any]) -> None:
+    answers["/api/v1/causes"] = CausePage([], 0, 50, 0)
+    assert run("diffs", "causes")[1] == "no causes\n"
+    answers["/api/v1/causes"] = CausePage([], 4, 50, 50)
+    assert run("diffs", "causes", "--offset", "50")[1] == "no causes from 50 on; there are 4\n"
+
+
+def test_a_cause_is_shown_with_its_smallest_example(run: Run, answers: dict[str, Any]) -> None:
+    answers["/api/v1/causes/c-0"] = CauseAnswer(cause(1, id="c-0001", service="shop"), example(1))
+    code, out, _ = run("diffs", "show", "c-0")
+    assert code == 0
+    for part in ("c-0001 · shop · item · 200 → 200", "suggestion:\ncompare:\n  tolerance:", "ex00001", "curl -sS"):
+        assert part in out
+    assert json.loads(run("diffs", "show", "c-0", "-o", "json")[1])["example"]["id"] == "ex00001"
+    answers["/api/v1/causes/c-0"] = CauseAnswer(cause(1, suggestion=""), None)
+    out = run("diffs", "show", "c-0")[1]
+    assert "no example of it is kept" in out
+    assert "suggestion" not in out
 
 
 def test_an_id_cannot_lead_elsewhere(run: Run, answers: dict[str, Any]) -> None:

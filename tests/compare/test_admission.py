@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import msgspec
 
-from shadowproxy.compare.admission import BUDGET, FRESH, MAX_PENDING, MAX_SIGNATURES, PERIOD, Admission, Pending
+from shadowproxy.compare.admission import BUDGET, FRESH, MAX_CAUSES, MAX_PENDING, PERIOD, Admission, Pending
 from tests.compare.builders import Clock, example, pair, response
 
 
@@ -12,7 +12,7 @@ def test_the_first_few_are_taken_then_each_time_their_number_doubled() -> None:
     assert taken == [1, 2, 3, 4, 8, 16, 32]
 
 
-def test_signatures_are_counted_apart() -> None:
+def test_causes_are_counted_apart() -> None:
     admission = Admission(Clock())
     for _ in range(10):
         admission.admit("often")
@@ -20,7 +20,7 @@ def test_signatures_are_counted_apart() -> None:
     assert admission.admit("rare") == (1, "")
 
 
-def test_a_signature_that_keeps_coming_gets_a_fresh_example_a_minute() -> None:
+def test_a_cause_that_keeps_coming_gets_a_fresh_example_a_minute() -> None:
     clock = Clock()
     admission = Admission(clock)
     for _ in range(33):
@@ -46,11 +46,11 @@ def test_the_budget_runs_out_and_refills() -> None:
     assert admission.admit("e") == (1, "budget")
 
 
-def test_signatures_that_were_not_seen_for_long_are_forgotten() -> None:
+def test_causes_that_were_not_seen_for_long_are_forgotten() -> None:
     admission = Admission(Clock())
-    for n in range(MAX_SIGNATURES + 1):
+    for n in range(MAX_CAUSES + 1):
         admission.admit(n)
-    assert admission.admit(MAX_SIGNATURES)[0] == 2
+    assert admission.admit(MAX_CAUSES)[0] == 2
     assert admission.admit(0)[0] == 1
 
 
@@ -65,3 +65,14 @@ def test_when_full_the_commonest_and_oldest_gives_way() -> None:
     assert "3" not in kept
     assert {"5", "new"} <= set(kept)
     assert pending.harvest() == []
+
+
+def test_what_is_smaller_is_wanted_within_the_budget() -> None:
+    admission = Admission(Clock())
+    for _ in range(6):
+        admission.admit("a")
+    assert admission.admit("a")[1] == "repeated"
+    assert admission.admit("a", smaller=True) == (8, "")
+    assert admission.admit("a", smaller=True) == (9, "")
+    admission.spend(BUDGET)
+    assert admission.admit("a", smaller=True)[1] == "budget"

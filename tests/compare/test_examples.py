@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from shadowproxy.compare.examples import MAX_BODY, MAX_DIFFERENCES, example_id, signature_of
+from shadowproxy.compare.examples import MAX_BODY, MAX_DIFFERENCES, example_id
 from shadowproxy.model.pair import CapturedRequest, Difference, Example, Fields
 from shadowproxy.model.policy import MIB, ComparePolicy
 from tests.compare.builders import BYTES, FORM, JSON, TEXT, Clock, engine, example, pair, response
@@ -45,7 +45,6 @@ def test_an_example_says_everything_about_a_mismatch() -> None:
         "Header x-new is new: 1",
         '$.price was the integer 10 and is the string "10" now.',
     ]
-    assert made.signature == "item: $.price body_type, header:x-new header, status status"
     assert shlex.split(made.curl)[-1] == made.request_body
 
 
@@ -146,7 +145,6 @@ def test_a_failed_exchange_has_its_example() -> None:
     )
     assert made.explanation == ["The candidate refused the connection; the primary answered 200 OK after 12 ms."]
     assert made.differences == [Difference("response", "candidate_refused", "200", "null")]
-    assert made.signature == "item: response candidate_refused"
     cut = example(pair(response({"a": 1}), response(b'{"a'), failure="candidate_truncated"))
     assert (cut.shadow_status, cut.shadow_body) == (200, '{"a')
 
@@ -226,14 +224,6 @@ def test_an_id_is_short_unique_and_fit_for_a_url() -> None:
     ids = {example_id(msgspec.structs.replace(first, at=at, request_id=r)) for at in (1.0, 2.0) for r in ("a", "b")}
     assert len(ids) == 4
     assert all(re.fullmatch(r"[0-9a-f]{16}", each) for each in ids)
-
-
-def test_a_signature_is_readable_unique_and_bounded() -> None:
-    keys = frozenset({("$.b", "body_type"), ("$.a", "body_value")})
-    assert signature_of("item", keys) == "item: $.a body_value, $.b body_type"
-    long = [signature_of("item", frozenset({(f"$.{'x' * 250}{n}", "body_value")})) for n in range(2)]
-    assert len(set(long)) == 2
-    assert all(len(each) <= 200 for each in long)
 
 
 def test_an_example_crosses_processes() -> None:

@@ -95,3 +95,8 @@ def test_bytes_differ_by_length_or_else_by_content() -> None:
 )
 def test_text_is_read_by_its_charset(body: bytes, media_type: str, text: str) -> None:
     assert decode_text(body, media_type) == text
+
+
+def test_names_of_form_fields_that_are_no_text_can_be_told_to_others() -> None:
+    found = forms(b"a%FF=1", b"b=1")
+    assert {field for field, _ in found.counted} == {"form:a?", "form:b"}

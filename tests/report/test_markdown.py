@@ -35,7 +35,7 @@ def test_everything_that_is_known_is_said() -> None:
     for part in (
         "- candidate: `http://candidate:80` v2",
         "1,200 second answers from the secondary",
-        '| 1 | `item` | 99 | 10.0% | `$.price body_type` | 200 → 200 | 5 s ago | `1.5` | `"1.5"` |',
+        '| `c0001` | `item` | 99 | 10.0% | `$.price body_type` | 200 → 200 | 5 s ago | `1.5` | `"1.5"` |',
         "… and 7 more causes",
         "| `item` | `$.price` | body_type | 42 | 3.5% |",
         "| `item` | latency | **slower** |",

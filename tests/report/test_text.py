@@ -21,7 +21,7 @@ def test_everything_that_is_known_is_said_in_a_hundred_columns() -> None:
         "99 pairs, 10.0% · item · 200 → 200 · first 1m 20s ago, last 5 s ago",
         "$.price changed from a number to a string.",
         'tolerance: {"$.price": 0.01}',
-        "200 → no response",
+        "cause c0002 · 98 pairs, 10.0% · item · no response · first",
         "… and 7 more causes",
         "regressed 42 3.5% $.price",
         "candidate alone 42, primary's own version alone 1, both 3; evidence 10^9.2 (10^4.5 needed)",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from shadowproxy.model.pair import Aggregate, Example, Examples, FieldCount
+from shadowproxy.model.pair import Aggregate, CauseCount, Example, Examples, FieldCount
 from shadowproxy.runtime import backlog as room
 from shadowproxy.runtime.backlog import CONTROL_AWAY, Backlog, Delivery
 
@@ -17,7 +17,7 @@ def example(name: str, size: int = 10) -> Example:
         id=name, service="s", route="r", arm="candidate", request_id="q", at=1.0, method="GET", target="/",
         request_fields=[], request_body="", primary_status=200, primary_fields=[], primary_body="x" * size,
         primary_seconds=0.1, shadow_status=None, shadow_fields=[], shadow_body="", shadow_seconds=None, failure=None,
-        differences=[], explanation=[], curl="", signature="",
+        differences=[], explanation=[], curl="", cause="",
     )  # fmt: skip
 
 
@@ -85,3 +85,31 @@ def test_more_fields_than_can_be_held_are_counted_as_other(monkeypatch: pytest.M
     (told,) = messages(backlog.take())
     assert isinstance(told, Aggregate)
     assert {item.field: item.pairs for item in told.fields} == {"$.0": 6, "$.1": 1, "$.2": 1, "other": 7}
+
+
+def cause(name: str, pairs: int = 1) -> CauseCount:
+    return CauseCount("s", "r", "candidate", name, (), 200, 500, "", pairs, 1.0, 2.0)
+
+
+def test_causes_are_merged_and_come_back_with_a_failed_delivery() -> None:
+    backlog = Backlog()
+    backlog.add(Aggregate([], causes=[cause("c-1", 2)]), [])
+    backlog.add(Aggregate([], causes=[cause("c-1", 3), cause("c-2")]), [])
+    lost = backlog.take()
+    assert messages(lost) == [Aggregate([], causes=[cause("c-1", 5), cause("c-2")])]
+    backlog.put_back(lost)
+    backlog.add(Aggregate([], causes=[cause("c-2", 4)]), [])
+    (again,) = messages(backlog.take())
+    assert isinstance(again, Aggregate)
+    assert {each.id: each.pairs for each in again.causes} == {"c-1": 5, "c-2": 5}
+    assert backlog.take().payloads == []
+
+
+def test_too_many_causes_are_counted_as_the_rest_of_their_route(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "MAX_KEYS", 2)
+    backlog = Backlog()
+    backlog.add(Aggregate([], causes=[cause(f"c-{number}") for number in range(5)]), [])
+    (told,) = messages(backlog.take())
+    assert isinstance(told, Aggregate)
+    assert [each.pairs for each in told.causes] == [1, 1, 3]
+    assert told.causes[-1].primary_status == 0

@@ -31,6 +31,6 @@ def example(number: int = 1, **changes: Any) -> Example:
         "differences": [Difference("$.price", "body_type", "1.5", '"1.5"')],
         "explanation": ["$.price changed its type"],
         "curl": f"curl -sS 'http://127.0.0.1:8080/items/{number}'",
-        "signature": "price",
+        "cause": "c-price",
     }
     return Example(**{**values, **changes})

@@ -7,8 +7,8 @@ from shadowproxy.store.shelf import Shelf, Slot
 
 
 def fill(shelf: Shelf, *kept: tuple[str, int]) -> None:
-    for signature, row in kept:
-        shelf.add(signature, Slot(row, float(row), 10))
+    for cause, row in kept:
+        shelf.add(cause, Slot(row, float(row), 10))
 
 
 def test_nothing_goes_while_there_is_room() -> None:
@@ -46,14 +46,59 @@ def test_what_is_too_old_goes_whatever_room_there_is() -> None:
 
 
 @given(st.lists(st.sampled_from("abcdefgh"), max_size=60), st.integers(8, 12))
-def test_no_signature_is_lost_while_there_is_a_place_for_each(signatures: list[str], places: int) -> None:
+def test_no_cause_is_lost_while_there_is_a_place_for_each(causes: list[str], places: int) -> None:
     shelf = Shelf(places, 10**9, 10**9)
     held: dict[int, str] = {}
-    for row, signature in enumerate(signatures):
-        shelf.add(signature, Slot(row, float(row), 1))
-        held[row] = signature
+    for row, cause in enumerate(causes):
+        shelf.add(cause, Slot(row, float(row), 1))
+        held[row] = cause
         for gone in shelf.evict(float(row)):
             del held[gone]
         assert len(held) == shelf.count <= places
-        assert set(held.values()) == set(signatures[: row + 1])
+        assert set(held.values()) == set(causes[: row + 1])
         assert row in held, "the newest is kept"
+
+
+def test_the_smallest_stays_as_long_as_another_can_go() -> None:
+    shelf = Shelf(3, 10_000, 1000.0)
+    for row, size in enumerate((50, 9, 80, 70, 60)):
+        shelf.add("a", Slot(row, float(row), size))
+    assert shelf.evict(10.0) == [0, 2]
+    shelf.add("a", Slot(5, 5.0, 8))
+    assert shelf.evict(10.0) == [1], "it is the smallest no more"
+    assert (shelf.count, shelf.bytes) == (3, 138)
+    tight = Shelf(1, 10_000, 1000.0)
+    tight.add("a", Slot(1, 1.0, 5))
+    tight.add("b", Slot(2, 2.0, 5))
+    assert tight.evict(10.0) == [1], "bounds hold in any case"
+
+
+def test_the_smallest_goes_when_its_time_is_over() -> None:
+    shelf = Shelf(10, 10_000, 5.0)
+    for row, size in ((1, 5), (4, 70), (6, 60)):
+        shelf.add("a", Slot(row, float(row), size))
+    assert shelf.evict(7.0) == [1]
+    assert shelf.evict(9.5) == [4]
+    shelf.add("a", Slot(9, 9.0, 90))
+    assert shelf.evict(13.0) == [6]
+    assert shelf.evict(20.0) == [9]
+    assert (shelf.count, shelf.bytes) == (0, 0)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 50), st.integers(0, 3)), max_size=60),
+    st.integers(4, 8),
+)
+def test_of_every_cause_the_smallest_is_kept(added: list[tuple[str, int, int]], places: int) -> None:
+    shelf = Shelf(places, 10**9, 10**9)
+    held: dict[int, tuple[str, int]] = {}
+    for row, (cause, size, late) in enumerate(added):
+        shelf.add(cause, Slot(row, float(row - late), size))
+        held[row] = cause, size
+        for gone in shelf.evict(float(row)):
+            del held[gone]
+        assert len(held) == shelf.count <= places
+        assert sum(size for _, size in held.values()) == shelf.bytes
+        for name in {cause for cause, _, _ in added[: row + 1]}:
+            smallest = min(size for cause, size, _ in added[: row + 1] if cause == name)
+            assert smallest in [size for cause, size in held.values() if cause == name]

@@ -8,11 +8,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from shadowproxy.metrics.fields import FieldKey, FieldRow
 from shadowproxy.model.pair import Difference
 from shadowproxy.model.policy import StorePolicy
+from shadowproxy.model.totals import CauseTotal
 from shadowproxy.store import DiffQuery, Kept, Known, StoreError, schema, sqlite
 from shadowproxy.store.sqlite import SqliteStore
 from tests.store.examples import example
@@ -116,12 +118,12 @@ def test_the_newest_example_of_each_field_is_shown(make: Make) -> None:
 
 def test_bounds_hold_and_the_rare_one_stays(make: Make) -> None:
     store = make(max_examples=5)
-    store.offer([example(0, signature="rare")])
+    store.offer([example(0, cause="rare")])
     for number in range(1, 40):
         store.offer([example(number)])
         store.step()
     kept = [item.id for item in store.find(DiffQuery()).items]
-    assert kept == ["ex00039", "ex00038", "ex00037", "ex00036", "ex00000"]
+    assert kept == ["ex00039", "ex00038", "ex00037", "ex00009", "ex00000"], "the newest, the smallest, the rare one"
     figures = store.figures()
     assert (figures.examples, figures.evicted, figures.available) == (5, 35, True)
 
@@ -359,3 +361,82 @@ def test_a_file_of_the_first_version_is_brought_up_to_date(make: Make, tmp_path:
     assert store.step()
     assert store.example("ex00001") is not None
     assert len(store.known("cause")) == 1
+
+
+def cause(number: int = 1, **changes: Any) -> CauseTotal:
+    values: dict[str, Any] = {
+        "service": "shop",
+        "route": "item",
+        "id": f"c-{number}",
+        "keys": (("$.price", "body_type"),),
+        "primary_status": 200,
+        "shadow_status": 200,
+        "failure": "",
+        "epoch": "e1",
+    }
+    return CauseTotal(**{**values, **changes})
+
+
+def test_a_cause_finds_its_smallest_example_of_whichever_instance(make: Make) -> None:
+    first = make("e1")
+    first.offer(
+        [
+            example(1, cause="c-1", primary_body="x" * 500),
+            example(2, cause="c-1", primary_body="x"),
+            example(3, cause="c-1", primary_body="x" * 90),
+            example(4, cause="c-2", differences=[], failure="candidate_timeout"),
+            example(5, cause="c-3", primary_body=""),
+        ]
+    )
+    first.step()
+    store = make("e2")
+    failed = cause(2, keys=(), failure="candidate_timeout", primary_status=0, shadow_status=None)
+    shown = store.cause_examples(
+        [cause(1), failed, cause(9), cause(8, example="ex00003"), cause(3, keys=(("$", "x"),))]
+    )
+    assert {name: each.id for name, each in shown.items()} == {
+        "c-1": "ex00002",
+        "c-2": "ex00004",
+        "c-8": "ex00003",
+        "c-3": "ex00005",
+    }
+    assert (shown["c-1"].field, shown["c-1"].primary, shown["c-1"].shadow) == ("$.price", "1.5", '"1.5"')
+    assert shown["c-1"].curl.endswith("items/2'")
+    assert (shown["c-2"].field, shown["c-2"].kind, shown["c-2"].primary) == ("", "candidate_timeout", "200")
+    assert (shown["c-3"].primary, shown["c-3"].shadow) == (None, None)
+    whole = store.cause_example(cause(1))
+    assert whole is not None
+    assert whole.primary_body == "x"
+    assert store.cause_example(cause(9)) is None
+
+
+def test_a_smallest_example_is_read_back_as_such(make: Make) -> None:
+    first = make(max_examples=10)
+    first.offer(example(number, primary_body="x" * (300 - number)) for number in range(1, 4))
+    first.offer([example(4, primary_body="x"), *(example(n, primary_body="x" * 900) for n in range(5, 9))])
+    first.step()
+    first._disconnect()
+    second = make(max_examples=3)
+    second.offer([example(9, primary_body="x" * 900)])
+    second.step()
+    assert [item.id for item in second.find(DiffQuery()).items] == ["ex00009", "ex00008", "ex00004"]
+
+
+def test_a_file_of_the_second_version_keeps_its_examples(make: Make, tmp_path: Path) -> None:
+    file = tmp_path / "data" / "examples.sqlite"
+    file.parent.mkdir()
+    whole = msgspec.to_builtins(example(1))
+    del whole["cause"]
+    with closing(sqlite3.connect(file)) as earlier:
+        earlier.executescript(f"{schema._FIRST} {schema._SECOND} PRAGMA user_version = 2;")
+        earlier.execute(
+            "INSERT INTO examples VALUES (1, 'ex00001', 'e0', 'shop', 'item', 'candidate', ?, 'item: x', 9, '', ?, ?)",
+            (time.time(), b"", msgspec.msgpack.encode({**whole, "signature": "item: $.price"})),
+        )
+        earlier.commit()
+    store = make()
+    assert store.step()
+    found = store.example("ex00001")
+    assert found is not None
+    assert found.cause == ""
+    assert store.figures().examples == 1

@@ -107,7 +107,8 @@ class Builder:
 
     def _service(self, name: str, section: doc.Service) -> p.ServicePolicy:
         shadow = shadowing(p.ShadowPolicy(), section.shadow)
-        compare = comparing(p.ComparePolicy(), section.compare)
+        version = versioned(section.version)
+        compare = comparing(p.ComparePolicy(by_nature=(version.header,) if version.header else ()), section.compare)
         routes = tuple(self._route(name, route, shadow, compare) for route in section.routes or ())
         return fill(
             p.ServicePolicy(name, self._registry.service(name), {}),
@@ -118,6 +119,8 @@ class Builder:
             salt=name,
             shadow=shadow,
             isolation=fill(p.IsolationPolicy(), section.isolation),
+            noise=fill(p.NoisePolicy(), section.noise),
+            version=version,
         )
 
     def _route(self, service: str, route: doc.Route, shadow: p.ShadowPolicy, compare: p.ComparePolicy) -> p.RoutePolicy:
@@ -161,6 +164,12 @@ def shadowing(base: p.ShadowPolicy, section: doc.RouteShadow | None) -> p.Shadow
     if isinstance(section, doc.Shadow) and section.breaker is not None and section.breaker.failures is not None:
         changes["breaker_failures"] = section.breaker.failures
     return fill(base, section, **changes)
+
+
+def versioned(section: doc.Version | None) -> p.VersionPolicy:
+    """Header names are kept in lower case."""
+    found = fill(p.VersionPolicy(), section)
+    return found if found.header is None else p.VersionPolicy(header=found.header.lower())
 
 
 def comparing(base: p.ComparePolicy, section: doc.Compare | None) -> p.ComparePolicy:

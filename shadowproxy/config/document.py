@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from shadowproxy.config import values as v
 from shadowproxy.model import policy
 
-LATER: Final = frozenset({"version", "noise", "rollout", "freeze", "flags"})
+LATER: Final = frozenset({"rollout", "freeze", "flags"})
 """Keys that the product will have and this version does not: refused, since an option that does nothing is a defect."""
 
 
@@ -301,6 +301,26 @@ class ServiceMatch(Section):
     path: v.Prefix | None = about("The path that its requests begin with, in whole segments.")
 
 
+class Noise(Section):
+    """How it is learned what differs without any change. With a `secondary` every mirrored request teaches it."""
+
+    fills: ClassVar[Struct | None] = policy.NoisePolicy()
+    resample: v.Share | None = about(
+        "The share of mirrored GET, HEAD and OPTIONS requests that the primary is asked once more, such as `2%`."
+    )
+    fdr: v.DiscoveryRate | None = about("The share of false ones to be expected in the list of regressed fields.")
+    max_age: v.Positive | None = about("How long a field that no longer differs by itself is still taken for noise.")
+
+
+class Version(Section):
+    """How it is known which build an arm runs: one of the three. A new one begins the evidence anew."""
+
+    fills: ClassVar[Struct | None] = policy.VersionPolicy()
+    header: v.FieldName | None = about("A response header that names it. It is never a difference.")
+    get: v.Target | None = about("A path to ask each arm for, every 10 s: the first line of text, or JSON `version`.")
+    static: v.Version | None = about("The name itself, to be changed with the build.")
+
+
 class Isolation(Section):
     """What mirroring adds to the primary's latency, measured: now and then nothing is mirrored for 2 s.
 
@@ -319,6 +339,8 @@ class Service(Section):
     shadow: Shadow | None = about("Mirroring.")
     compare: Compare | None = about("Comparison rules.")
     isolation: Isolation | None = about("How the cost of mirroring is measured.")
+    noise: Noise | None = about("How noise is learned.")
+    version: Version | None = about("How it is known which build an arm runs.")
     routes: tuple[Route, ...] | None = about("Request patterns, in the order in which they are tried.")
 
 

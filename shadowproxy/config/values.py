@@ -159,6 +159,19 @@ def _hold_out(text: str) -> float:
     return share
 
 
+def _discovery_rate(text: str) -> float:
+    share = units.parse_percent(text)
+    if not 0.0001 <= share <= 0.5:
+        raise BadValueError("write a share from 0.01% to 50%, such as 5%")
+    return share
+
+
+def _version(text: str) -> str:
+    if not text.isprintable() or not 0 < len(text.strip()) <= 64:
+        raise BadValueError("write 1 to 64 printable characters, such as v2.7.1")
+    return text.strip()
+
+
 def _secret(value: Any) -> str:
     if not isinstance(value, str):
         raise SecretError("this is text: put quotes around it")
@@ -221,6 +234,7 @@ _BUFFER: Final = _unit("size", units.parse_size, units.SIZE_PATTERN, units.rende
 
 Share = Annotated[float, _unit("percentage", units.parse_percent, units.PERCENT_PATTERN, units.render_percent)]
 HoldOut = Annotated[float, _unit("percentage", _hold_out, units.PERCENT_PATTERN, units.render_percent)]
+DiscoveryRate = Annotated[float, _unit("percentage", _discovery_rate, units.PERCENT_PATTERN, units.render_percent)]
 Duration = Annotated[float, _DURATION]
 Positive = Annotated[float, _POSITIVE]
 MaybePositive = Annotated[float | None, _or_none(_POSITIVE)]
@@ -237,6 +251,7 @@ Workers = Annotated[int | str, Kind("1 … 256 or `auto`", _workers, _or_variabl
 Flag = Annotated[bool, Kind("`true` or `false`", _flag, _or_variable({"type": "boolean"}))]
 Difference = Annotated[float, Kind("number", _difference, _or_variable({"type": "number"}))]
 Name = Annotated[str, _text("name", matching.parse_name, matching.NAME_PATTERN)]
+Version = Annotated[str, _text("version", _version)]
 Method = Annotated[str, _text("method", matching.parse_method)]
 Prefix = Annotated[str, _text("path", matching.parse_prefix, "^/")]
 Target = Annotated[str, _text("path", matching.parse_target, "^/")]

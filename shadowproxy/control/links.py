@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, cast
 
 import msgspec
 
 from shadowproxy.channel import FrameError, FrameReader, frame
 from shadowproxy.model.commands import Apply, Names, Quit, Ready
-from shadowproxy.model.pair import Aggregate, Examples
+from shadowproxy.model.pair import Aggregate, Examples, Learned
+
+MAX_UNTAKEN: Final = 8 * 1024 * 1024
+"""Bytes that a comparer may leave unread."""
 
 log = logging.getLogger(__name__)
 
@@ -24,14 +27,18 @@ _decode_report: Final = msgspec.msgpack.Decoder(Aggregate | Examples).decode
 class _Framed(asyncio.Protocol):
     """Cuts what arrives into frames; a stream that cannot be understood ends."""
 
-    def __init__(self, receive: Callable[[bytes], None], gone: Callable[[], None]) -> None:
+    def __init__(
+        self, receive: Callable[[bytes], None], gone: Callable[[], None], made: Callable[[], None] = lambda: None
+    ) -> None:
         self._receive = receive
         self._gone = gone
+        self._made = made
         self._reader = FrameReader()
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)  # uvloop's do not inherit from asyncio's
+        self._made()
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -83,10 +90,13 @@ class Commands:
 
 
 class Feed:
-    """The comparers' way in."""
+    """The comparers' way in. `greet` gives what a comparer is told when it comes."""
 
-    def __init__(self, hear: Callable[[Aggregate | Examples], None]) -> None:
+    def __init__(
+        self, hear: Callable[[Aggregate | Examples], None], greet: Callable[[], Iterable[Learned]] = lambda: ()
+    ) -> None:
         self._hear = hear
+        self._greet = greet
         self._server: asyncio.AbstractServer | None = None
         self._comparers: set[_Framed] = set()
         self._quiet = asyncio.Event()
@@ -101,6 +111,16 @@ class Feed:
         for comparer in self._comparers:
             comparer.close()
 
+    def tell(self, lessons: Iterable[Learned]) -> None:
+        """Tell every comparer. One that has not taken what it was told before is let go of: it comes back anew."""
+        data = b"".join(frame(_encode(lesson)) for lesson in lessons)
+        for comparer in [*self._comparers] if data else []:
+            transport = comparer.transport
+            if transport is None or transport.get_write_buffer_size() > MAX_UNTAKEN:
+                comparer.close()
+            else:
+                transport.write(data)
+
     async def drained(self, seconds: float) -> None:
         """Wait until every comparer has said what it had to say and gone, for at most `seconds`."""
         try:
@@ -109,7 +129,12 @@ class Feed:
             log.warning("%d comparers are still connected", len(self._comparers))
 
     def _accept(self) -> _Framed:
-        comparer = _Framed(lambda payload: self._hear(_decode_report(payload)), lambda: self._gone(comparer))
+        def greet() -> None:
+            if comparer.transport is not None:
+                for lesson in self._greet():
+                    comparer.transport.write(frame(_encode(lesson)))
+
+        comparer = _Framed(lambda payload: self._hear(_decode_report(payload)), lambda: self._gone(comparer), greet)
         self._comparers.add(comparer)
         self._quiet.clear()
         return comparer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import ParamSpec, TypeVar
@@ -12,6 +13,7 @@ from msgspec import Struct
 from shadowproxy import __version__
 from shadowproxy.control.causes import CauseBook, find
 from shadowproxy.control.isolation import IsolationProof
+from shadowproxy.control.knowledge import Knowledge
 from shadowproxy.control.tally import Tally
 from shadowproxy.control.watchers import Watchers
 from shadowproxy.evidence.paired import PairedLedger
@@ -20,7 +22,7 @@ from shadowproxy.metrics.counters import Counters
 from shadowproxy.metrics.exposition import Scrape
 from shadowproxy.metrics.reading import is_ready, routes, workers
 from shadowproxy.model.commands import Apply
-from shadowproxy.model.pair import Aggregate, Examples
+from shadowproxy.model.pair import Aggregate, Examples, Learned
 from shadowproxy.model.policy import Launch, Policy, Registry
 from shadowproxy.model.terms import CANDIDATE
 from shadowproxy.model.totals import CauseTotal, FieldExample, RouteTotals
@@ -52,6 +54,7 @@ class State:
         self.tally = Tally()
         self.paired = PairedLedger(self.started_at)
         self.causes = CauseBook(policy.epoch, launch.store.max_age)
+        self.knowledge = Knowledge(policy, time.time(), store.learn, self.begin_evidence)
         self.watchers = Watchers()
         self.isolation = IsolationProof(counters, policy, registry)
         # until the next reload
@@ -69,11 +72,21 @@ class State:
         self.registry = message.registry
         self.isolation.apply(message.policy, message.registry)
         self.problems = message.problems
+        self.knowledge.apply(message.policy, time.time())
+
+    def tick(self, now: float) -> list[Learned]:
+        """Once a second; returns what is new for the comparers. `now` is Unix time."""
+        triples = {}
+        for key, index in self.registry.routes.items():
+            service, _, route = key.partition("\n")
+            triples[service, route] = self.counters.total(at.route_row(index) + at.TRIPLES)
+        return self.knowledge.tick(triples, now)
 
     def hear(self, message: Aggregate | Examples) -> None:
         """What a comparer says."""
         if isinstance(message, Aggregate):
             self.tally.add(message)
+            self.knowledge.hear(message, time.time())
             self.store.keep(self.tally.take_changed())
             self.causes.add(message.causes)
             self.store.learn(self.causes.take_changed())
@@ -100,6 +113,7 @@ class State:
             store=self.store.figures(),
             version=__version__,
             now=now,
+            learned=self.knowledge.figures(time.time()),
         )
 
     async def read(self, query: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -169,4 +183,5 @@ class State:
             causes=causes,
             cause_examples=shown,
             notes=notes,
+            learned=self.knowledge.learned(now),
         )

@@ -7,7 +7,7 @@ and forgets none while it lasts: a table that makes room would test more hypothe
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from math import ceil
+from math import ceil, inf
 from typing import Final
 
 from msgspec import Struct
@@ -71,6 +71,8 @@ class FieldLedger:
         self.rows: dict[FieldId, FieldRow] = {}
         self.triples: dict[str, int] = {}
         """Second answers by route."""
+        self.inherited: dict[FieldId, float] = {}
+        """What an earlier ledger knew to be noisy, and when a second answer last showed it."""
         self.untracked = 0
         self._restarts = 1
         self._changed: set[FieldId] = set()
@@ -144,16 +146,28 @@ class FieldLedger:
         lone = coin.log_e(row.lone, row.restarts)
         return coin.log_sum([paired, lone]) - coin.log_sum([0.0, 0.0])
 
-    def is_noisy(self, row: FieldRow, route: str, now: float, max_age: float) -> bool:
+    def is_noisy(self, key: FieldId, now: float, max_age: float) -> bool:
         """Whether the primary's own version differs here as well, and has done so lately."""
+        if now - self.inherited.get(key, -inf) <= max_age:
+            return True
+        row = self.rows.get(key)
+        if row is None or now - row.second_at > max_age:
+            return False
         seen = row.second + row.both
-        enough = self.triples.get(route, 0) >= ENOUGH_SECONDS or seen >= ENOUGH_SECONDS
-        return enough and seen >= ENOUGH_NOISE and now - row.second_at <= max_age
+        enough = self.triples.get(key[0], 0) >= ENOUGH_SECONDS or seen >= ENOUGH_SECONDS
+        return enough and seen >= ENOUGH_NOISE
 
     def noisy(self, now: float, max_age: float) -> Iterator[FieldId]:
         """The fields whose differences are noise: noisy ones that are not in the list."""
         listed = self.listed(now)
-        return (key for key, row in self.rows.items() if key not in listed and self.is_noisy(row, key[0], now, max_age))
+        keys = self.rows.keys() | self.inherited.keys()
+        return (key for key in keys if key not in listed and self.is_noisy(key, now, max_age))
+
+    def inheritance(self, now: float, max_age: float) -> dict[FieldId, float]:
+        """What the next ledger takes over: the noisy fields, and when a second answer last showed them."""
+        last = {key: row.second_at for key, row in self.rows.items() if row.second_at}
+        keys = [key for key in (*self.inherited, *last) if self.is_noisy(key, now, max_age)]
+        return {key: max(last.get(key, 0.0), self.inherited.get(key, 0.0)) for key in keys}
 
     def judge(self, key: FieldId, now: float, max_age: float) -> Verdict:
         """What follows for one field of the ledger."""
@@ -163,7 +177,7 @@ class FieldLedger:
         if key in listed:
             return Verdict(REGRESSED, evidence, threshold(len(listed), self.alpha, self.capacity), 0)
         needed = threshold(len(listed) + 1, self.alpha, self.capacity)
-        calm = self.is_noisy(row, key[0], now, max_age) and evidence < DOUBTFUL
+        calm = self.is_noisy(key, now, max_age) and evidence < DOUBTFUL
         return Verdict(NOISE if calm else OPEN, evidence, needed, self._more(row, key[0], needed - evidence))
 
     def _more(self, row: FieldRow, route: str, missing: float) -> int | None:

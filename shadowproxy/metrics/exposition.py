@@ -50,6 +50,8 @@ class Scrape(Struct, frozen=True):
     version: str
     now: float
     isolation: Mapping[str, Isolation] = {}
+    learned: Mapping[str, tuple[int, int]] = {}
+    """By service: how many fields regressed, and how many are noisy."""
 
 
 class _Collector(Collector):
@@ -58,9 +60,13 @@ class _Collector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         scrape = self._scrape
-        yield from _per_route(list(routes(scrape.counters, scrape.registry, scrape.policy)))
+        rows = list(routes(scrape.counters, scrape.registry, scrape.policy))
+        yield from _per_route(rows)
+        yield from _second_answers(rows)
         yield _family(series.FIELD_MISMATCHES, ((tuple(_words(key)), n) for key, n in scrape.fields.exported()))
         yield _family(series.INCOMPARABLE, scrape.incomparable.items())
+        yield _family(series.REGRESSED_FIELDS, (((name,), fields[0]) for name, fields in scrape.learned.items()))
+        yield _family(series.NOISY_FIELDS, (((name,), fields[1]) for name, fields in scrape.learned.items()))
         yield from _per_upstream(list(upstreams(scrape.counters, scrape.policy)))
         yield from _isolation(scrape.isolation)
         yield from _per_process(workers(scrape.counters, scrape.now))
@@ -145,6 +151,14 @@ def _per_route(rows: list[RouteTotals]) -> Iterator[Metric]:
             for quantile, counts in mirror.splits.items()
             for slow, n in zip((CANDIDATE, "reference"), counts, strict=True)
         ),
+    )
+
+
+def _second_answers(rows: list[RouteTotals]) -> Iterator[Metric]:
+    yield _family(series.SECOND_ANSWERS, (((row.service, row.route), row.triples) for row in rows))
+    yield _family(
+        series.RESAMPLES,
+        (((row.service, row.route, result), n) for row in rows for result, n in row.resamples.items() if n),
     )
 
 

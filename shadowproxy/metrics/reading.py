@@ -18,6 +18,7 @@ from shadowproxy.model.terms import (
     MIRRORED_ARMS,
     OUTCOMES,
     QUANTILES,
+    RESAMPLE_RESULTS,
     VERDICTS,
 )
 from shadowproxy.model.totals import Distribution, MirrorTotals, RouteTotals, UpstreamTotals, WorkerTotals
@@ -55,6 +56,8 @@ def _route(service: str, name: str, words: Sequence[int], arms: tuple[str, ...])
         durations={arm: values for arm, values in durations.items() if arm in arms or values.count},
         mirrors={arm: mirror for arm, mirror in mirrors.items() if arm in arms or mirror.eligible},
         fallbacks={reason: words[at.fallback_word(0, reason)] for reason in FALLBACK_REASONS},
+        triples=words[at.TRIPLES],
+        resamples={result: words[at.resample_word(0, result)] for result in RESAMPLE_RESULTS},
     )
 
 

@@ -174,6 +174,27 @@ LOOP_LAG: Final = Series("shadowproxy_loop_lag_seconds", GAUGE, "How late a work
 OVERLOADED: Final = Series("shadowproxy_overloaded_workers", GAUGE, "Workers that shed mirroring at the moment.")
 WORKERS_READY: Final = Series("shadowproxy_ready_workers", GAUGE, "Workers whose heart beat in the last 5 seconds.")
 LOG_DROPPED: Final = Series("shadowproxy_access_log_dropped_total", COUNTER, "Access log lines given up.")
+SECOND_ANSWERS: Final = Series(
+    "shadowproxy_second_answers_total",
+    COUNTER,
+    "Requests that the candidate and, at the same time, the primary's own version answered once more.",
+    _ROUTE,
+)
+RESAMPLES: Final = Series(
+    "shadowproxy_resamples_total",
+    COUNTER,
+    "Requests of which the primary was asked once more, by what became of it: sent = compared + wasted.",
+    (*_ROUTE, "result"),
+)
+REGRESSED_FIELDS: Final = Series(
+    "shadowproxy_regressed_fields",
+    GAUGE,
+    "Fields in the list of regressed ones, at the stated false discovery rate.",
+    ("service",),
+)
+NOISY_FIELDS: Final = Series(
+    "shadowproxy_noisy_fields", GAUGE, "Fields that differ in the primary's own version as well.", ("service",)
+)
 EXAMPLES_SKIPPED: Final = Series(
     "shadowproxy_examples_skipped_total", COUNTER, "Failed copies, counted, whose example the worker did not offer."
 )

@@ -142,6 +142,10 @@ class RouteTotals(Struct, frozen=True):
     durations: dict[str, Distribution]
     mirrors: dict[str, MirrorTotals]
     fallbacks: dict[str, int]
+    triples: int = 0
+    """Requests that the candidate and a second instance of the primary's version both answered."""
+    resamples: dict[str, int] = {}
+    """By result."""
 
     @property
     def any(self) -> bool:

@@ -1,17 +1,19 @@
 """From counts to a report and its conclusion. Pure.
 
-The conclusion: fewer than 50 compared pairs are not enough to say (3). Otherwise a regression (1) is any pair of the
-candidate with the verdict `mismatch` (contract, meaning 10: nothing is known to be noise yet) and any route on which
-the candidate is slower or fails more often, by the evidence of its pairs (`report.paired`); else there is none (0).
+The conclusion: fewer than 50 compared pairs are not enough to say (3). Otherwise a regression (1) is any field in the
+list of regressed ones; on a route of which nothing is known yet any pair of the candidate with the verdict `mismatch`
+(contract, meaning 10); any exchange without a whole answer of the candidate; and any route on which the candidate is
+slower or fails more often, by the evidence of its pairs (`report.paired`). Else there is none (0).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct
 
+from shadowproxy.evidence.ledger import OPEN
 from shadowproxy.model.pair import FieldCount
 from shadowproxy.model.policy import Policy, ServicePolicy
 from shadowproxy.model.terms import CANDIDATE, PRIMARY
@@ -25,10 +27,12 @@ from shadowproxy.model.totals import (
     RouteTotals,
 )
 from shadowproxy.report.causes import cause_of, worth_showing
+from shadowproxy.report.knowing import Learned, evidence_of, is_known, knowledge_of, regressed_fields
 from shadowproxy.report.paired import Paired, judge
 from shadowproxy.report.values import (
     Books,
     FieldReport,
+    Knowledge,
     Quantiles,
     Report,
     RouteReport,
@@ -43,6 +47,8 @@ EXIT_CODES: Final = {PASS: 0, FAIL: 1, INCONCLUSIVE: 3}
 
 MAX_FIELDS: Final = 100
 """Fields listed per route."""
+NAMED: Final = 3
+"""Regressed fields that the conclusion names."""
 
 
 class Facts(Struct, frozen=True):
@@ -65,6 +71,8 @@ class Facts(Struct, frozen=True):
     cause_examples: Mapping[str, FieldExample] = {}
     notes: Sequence[str] = ()
     paired: Mapping[tuple[str, str], Mapping[str, float]] = {}
+    learned: Mapping[str, Learned] = {}
+    """By service."""
 
 
 def build(facts: Facts, service: str | None = None) -> Report:
@@ -105,7 +113,9 @@ def _service(facts: Facts, policy: ServicePolicy) -> ServiceReport:
     routes.sort(key=lambda route: (-route.mismatches, not route.slower, -route.requests, route.name))
     compared = sum(_decided(route.verdicts.get(CANDIDATE, {})) for route in routes)
     mismatches = sum(route.mismatches for route in routes)
-    verdict, conclusion = _judge(policy, routes, compared, mismatches)
+    learned = facts.learned.get(policy.name)
+    knowledge = knowledge_of(learned, facts.now) if learned is not None else None
+    verdict, conclusion = _judge(policy, routes, compared, knowledge)
     causes = [row for row in facts.causes if row.service == policy.name and row.pairs]
     shown = worth_showing(causes)
     return ServiceReport(
@@ -121,6 +131,7 @@ def _service(facts: Facts, policy: ServicePolicy) -> ServiceReport:
         isolation=facts.isolation.get(policy.name),
         causes=[cause_of(row, compared, facts.cause_examples.get(row.id)) for row in shown],
         causes_left_out=len(causes) - len(shown),
+        knowledge=knowledge,
     )
 
 
@@ -129,18 +140,18 @@ def _decided(verdicts: Mapping[str, int]) -> int:
     return sum(verdicts.values()) - verdicts.get("incomparable", 0)
 
 
-def _judge(policy: ServicePolicy, routes: Sequence[RouteReport], compared: int, mismatches: int) -> tuple[str, str]:
+def _judge(
+    policy: ServicePolicy, routes: Sequence[RouteReport], compared: int, knowledge: Knowledge | None
+) -> tuple[str, str]:
     if CANDIDATE not in policy.upstreams:
         return INCONCLUSIVE, "no candidate is configured: there is nothing to compare"
     if compared < ENOUGH_PAIRS:
         return INCONCLUSIVE, f"not enough to say: {compared} compared pairs, {ENOUGH_PAIRS} are needed"
-    found: list[str] = []
-    if mismatches:
-        where = sum(bool(route.mismatches) for route in routes)
-        found.append(
-            f"{mismatches:,} of {compared:,} pairs differ ({mismatches / compared:.1%})"
-            f" on {where} of {len(routes)} {'route' if len(routes) == 1 else 'routes'}"
-        )
+    known = [route for route in routes if is_known(knowledge, route.second_answers)]
+    found = [*_regressed(known), *_differing([route for route in routes if route not in known], compared, len(routes))]
+    failures = sum(each.pairs for route in known for each in route.failures)
+    if failures:
+        found.append(f"{failures:,} times the candidate gave no whole answer")
     failing = [route.name for route in routes if route.errors and route.errors.regressed]
     if failing:
         found.append(f"fails more often on {', '.join(failing)}")
@@ -149,7 +160,28 @@ def _judge(policy: ServicePolicy, routes: Sequence[RouteReport], compared: int, 
         found.append(f"slower on {', '.join(slower)}")
     if found:
         return FAIL, f"regression: {'; '.join(found)}"
-    return PASS, f"no regression in {compared:,} compared pairs"
+    undecided = sum(each.state == OPEN for route in known for each in route.evidence)
+    rest = f"; {undecided:,} {'field is' if undecided == 1 else 'fields are'} not decided yet" if undecided else ""
+    return PASS, f"no regression in {compared:,} compared pairs{rest}"
+
+
+def _regressed(routes: Sequence[RouteReport]) -> Iterator[str]:
+    fields = [(route.name, each) for route in routes for each in regressed_fields(route)]
+    if fields:
+        named = ", ".join(f"{each.field} ({each.kind}) on {route}" for route, each in fields[:NAMED])
+        more = f" and {len(fields) - NAMED:,} more" if len(fields) > NAMED else ""
+        yield f"{len(fields):,} {'field' if len(fields) == 1 else 'fields'} regressed: {named}{more}"
+
+
+def _differing(routes: Sequence[RouteReport], compared: int, every: int) -> Iterator[str]:
+    """Of routes on which nothing is known of noise."""
+    mismatches = sum(route.mismatches for route in routes)
+    if mismatches:
+        where = sum(bool(route.mismatches) for route in routes)
+        yield (
+            f"{mismatches:,} of {compared:,} pairs differ ({mismatches / compared:.1%})"
+            f" on {where} of {every} {'route' if every == 1 else 'routes'}"
+        )
 
 
 def _route(facts: Facts, totals: RouteTotals, paired: Paired) -> RouteReport:
@@ -162,6 +194,7 @@ def _route(facts: Facts, totals: RouteTotals, paired: Paired) -> RouteReport:
     }
     errors, latency = paired
     kinds = _positive(candidate.mismatches) if candidate else {}
+    learned = facts.learned.get(totals.service)
     return RouteReport(
         name=totals.route,
         requests=sum(totals.codes.get(PRIMARY, {}).values()),
@@ -193,6 +226,8 @@ def _route(facts: Facts, totals: RouteTotals, paired: Paired) -> RouteReport:
         mismatches=candidate.verdicts["mismatch"] if candidate else 0,
         paired=latency,
         errors=errors,
+        second_answers=learned.ledger.triples.get(totals.route, 0) if learned else 0,
+        evidence=evidence_of(learned, totals.route, examples, facts.now) if learned else [],
     )
 
 

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from shadowproxy.model.terms import CANDIDATE
 from shadowproxy.model.totals import Interval
+from shadowproxy.report import knowing
 from shadowproxy.report.plain import ago, counts, duration, number, percent, plain, seconds
 from shadowproxy.report.values import (
     Accepted,
@@ -62,8 +63,7 @@ class Row(Struct, frozen=True):
 
 def is_known(service: ServiceReport, route: RouteReport) -> bool:
     """Whether second answers tell noise from regressions here; else whatever differs counts (contract, meaning 10)."""
-    known = service.knowledge
-    return known is not None and known.answers >= known.enough and route.second_answers > 0
+    return knowing.is_known(service.knowledge, route.second_answers)
 
 
 def fields(service: ServiceReport, route: RouteReport) -> list[Row]:

@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import uvloop
 
 from shadowproxy.admin.serving import Serving
 from shadowproxy.admin.status import status
+from shadowproxy.control.asking import ask, questions
 from shadowproxy.control.causes import KNOWN
 from shadowproxy.control.links import Commands, Feed
 from shadowproxy.control.names import Lookups, Resolver, host_names
@@ -31,6 +33,7 @@ NAMES_EVERY: Final = 5.0
 STATUS_EVERY: Final = 1.0
 WEIGH_EVERY: Final = 10.0
 """Seconds between bets on the pairs that came: evidence that begins anew from time to time must see when they came."""
+VERSIONS_EVERY: Final = 10.0
 LAST_WORDS: Final = 0.5
 """Seconds for what comparers have said before they ended."""
 STORE_SECONDS: Final = 2.0
@@ -45,7 +48,7 @@ class _Control:
         self._log = log
         self._ended = asyncio.Event()
         self._commands = Commands(self._apply, self._ended)
-        self._feed = Feed(state.hear)
+        self._feed = Feed(state.hear, state.knowledge.lessons)
         self._serving = Serving(state)
         self._lookups = Lookups()
         self._resolver = Resolver(self._lookups)
@@ -58,7 +61,13 @@ class _Control:
             await self._feed.listen(feed)
             await self._serving.start(listeners["admin"], listeners.get("metrics"))
             await self._commands.connect(commands)
-            forever = (self._resolve(), self._tell_status(), self._weigh(), self._prove_isolation())
+            forever = (
+                self._resolve(),
+                self._tell_status(),
+                self._weigh(),
+                self._prove_isolation(),
+                self._ask_versions(),
+            )
             self._tasks = [spawn(task) for task in forever]
             self._commands.send(Ready(self._state.policy.sequence))
             await self._ended.wait()
@@ -97,6 +106,7 @@ class _Control:
     async def _tell_status(self) -> None:
         while True:
             await asyncio.sleep(STATUS_EVERY)
+            self._feed.tell(self._state.tick(time.time()))
             if self._state.watchers:
                 self._state.watchers.tell("status", status(self._state, time.monotonic(), time.time()))
 
@@ -109,6 +119,15 @@ class _Control:
         while True:
             due = self._state.isolation.tick(time.monotonic(), time.time())
             await asyncio.sleep(max(0.0, due - time.monotonic()))
+
+    async def _ask_versions(self) -> None:
+        while True:
+            asked = questions(self._state.policy)
+            found = await asyncio.gather(*(ask(upstream, path) for _, _, upstream, path in asked))
+            for (service, arm, *_), version in zip(asked, found, strict=True):
+                if version:
+                    self._state.knowledge.versions.hear(service, arm, version, time.time())
+            await asyncio.sleep(VERSIONS_EVERY)
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:
@@ -137,7 +156,8 @@ def run_control(
     try:
         state.tally.restore(store.kept())
         state.causes.restore(store.known(KNOWN))
-    except StoreError as error:
+        state.knowledge.restore(store.known)
+    except (StoreError, msgspec.MsgspecError) as error:
         log.warning("what was known of fields and causes is lost", error=str(error))
     store.start()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

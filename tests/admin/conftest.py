@@ -36,6 +36,12 @@ class MemoryStore:
     def kept(self) -> Kept:
         return Kept()
 
+    def learn(self, items: Iterable[Known]) -> None:
+        self.learned.extend(items)
+
+    def known(self, kind: str) -> list[Known]:
+        return [item for item in self.learned if item.kind == kind]
+
     def find(self, query: DiffQuery) -> DiffPage:
         self._check()
         self.asked.append(query)
@@ -52,12 +58,6 @@ class MemoryStore:
             for each in self.examples
             for d in each.differences
         ]
-
-    def learn(self, items: Iterable[Known]) -> None:
-        self.learned.extend(items)
-
-    def known(self, kind: str) -> list[Known]:
-        return [item for item in self.learned if item.kind == kind]
 
     def cause_examples(self, causes: Sequence[CauseTotal]) -> dict[str, FieldExample]:
         self._check()

@@ -22,6 +22,7 @@ RULES: Final[tuple[Rule, ...]] = (
     edge.admin_access,
     service.upstream_urls,
     service.mirrors,
+    service.noise,
     service.header_rules,
     service.sizes,
     reachable.services,

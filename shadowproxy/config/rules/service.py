@@ -61,7 +61,7 @@ def mirrors(document: doc.Document, findings: Findings) -> None:
         holders: list[tuple[Path, doc.Service | doc.Route]] = [(path, service)]
         holders += [((*path, "routes", index), route) for index, route in enumerate(service.routes or ())]
         for at, holder in holders:
-            for name in ("shadow", "compare", "isolation"):
+            for name in ("shadow", "compare", "isolation", "noise", "version"):
                 if holder.has(name) and not arms:
                     findings.wrong(
                         (*at, name), "needs upstreams.candidate: without it nothing is mirrored", at_key=True
@@ -72,6 +72,20 @@ def mirrors(document: doc.Document, findings: Findings) -> None:
                     findings.wrong(
                         (*at, "shadow", "headers", arm), f"needs upstreams.{arm}: there is none", at_key=True
                     )
+
+
+def noise(document: doc.Document, findings: Findings) -> None:
+    """One source of second answers, and one of versions."""
+    for _, path, service in document.named():
+        secondary = service.upstreams is not None and service.upstreams.secondary is not None
+        if service.noise is not None and service.noise.resample and secondary:
+            findings.wrong(
+                (*path, "noise", "resample"), "has no effect beside upstreams.secondary: delete one", at_key=True
+            )
+        if service.version is not None:
+            named = sorted(service.version.model_fields_set)
+            if len(named) > 1:
+                findings.wrong((*path, "version"), f"has {' and '.join(named)}: keep one of them", at_key=True)
 
 
 def header_rules(document: doc.Document, findings: Findings) -> None:

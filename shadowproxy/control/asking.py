@@ -1,0 +1,75 @@
+"""Ask the arms of a service for their version, where `version: {get: PATH}` says so: now and then, one URL each."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from typing import Final
+
+import aiohttp
+
+from shadowproxy.model.policy import Endpoint, Policy, UpstreamPolicy
+from shadowproxy.upstream.tls import client_context
+
+WITHIN: Final = 2.0
+"""Seconds for one answer."""
+MAX_ANSWER: Final = 4096
+MAX_VERSION: Final = 64
+
+Question = tuple[str, str, UpstreamPolicy, str]
+"""Service, arm, where it is, and the path to ask for."""
+
+
+def questions(policy: Policy) -> list[Question]:
+    return [
+        (service.name, arm, upstream, service.version.get)
+        for service in policy.services
+        if service.version.get
+        for arm, upstream in service.upstreams.items()
+    ]
+
+
+async def ask(upstream: UpstreamPolicy, path: str) -> str:
+    """The version that the first of the URLs that answers names; empty when none does."""
+    for endpoint in upstream.endpoints:
+        try:
+            version = await asyncio.wait_for(_ask(endpoint, upstream, path), WITHIN)
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
+            continue
+        if version:
+            return version
+    return ""
+
+
+async def _ask(endpoint: Endpoint, upstream: UpstreamPolicy, path: str) -> str:
+    connector: aiohttp.BaseConnector
+    if endpoint.unix:
+        connector = aiohttp.UnixConnector(endpoint.unix)
+    else:
+        connector = aiohttp.TCPConnector(ssl=_context(endpoint, upstream))
+    base = "http://localhost" if endpoint.unix else endpoint.url
+    async with (
+        aiohttp.ClientSession(connector=connector) as session,
+        session.get(
+            base + path, allow_redirects=False, server_hostname=upstream.tls.server_name if base[4] == "s" else None
+        ) as answer,
+    ):
+        return read_version(await answer.content.read(MAX_ANSWER)) if answer.status == 200 else ""
+
+
+def _context(endpoint: Endpoint, upstream: UpstreamPolicy) -> ssl.SSLContext | bool:
+    return client_context(upstream.tls) if endpoint.scheme == "https" else True
+
+
+def read_version(answer: bytes) -> str:
+    """The `version` of a JSON object, else the first line; empty where there is no such thing."""
+    text = answer.decode("utf-8", "replace").strip()
+    if text.startswith("{"):
+        try:
+            named = json.loads(text).get("version", "")
+        except ValueError:
+            return ""
+        text = str(named) if isinstance(named, str | int | float) and not isinstance(named, bool) else ""
+    line = text.partition("\n")[0].strip()[:MAX_VERSION]
+    return line if line.isprintable() else ""

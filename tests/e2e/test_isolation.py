@@ -49,7 +49,7 @@ def test_in_slots_that_are_held_out_the_candidate_hears_nothing_and_the_differen
     served: list[float] = []
     copied: list[float] = []
     proxy = proxies(
-        settings(upstreams(notes(served)).url, upstreams(notes(copied)).url, isolation={"hold_out": "20%"}),
+        settings(upstreams(notes(served)).url, upstreams(notes(copied)).url, workers=2, isolation={"hold_out": "20%"}),
         program=("-P", str(Path(short_slots.__file__))),
     )
     with Load.on(proxy.url, connections=8, pause=0.02) as load:

@@ -34,8 +34,8 @@ SMALLER: Final = 0.7
 
 _WINDOW: Final = 4096
 """Mismatches of a group after which what came before counts half: how often a field differs *lately*."""
-_LOOKED_AT: Final = 1_000
-"""Mismatches of a cause whose values are all looked at; after that one in eight is."""
+_LOOKED_AT: Final = 256
+"""Mismatches of a cause whose values are all looked at; after that one in sixteen is."""
 
 Place = tuple[str, str, str, int, int | None, str]
 """Service, route, arm, the primary's status, the arm's, and how the exchange failed."""
@@ -207,7 +207,7 @@ class CauseTable:
             cause.first_at = cause.last_at = pair.at
         cause.first_at = min(cause.first_at, pair.at)
         cause.last_at = max(cause.last_at, pair.at)
-        if pair.arm == CANDIDATE and not place[5] and (cause.seen <= _LOOKED_AT or not cause.seen % 8):
+        if pair.arm == CANDIDATE and not place[5] and (cause.seen <= _LOOKED_AT or not cause.seen % 16):
             self._traits.observe(pair, counted)
         return cause
 

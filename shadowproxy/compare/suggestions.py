@@ -15,16 +15,14 @@ from typing import Final, NamedTuple
 
 from shadowproxy.compare.findings import Key
 from shadowproxy.compare.paths import PathError, compile_path
-from shadowproxy.compare.traits import EPOCH, LOCATION, TIME, TOKEN, UUID, Traits
+from shadowproxy.compare.traits import CLOSE, EPOCH, LOCATION, TIME, TOKEN, UUID, Traits
 
 ENOUGH: Final = 20
 """Pairs before the values of a field say anything."""
 FEW: Final = 3
 """Pairs before anything is suggested: once is chance."""
-CLOSE: Final = 0.01
-"""The largest relative difference of numbers that a tolerance is suggested for ..."""
 ROUNDING: Final = 0.001
-"""... and the largest where one side is always the larger, as rounding makes it."""
+"""The largest relative difference where one side is always the larger, as rounding makes it."""
 _NARROW: Final = 0.05
 """A tolerance larger than this share of the smallest number seen would hide more than jitter."""
 _MOSTLY: Final = 0.1

@@ -19,6 +19,8 @@ TIME: Final = "time"
 EPOCH: Final = "epoch"
 
 LOCATION: Final = "header:location"
+CLOSE: Final = 0.01
+"""The largest relative difference of numbers that a tolerance is suggested for; beyond it numbers are not looked at."""
 MAX_TRAITS: Final = 4096
 """Fields and kinds of one comparer that are looked at; nothing is known of further ones."""
 
@@ -27,6 +29,7 @@ _NOW: Final = 60.0
 _ZONES: Final = 14 * 3600.0
 """How far a time without a zone may be off besides: the largest offset from UTC."""
 _UNITS: Final = (1.0, 1e3, 1e6, 1e9)
+_EARLIEST: Final = 1e9
 _FARTHEST: Final = 1e20
 _TARGETS: Final = 32
 """Requests remembered to see whether the primary's own value changes from one answer to the next."""
@@ -60,7 +63,7 @@ def look_of(value: object, at: float) -> str:
 
 def _is_now(value: float, at: float) -> bool:
     # The bound first: a number of any size is compared with a float, but not subtracted from one.
-    return 0 < value < _FARTHEST and any(abs(value - at * unit) <= _NOW * unit for unit in _UNITS)
+    return _EARLIEST < value < _FARTHEST and any(abs(value - at * unit) <= _NOW * unit for unit in _UNITS)
 
 
 def _is_time_now(text: str, at: float) -> bool:
@@ -77,7 +80,7 @@ def _is_time_now(text: str, at: float) -> bool:
 class Traits:
     """The traits of one (field, kind) over `pairs` pairs.
 
-    `types`: the names of both types, None where they vary. Numbers: `numeric` pairs of them, `equal` of those of equal
+    `types`: the names of both types where they differ, None where they vary. Numbers: `numeric` pairs of them, `equal` of those of equal
     value, `apart` and `share` the largest difference, absolute and relative, `least` the smallest size of any,
     `larger` and `smaller` how often the candidate's was so, `whole`: all were integers. `look`: the class that both
     sides had in every pair. `anew` and `again`: how often the same request got another, or the same, value from the
@@ -117,24 +120,31 @@ class Traits:
         self._first: tuple[int | None, int | None] | None = None
         self._targets: dict[int, int] | None = None
 
-    def observe(self, field: str, values: Values, pair: Pair) -> None:
-        """Look at the values of one more pair. Never raises."""
+    def observe(self, key: Key, values: Values, pair: Pair) -> None:
+        """Look at the values of one more pair, as far as they can still say something. Never raises."""
+        field, kind = key
         a, b = values
-        if field.startswith("header:"):
+        self.pairs += 1
+        if kind == "header":
             if field == LOCATION:
                 self.elsewhere += _leads_elsewhere(a, b, pair)
             a, b = _single(a), _single(b)
-        self.pairs += 1
+            self.one_sided += a is ABSENT or b is ABSENT
+            self._repeats(a, b)
+        elif kind == "body_type":
+            self._types(type_name(a), type_name(b))
+        if self.share <= CLOSE:
+            x, y = _number(a), _number(b)
+            if x is not None and y is not None:
+                self._numbers(x, y)
+        if self.look or self.pairs == 1:
+            self._classify(a, b, pair)
+
+    def _types(self, a: str, b: str) -> None:
         if self.pairs == 1:
-            self.types = type_name(a), type_name(b)
-        elif self.types is not None and self.types != (type_name(a), type_name(b)):
+            self.types = a, b
+        elif self.types != (a, b):
             self.types = None
-        self.one_sided += a is ABSENT or b is ABSENT
-        x, y = _number(a), _number(b)
-        if x is not None and y is not None:
-            self._numbers(x, y)
-        self._repeats(a, b)
-        self._classify(a, b, pair)
 
     def _numbers(self, a: float, b: float) -> None:
         try:
@@ -160,8 +170,6 @@ class Traits:
             self.constant = None not in here and self._first == here
 
     def _classify(self, a: object, b: object, pair: Pair) -> None:
-        if self.pairs > 1 and not self.look:
-            return
         look = look_of(a, pair.at)
         if not look or look_of(b, pair.at) != look or (self.pairs > 1 and look != self.look):
             self.look = ""
@@ -200,7 +208,7 @@ class TraitsTable:
                     continue
                 self._size += 1
                 traits = table[key] = Traits()
-            traits.observe(key[0], values, pair)
+            traits.observe(key, values, pair)
 
     def of(self, service: str, route: str) -> dict[Key, Traits]:
         return self._routes.get((service, route), {})

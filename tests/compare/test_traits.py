@@ -20,11 +20,12 @@ def asked(target: str = "/items/1", who: str = "", **more: Any) -> Any:
     return pair(response({}), response({}), CapturedRequest(b"GET", target.encode(), fields), at=AT, **more)
 
 
-def seen(field: str, values: Iterable[tuple[Any, Any]], targets: Iterable[str] = ()) -> Traits:
+def seen(field: str, values: Iterable[tuple[Any, Any]], targets: Iterable[str] = (), kind: str = "body_value") -> Traits:
     found = Traits()
+    kind = "header" if field.startswith("header:") else kind
     names = iter(targets)
     for number, both in enumerate(values):
-        found.observe(field, both, asked(next(names, f"/items/{number}")))
+        found.observe((field, kind), both, asked(next(names, f"/items/{number}")))
     return found
 
 
@@ -79,7 +80,7 @@ def test_the_same_request_tells_data_from_what_is_made_anew() -> None:
     assert (kept.anew, kept.again) == (0, 2)
     found = Traits()
     for number, who in enumerate(("ann", "bob")):
-        found.observe("$.id", (ids[number], ids[5]), asked("/me", who))
+        found.observe(("$.id", "body_value"), (ids[number], ids[5]), asked("/me", who))
     assert (found.anew, found.again) == (0, 0), "another user asks another thing"
 
 
@@ -100,6 +101,11 @@ def test_numbers_have_distances() -> None:
     assert seen("$.n", [(1, 2)]).whole
 
 
+def test_numbers_once_far_apart_are_not_looked_at_again() -> None:
+    found = seen("$.n", [(1, 2), (5.0, 5.01), (1.0, 1.0)])
+    assert (found.share, found.numeric) == (0.5, 1)
+
+
 def test_dust_around_zero_is_no_difference_in_size() -> None:
     found = seen("$.x", [(0.0, 1e-17), (1.0, 1.0000000000000002)])
     assert found.share == 0
@@ -112,9 +118,9 @@ def test_numbers_beyond_floats_are_left_out() -> None:
 
 
 def test_types_are_known_as_long_as_they_do_not_vary() -> None:
-    assert seen("$.x", [(1, "1"), (2, "2")]).types == ("integer", "string")
-    assert seen("$.x", [(None, "1")]).types == ("null", "string")
-    assert seen("$.x", [(1, "1"), (1.5, "2"), (1, "1")]).types is None
+    assert seen("$.x", [(1, "1"), (2, "2")], kind="body_type").types == ("integer", "string")
+    assert seen("$.x", [(None, "1")], kind="body_type").types == ("null", "string")
+    assert seen("$.x", [(1, "1"), (1.5, "2"), (1, "1")], kind="body_type").types is None
 
 
 def test_header_fields_are_compared_as_single_values() -> None:

@@ -80,12 +80,12 @@ def _is_time_now(text: str, at: float) -> bool:
 class Traits:
     """The traits of one (field, kind) over `pairs` pairs.
 
-    `types`: the names of both types where they differ, None where they vary. Numbers: `numeric` pairs of them, `equal` of those of equal
-    value, `apart` and `share` the largest difference, absolute and relative, `least` the smallest size of any,
-    `larger` and `smaller` how often the candidate's was so, `whole`: all were integers. `look`: the class that both
-    sides had in every pair. `anew` and `again`: how often the same request got another, or the same, value from the
-    primary. `constant`: each side always had its one value. `one_sided`: how often a side had none. `elsewhere`: how
-    often a redirect led to another host than the primary's.
+    `types`: the names of both types where they differ, None where they vary. Numbers: `numeric` pairs of them, `equal`
+    of those of equal value, `apart` and `share` the largest difference, absolute and relative, `least` the smallest
+    size of any, `larger` and `smaller` how often the candidate's was so, `whole`: all were integers. `look`: the class
+    that both sides had in every pair. `anew` and `again`: how often the same request got another, or the same, value
+    from the primary. `constant`: each side always had its one value. `one_sided`: how often a side had none.
+    `elsewhere`: how often a redirect led to another host than the primary's.
     """
 
     __slots__ = (

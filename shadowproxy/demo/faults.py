@@ -16,22 +16,27 @@ Evidence = Callable[[RouteReport], str]
 
 
 class Fault(Struct, frozen=True):
-    """A fault that `shop` has in version 2 of `route`."""
+    """A fault that `shop` has in version 2 of `route`. `key`: a field and kind of its cause; a slow route has none."""
 
     name: str
     route: str
     says: str
+    key: tuple[str, str] | None
     evidence: Evidence
 
 
 class Finding(Struct, frozen=True):
-    """Whether the report shows a fault, and by what. What `demo -o json` lists under `faults`."""
+    """Whether the report shows a fault, and by what. What `demo -o json` lists under `faults`.
+
+    `cause` is the id of the largest cause that shows it, for `shadowproxy diffs show`.
+    """
 
     name: str
     route: str
     says: str
     found: bool
     evidence: str
+    cause: str = ""
 
 
 def _field(field: str, kind: str) -> Evidence:
@@ -55,28 +60,36 @@ def _failing(route: RouteReport) -> str:
     return f"{differs}, {codes['5xx']:,} answers 5xx" if differs and codes.get("5xx") else ""
 
 
+def _fault(name: str, route: str, says: str, field: str, kind: str) -> Fault:
+    return Fault(name, route, says, (field, kind), _field(field, kind))
+
+
 FAULTS: Final = (
-    Fault("changed type", "item", "stock is a string instead of a number", _field("$.stock", "body_type")),
-    Fault("lost field", "user", "contact.phone is gone", _field("$.contact.phone", "body_missing")),
-    Fault(
+    _fault("changed type", "item", "stock is a string instead of a number", "$.stock", "body_type"),
+    _fault("lost field", "user", "contact.phone is gone", "$.contact.phone", "body_missing"),
+    _fault(
         "changed value",
         "price",
         "the largest discount is 10 instead of 15 percent, for one price in eight",
-        _field("$.discount_percent", "body_value"),
+        "$.discount_percent",
+        "body_value",
     ),
-    Fault("slow route", "recommendations", "80 ms slower", _slower),
-    Fault("server error", "order", "500 for one order in ten", _failing),
+    Fault("slow route", "recommendations", "80 ms slower", None, _slower),
+    Fault("server error", "order", "500 for one order in ten", ("status", "status"), _failing),
 )
 
 
 def search(report: Report) -> list[Finding]:
-    """Look for every seeded fault in a report."""
+    """Look for every seeded fault in a report: among the causes, and in what it says of the route."""
     routes = {route.name: route for service in report.services for route in service.routes}
+    causes = [cause for service in report.services for cause in service.causes]
     findings = []
     for fault in FAULTS:
         route = routes.get(fault.route)
         evidence = fault.evidence(route) if route else ""
-        findings.append(Finding(fault.name, fault.route, fault.says, bool(evidence), evidence))
+        cause = next((each.id for each in causes if each.route == fault.route and fault.key in each.keys), "")
+        found = bool(evidence) and (bool(cause) or fault.key is None)
+        findings.append(Finding(fault.name, fault.route, fault.says, found, evidence, cause))
     return findings
 
 

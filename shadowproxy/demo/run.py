@@ -122,7 +122,8 @@ def _as_text(scene: Stage, outcome: Outcome, findings: list[Finding]) -> str:
         mark = "found    " if finding.found else "NOT FOUND"
         lines.append(f"  {mark} {finding.name} on {finding.route}: {finding.says}")
         if finding.evidence:
-            lines.append(f"            {finding.evidence}")
+            cause = f" (cause {finding.cause})" if finding.cause else ""
+            lines.append(f"            {finding.evidence}{cause}")
     lines.append(f"{sum(finding.found for finding in findings)} of {len(findings)} seeded faults found.")
     lines.append(f"Admin API: http://{scene.admin}  metrics: http://{scene.admin}/metrics")
     return "\n".join(lines) + "\n"

@@ -230,6 +230,14 @@ class CauseTotal(Struct, frozen=True):
     mixed: bool = False
     left_out: int = 0
 
+    @property
+    def shown(self) -> tuple[str, str]:
+        """The field and kind whose values stand for all: the statuses where they differ, else the first."""
+        if not self.keys:
+            return "", self.failure
+        status = ("status", "status")
+        return status if status in self.keys else self.keys[0]
+
 
 class StoreFigures(Struct, frozen=True):
     """What the store says of itself. `dropped` by reason."""

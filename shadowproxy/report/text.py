@@ -54,7 +54,10 @@ def _service(report: Report, service: ServiceReport, paint: Paint, full: bool) -
         yield from _cause(cause, now, paint)
     if left := service.causes_left_out + len(service.causes) - len(causes):
         yield f"… and {number(left, 'more cause')}"
-    if causes:
+    slower = [route for route in service.routes if phrases.is_slower(route)]
+    for route in slower:
+        yield from paragraph("slower", f"{route.name}: {phrases.slower_why(route)}", paint, "red")
+    if causes or slower:
         yield ""
     yield from _routes(service, now, paint, full)
 

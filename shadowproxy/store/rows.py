@@ -231,7 +231,7 @@ def cause_examples(database: sqlite3.Connection, causes: Iterable[CauseTotal]) -
     """The smallest example of each cause, by its id, with the values of its first field."""
     found = {}
     for cause in causes:
-        field, kind = cause.keys[0] if cause.keys else ("", cause.failure)
+        field, kind = cause.shown
         row = database.execute(f"SELECT e.number, e.id, e.curl {_OF_CAUSE}", (cause.id, cause.example)).fetchone()
         if row is not None:
             number, example, curl = row

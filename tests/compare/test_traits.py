@@ -20,7 +20,9 @@ def asked(target: str = "/items/1", who: str = "", **more: Any) -> Any:
     return pair(response({}), response({}), CapturedRequest(b"GET", target.encode(), fields), at=AT, **more)
 
 
-def seen(field: str, values: Iterable[tuple[Any, Any]], targets: Iterable[str] = (), kind: str = "body_value") -> Traits:
+def seen(
+    field: str, values: Iterable[tuple[Any, Any]], targets: Iterable[str] = (), kind: str = "body_value"
+) -> Traits:
     found = Traits()
     kind = "header" if field.startswith("header:") else kind
     names = iter(targets)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ import pytest
 from shadowproxy.demo.faults import FAULTS, at_rest, search
 from shadowproxy.demo.run import settle
 from shadowproxy.report import Report
-from shadowproxy.report.values import Books, FieldReport, RouteReport, ServiceReport
+from shadowproxy.report.values import Books, Cause, FieldReport, RouteReport, ServiceReport
 
 
 def route(name: str, **more: Any) -> RouteReport:
@@ -26,8 +26,18 @@ def books(in_flight: int = 0, unaccounted: tuple[int, int] = (0, 0)) -> Books:
     return Books(100, 0, {}, 100, 100 - in_flight, {}, in_flight, unaccounted)
 
 
-def report(*routes: RouteReport) -> Report:
-    service = ServiceReport("shop", {}, 100, 100, 0, list(routes), "fail", 1, "")
+def cause(route: str, field: str, kind: str) -> Cause:
+    return Cause(
+        f"c-{route}", route, [("$.a", "body_value"), (field, kind)], 200, 200, "", 9, 0.1, 0.0, 0.0, "", "", None
+    )
+
+
+def report(*routes: RouteReport, causes: Sequence[Cause] | None = None) -> Report:
+    """Of these routes, with a cause for every field of theirs unless others are given."""
+    found = [cause(each.name, row.field, row.kind) for each in routes for row in each.fields]
+    service = ServiceReport(
+        "shop", {}, 100, 100, 0, list(routes), "fail", 1, "", causes=list(found if causes is None else causes)
+    )
     return Report("0", "", 0, 0.0, 0.0, [service], "fail", 1, "")
 
 
@@ -50,6 +60,14 @@ def test_every_fault_is_found_where_the_report_shows_it() -> None:
     findings = search(report(*SHOWN.values()))
     assert [finding.name for finding in findings] == [fault.name for fault in FAULTS] == list(SHOWN)
     assert all(finding.found and finding.evidence for finding in findings)
+    assert [finding.cause for finding in findings] == ["c-item", "c-user", "c-price", "", "c-order"]
+
+
+def test_a_fault_without_a_cause_is_not_found() -> None:
+    findings = search(
+        report(*SHOWN.values(), causes=[cause("item", "$.stock", "body_type"), cause("item", "status", "status")])
+    )
+    assert [finding.name for finding in findings if finding.found] == ["changed type", "slow route"]
 
 
 @pytest.mark.parametrize("missing", SHOWN)

@@ -38,15 +38,18 @@ def candidate(tmp_path: Path) -> Generator[Server, None, None]:
 
 
 @pytest.fixture
-def proxy(proxies: Callable[..., Proxy], primary: Server, candidate: Server) -> Proxy:
-    return proxies(
-        {
-            "service": "shop",
-            "upstreams": {"primary": {"urls": [primary.url]}, "candidate": {"urls": [candidate.url]}},
-            "compare": {"ignore": ["header:server", "header:etag", "header:last-modified", "header:accept-ranges"]},
-            "routes": [{"name": "item", "match": {"path": "/items/{id}"}}],
-        }
-    )
+def config(primary: Server, candidate: Server) -> dict[str, Any]:
+    return {
+        "service": "shop",
+        "upstreams": {"primary": {"urls": [primary.url]}, "candidate": {"urls": [candidate.url]}},
+        "compare": {"ignore": ["header:server", "header:etag", "header:last-modified", "header:accept-ranges"]},
+        "routes": [{"name": "item", "match": {"path": "/items/{id}"}}],
+    }
+
+
+@pytest.fixture
+def proxy(proxies: Callable[..., Proxy], config: dict[str, Any]) -> Proxy:
+    return proxies(config)
 
 
 def with_curl(url: str) -> list[Reply]:
@@ -95,7 +98,9 @@ def shadowproxy(proxy: Proxy, *arguments: str) -> subprocess.CompletedProcess[st
     )
 
 
-def test_the_report_and_the_examples_say_what_differs(proxy: Proxy) -> None:
+def test_the_report_and_the_examples_say_what_differs(
+    proxy: Proxy, proxies: Callable[..., Proxy], config: dict[str, Any]
+) -> None:
     def ask() -> None:
         with httpx.Client(base_url=proxy.url) as client:
             for index in range(12 * EACH):
@@ -114,12 +119,29 @@ def test_the_report_and_the_examples_say_what_differs(proxy: Proxy) -> None:
     assert "$.price" in json.dumps(report)
     assert shadowproxy(proxy, "report", "-o", "markdown").stdout.startswith("#")
 
+    (cause,) = report["services"][0]["causes"]
+    assert (cause["keys"], cause["share"]) == ([["$.price", "body_type"]], 0.2)
+    assert cause["pairs"] == report["services"][0]["mismatches"]
+    assert cause["words"] == "$.price is a string instead of an integer."
+    told = shadowproxy(proxy, "diffs", "show", cause["id"][:8]).stdout
+    assert '"price": 103,' in told
+    assert '"price": "103"' in told
+    assert f"{proxy.url}/items/3" in told
+    assert cause["id"] in shadowproxy(proxy, "diffs", "causes", "--route", "item").stdout
+    assert cause["id"] in text.stdout
+
     shown = shadowproxy(proxy, "diffs", "list", "-o", "json")
     assert shown.returncode == 0, shown.stderr
     assert "$.price" in shown.stdout
     assert "very-secret" not in shown.stdout + text.stdout
     for path in proxy.data.rglob("*"):
         assert not path.is_file() or b"very-secret" not in path.read_bytes(), path
+
+    proxy.stop()
+    known = proxies({**config, "data_dir": str(proxy.data)}).api(f"causes/{cause['id']}")
+    assert (known["cause"]["pairs"], known["cause"]["before"]) == (0, cause["pairs"])
+    assert known["cause"]["first_at"] == cause["first_at"]
+    assert json.loads(known["example"]["shadow_body"])["price"] == "103"
 
 
 def test_without_a_configuration_the_options_are_enough(

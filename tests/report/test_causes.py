@@ -81,6 +81,15 @@ def test_every_sort_of_cause_is_said_in_text_and_markdown() -> None:
         assert part in shown
 
 
+def test_a_slow_route_stands_beside_the_causes() -> None:
+    late = [0.09] * 100
+    totals = route(mirror(late, match=99, mismatch=1), [0.01] * 100)
+    lines = render_text(build(facts(totals, causes=[total(1, 1)]))).splitlines()
+    place = next(number for number, line in enumerate(lines) if line.startswith("  slower     item: p50"))
+    assert lines[place + 1] == ""
+    assert any(line.startswith("  cause      c-1") for line in lines[:place])
+
+
 def test_a_cause_is_shown_with_what_is_kept_of_it() -> None:
     told = render_cause(cause_of(total(1, 30, suggestion="# why\ncompare: {}"), 100, None), example(1), 1090.0)
     lines = told.splitlines()

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from shadowproxy.model.totals import CauseTotal, FieldExample
 from shadowproxy.report import build, cause_of, render_cause, render_markdown, render_text
 from shadowproxy.report.causes import MAX_CAUSES
@@ -82,10 +84,11 @@ def test_every_sort_of_cause_is_said_in_text_and_markdown() -> None:
 
 
 def test_a_slow_route_stands_beside_the_causes() -> None:
-    late = [0.09] * 100
-    totals = route(mirror(late, match=99, mismatch=1), [0.01] * 100)
-    lines = render_text(build(facts(totals, causes=[total(1, 1)]))).splitlines()
-    place = next(number for number, line in enumerate(lines) if line.startswith("  slower     item: p50"))
+    report = build(facts(route(mirror(match=99, mismatch=1)), causes=[total(1, 1)]))
+    (shop,) = report.services
+    late = replace(shop, routes=[replace(shop.routes[0], slower=True, slower_why="p50 +80 ms")])
+    lines = render_text(replace(report, services=[late])).splitlines()
+    place = lines.index("  slower     item: p50 +80 ms")
     assert lines[place + 1] == ""
     assert any(line.startswith("  cause      c-1") for line in lines[:place])
 

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import typer
 
 from shadowproxy import __version__
-from shadowproxy.cli import check, demo, diffs, report, run, status
+from shadowproxy.cli import check, demo, diffs, replay, report, run, status
 
 USAGE: Final = 2
 
@@ -27,6 +27,7 @@ app.command()(check.schema)
 app.command()(demo.demo)
 app.command()(status.status)
 app.command()(report.report)
+app.command()(replay.replay)
 app.add_typer(diffs.app, name="diffs")
 
 

@@ -32,7 +32,7 @@ from shadowproxy.proxy.answers import client_framing, connection_line, options_a
 from shadowproxy.proxy.forwarded import own_fields
 from shadowproxy.proxy.tunnel import Tunnel
 from shadowproxy.proxy.upload import Upload
-from shadowproxy.shadow.copy import IDEMPOTENT
+from shadowproxy.shadow.mirror import IDEMPOTENT
 from shadowproxy.shadow.sampling import share
 from shadowproxy.shadow.tap import Tap, hold_out, offer
 from shadowproxy.upstream.connection import Connection, Trailers

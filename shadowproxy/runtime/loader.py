@@ -18,6 +18,7 @@ from shadowproxy.runtime.loading import Outcome, Request, changes
 RESOLVE_WITHIN: Final = 2.0
 """Seconds for all names together; what is not there by then is left to control, which goes on trying."""
 KEY_BYTES: Final = 32
+POLICY_FILE: Final = "policy.msgpack"
 
 
 def read(request: Request) -> Outcome:
@@ -75,7 +76,7 @@ def keep(loaded: Loaded) -> None:
     """Keep the policy in the data directory, so that it outlives every process. Raises OSError."""
     data_dir = Path(loaded.launch.data_dir)
     data_dir.mkdir(0o700, parents=True, exist_ok=True)
-    replace_file(data_dir / "policy.msgpack", msgspec.msgpack.encode(loaded.policy))
+    replace_file(data_dir / POLICY_FILE, msgspec.msgpack.encode(loaded.policy))
 
 
 def masking_key(data_dir: Path) -> tuple[bytes, tuple[str, ...]]:

@@ -91,8 +91,8 @@ def open_sockets(launch: Launch) -> Sockets:
         for bind in launch.listen:
             for slot, listener in zip(slots, listen_per_slot(bind, launch.workers, files), strict=True):
                 slot.append(keep(listener))
-        feed = keep(_listen_unix(directory / "feed", _PRIVATE))
-        comparers = [keep(_listen_unix(directory / f"comparer{i}", _PRIVATE)) for i in range(launch.comparers)]
+        feed = keep(listen_unix(directory / "feed", _PRIVATE))
+        comparers = [keep(listen_unix(directory / f"comparer{i}", _PRIVATE)) for i in range(launch.comparers)]
         undo.pop_all()
     return Sockets(probe, admin, feed, directory, metrics, slots, comparers, files)
 
@@ -104,7 +104,7 @@ def listen_once(bind: Bind, mode: int, files: list[Path]) -> socket.socket:
     path = Path(bind.unix)
     _remove_stale(path)
     try:
-        listener = _listen_unix(path, mode)
+        listener = listen_unix(path, mode)
     except OSError as error:
         raise BindError(f"listen {bind}: {error.strerror or error}") from error
     files.append(path)
@@ -156,7 +156,7 @@ def _listen_tcp(family: int, address: Sequence[object], *, shared: bool) -> sock
     return listener
 
 
-def _listen_unix(path: Path, mode: int) -> socket.socket:
+def listen_unix(path: Path, mode: int) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         before = os.umask(0o177)  # nobody connects between bind and chmod

@@ -14,9 +14,24 @@ if TYPE_CHECKING:
 
 
 class Arm:
-    """Copies under way (`live`, oldest first) and bytes held, with their limits."""
+    """Copies under way (`live`, oldest first) and bytes held, with their limits.
 
-    __slots__ = ("breaker", "closing", "held", "live", "max_bytes", "max_in_flight", "name", "origin", "pressure")
+    `repeats` is how often a copy that met a connection in the moment of its end may be sent again whatever its method;
+    an idempotent one may be once in any case.
+    """
+
+    __slots__ = (
+        "breaker",
+        "closing",
+        "held",
+        "live",
+        "max_bytes",
+        "max_in_flight",
+        "name",
+        "origin",
+        "pressure",
+        "repeats",
+    )
 
     def __init__(self, name: str, policy: ShadowPolicy, origin: Origin, pressure: Pressure) -> None:
         self.name = name
@@ -26,6 +41,7 @@ class Arm:
         self.live: dict[Copy, None] = {}
         self.held = 0
         self.closing = False
+        self.repeats = 0
         self.limit(policy)
 
     def limit(self, policy: ShadowPolicy) -> None:

@@ -30,9 +30,6 @@ SENT: Final = 2
 ANSWERED: Final = 3
 SETTLED: Final = 4
 
-IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
-"""RFC 9110 section 9.2.2; TRACE is refused."""
-
 _PATIENCE: Final = 64
 _BACKLOG_COST: Final = 4
 """Of a copy's patience, which is 3 ms of the loop's time: an interim answer takes one, and each 512 chunks that come
@@ -68,7 +65,7 @@ class Copy:
         "_head",
         "_patience",
         "_queued",
-        "_retried",
+        "_repeated",
         "_state",
         "arm",
         "at",
@@ -105,7 +102,7 @@ class Copy:
         self._failure: str | None = None
         self._patience = _PATIENCE
         self._queued = False
-        self._retried = False
+        self._repeated = 0
         self._state = HOLDING
         arm.live[self] = None
 
@@ -204,8 +201,8 @@ class Copy:
         if self._state != SENT:
             return
         if fault is errors.RESET and connection is not None and connection.was_stale:
-            if self.request.method in IDEMPOTENT and not self._retried:
-                self._retried = True
+            if self.mirror.may_repeat(self.request.method, self._repeated):
+                self._repeated += 1
                 self.arm.origin.want(self)
             else:
                 self._lose("stale_connection")
@@ -382,10 +379,13 @@ class Copy:
         partner, self.partner = self.partner, None
         if partner is not None:
             partner.partner = None
-        if self.primary.decided is None:
-            self.primary.leave(self)
+        primary = self.primary
+        if primary.decided is None:
+            primary.leave(self)
         elif partner is not None:
             partner.settle()  # it may have waited for this one
+        if primary.watch is not None:
+            primary.watch(self)
 
     def charge(self, size: int) -> None:
         """Count bytes that are held for this copy against its arm."""

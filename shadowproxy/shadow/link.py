@@ -37,6 +37,9 @@ _decode = msgspec.msgpack.Decoder(Answer).decode
 class Link(asyncio.Protocol):
     """One per comparer. `offer` returns why a pair could not be taken, of the closed list of loss reasons."""
 
+    max_outstanding = MAX_OUTSTANDING
+    max_bytes = MAX_BYTES
+
     def __init__(self, path: str) -> None:
         self._path = path
         self._transport: asyncio.WriteTransport | None = None
@@ -52,6 +55,11 @@ class Link(asyncio.Protocol):
         return len(self._outstanding)
 
     @property
+    def held(self) -> int:
+        """Bytes of outstanding pairs."""
+        return self._bytes
+
+    @property
     def has_time(self) -> bool:
         """May it be given something that only serves the examples?"""
         return self._transport is not None and len(self._outstanding) < 16 and self._bytes < MAX_BYTES // 8
@@ -65,7 +73,7 @@ class Link(asyncio.Protocol):
         transport = self._transport
         if transport is None:
             return "comparer_gone"
-        if len(self._outstanding) >= MAX_OUTSTANDING or self._bytes >= MAX_BYTES:
+        if len(self._outstanding) >= self.max_outstanding or self._bytes >= self.max_bytes:
             return "channel_full"
         data = frame(_encode(pair))
         if pair.answer:

@@ -23,6 +23,9 @@ from shadowproxy.shadow.strata import Strata
 if TYPE_CHECKING:
     from shadowproxy.shadow.copy import Copy
 
+IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
+"""RFC 9110 section 9.2.2; TRACE is refused."""
+
 _EXPECT: Final = frozenset({b"expect"})
 _ERROR: Final = CODES.index("error")
 MAX_VERSION: Final = 64
@@ -112,6 +115,10 @@ class Mirror:
 
     def head_with_body(self, head: RequestHead, own: bytes, strip: frozenset[bytes], size: int) -> bytes:
         return forward_request(head, own + self._lines, strip | self._strip | _EXPECT, size)
+
+    def may_repeat(self, method: bytes, repeated: int) -> bool:
+        """May a copy be sent again that met a connection in the moment of its end?"""
+        return repeated < self.arm.repeats or (method in IDEMPOTENT and not repeated)
 
     # -- the books
 

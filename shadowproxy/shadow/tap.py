@@ -5,7 +5,7 @@ offer ─► launch (or hold … launch, for a request with a body) ─► take 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import getrandbits
 
 from shadowproxy.http1 import RequestHead
@@ -23,7 +23,7 @@ class Tap(Capture):
     for its client, so that its duration says nothing of the upstream.
     """
 
-    __slots__ = ("copies", "decided", "failed", "since", "stalled")
+    __slots__ = ("copies", "decided", "failed", "since", "stalled", "watch")
 
     def __init__(self, limit: int) -> None:
         super().__init__(limit)
@@ -32,6 +32,8 @@ class Tap(Capture):
         self.failed = False
         self.since = 0.0
         self.stalled = False
+        self.watch: Callable[[Copy], None] | None = None
+        """Hears of every copy that has ended, whether or not it was sent."""
 
     # -- the request
 

@@ -8,7 +8,6 @@ import pytest
 from shadowproxy.channel import FrameReader, frame
 from shadowproxy.metrics import layout as at
 from shadowproxy.model.pair import CapturedRequest, CapturedResponse, Pair
-from shadowproxy.shadow import link as module
 from shadowproxy.shadow.link import MAX_OUTSTANDING
 from tests.fakes.stage import Stage, policy
 
@@ -96,7 +95,7 @@ def test_too_many_or_too_large_pairs_are_refused(monkeypatch: pytest.MonkeyPatch
     scene.verdict(1)
     assert scene.offer() is None
     scene = Scene()
-    monkeypatch.setattr(module, "MAX_BYTES", 1000)
+    monkeypatch.setattr(scene.link, "max_bytes", 1000)
     assert scene.offer(body=b"x" * 1000) is None
     assert scene.offer() == "channel_full"
     scene.verdict(1)

@@ -27,6 +27,8 @@ _NARROW: Final = 0.05
 """A tolerance larger than this share of the smallest number seen would hide more than jitter."""
 _MOSTLY: Final = 0.1
 """Both directions occur when each has at least this share."""
+_SETTLED: Final = ("header", "body_value", "body_type", "body_order")
+"""Kinds that a rule may settle; what is missing or new, and another size or shape, is never ignored for that."""
 _MAX_KEYS: Final = 12
 """A cause of more fields is not settled by a list of rules."""
 EVERYTHING: Final = 0.95
@@ -107,16 +109,15 @@ def unknown_route(primary: int, shadow: int | None, pairs: int, compared: int) -
 def _rule(key: Key, traits: Traits | None) -> _Rule | str | None:
     """The rule that settles one field; empty: none does, None: not enough to say."""
     field, kind = key
-    if not _can_be_written(field):
+    if kind not in _SETTLED or not _can_be_written(field):
         return ""
-    if kind == "body_order":
-        return _unordered(field, traits)
-    if traits is None:
+    if traits is None or traits.pairs < FEW:
         return None
+    if kind == "body_order":
+        reason = f"{field} keeps arriving in another order ({traits.pairs:,} pairs). If its order has no meaning:"
+        return _Rule("unordered", json.dumps(field, ensure_ascii=False), reason)
     if kind == "header":
         return _header(field, traits)
-    if kind not in ("body_value", "body_type"):
-        return ""
     return _made_anew(field, traits) if traits.look and kind == "body_value" else _tolerance(field, traits)
 
 
@@ -129,21 +130,12 @@ def _can_be_written(field: str) -> bool:
         return False
 
 
-def _unordered(field: str, traits: Traits | None) -> _Rule | str | None:
-    if not field.startswith("$"):
-        return ""
-    if traits is None or traits.pairs < FEW:
-        return None
-    reason = f"{field} keeps arriving in another order ({traits.pairs:,} pairs). If its order has no meaning:"
-    return _Rule("unordered", json.dumps(field, ensure_ascii=False), reason)
-
-
 def _header(field: str, traits: Traits) -> _Rule | str | None:
     name = field.partition(":")[2]
     if _MEANING.fullmatch(name):
         return ""
     if _SERVERS.fullmatch(name):
-        return _ignore(field, f"{field} tells who answered, not what.") if traits.pairs >= FEW else None
+        return _ignore(field, f"{field} tells who answered, not what.")
     if traits.look:
         return _made_anew(field, traits)
     if traits.one_sided or not traits.constant:
@@ -168,7 +160,7 @@ def _made_anew(field: str, traits: Traits) -> _Rule | str | None:
 
 
 def _tolerance(field: str, traits: Traits) -> _Rule | str | None:
-    if traits.numeric < traits.pairs or traits.share > CLOSE or not field.startswith("$"):
+    if traits.numeric < traits.pairs or traits.share > CLOSE:
         return ""
     if traits.pairs < ENOUGH:
         return None

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from shadowproxy.compare import traits
 from shadowproxy.compare.suggestions import rounded_up, unknown_route
 from shadowproxy.config import Overrides, load
 from shadowproxy.model.pair import CapturedRequest, CapturedResponse, CauseCount, Pair
@@ -79,6 +80,10 @@ def constant(name: bytes) -> Make:
     return lambda draw, number: (response({}, [*JSON, (name, b"1.0")]), response({}, [*JSON, (name, b"2.0")]))
 
 
+def nonce(draw: random.Random) -> CapturedResponse:
+    return response({}, [*JSON, (b"X-Nonce", b"a%015x" % draw.getrandbits(60))])
+
+
 SETTLED: dict[str, tuple[Make, str]] = {
     "another order": (
         lambda draw, number: ({"tags": [number, 1, 2]}, {"tags": [2, 1, number]}),
@@ -98,6 +103,10 @@ SETTLED: dict[str, tuple[Make, str]] = {
     ),
     "header that names the server": (served_by, 'ignore: ["header:x-served-by"]'),
     "header that names the version": (constant(b"X-Build"), 'ignore: ["header:x-build"]'),
+    "header with a token": (
+        lambda draw, number: (nonce(draw), nonce(draw)),
+        'ignore: ["header:x-nonce"]',
+    ),
     "several at once": (
         lambda draw, number: (
             {"id": uuid(draw), "at": moment(draw, number), "tags": [9 + number, 1, 2]},
@@ -172,6 +181,7 @@ REGRESSIONS: dict[str, Make] = {
         {"id": uuid(draw), "price": number + 5},
     ),
     "a name that a file would expand": lambda draw, number: ({"${HOME}": uuid(draw)}, {"${HOME}": uuid(draw)}),
+    "a header that no rule can name": constant(b"X-\xe9"),
     "a name that is cut off": lambda draw, number: (
         {"a" * 60: {"b" * 60: {"c" * 60: {"d" * 60: uuid(draw)}}}},
         {"a" * 60: {"b" * 60: {"c" * 60: {"d" * 60: uuid(draw)}}}},
@@ -187,6 +197,33 @@ def test_no_suggestion_hides_what_may_be_a_regression(name: str) -> None:
 @pytest.mark.parametrize("name", SETTLED)
 def test_few_pairs_say_nothing_yet(name: str) -> None:
     assert suggested(SETTLED[name][0], 2) is None
+
+
+@pytest.mark.parametrize("name", ["jitter", "one and the same number", "uuid", "time", "header that names the version"])
+def test_values_say_nothing_before_there_are_enough(name: str) -> None:
+    assert suggested(SETTLED[name][0], 19) is None
+    assert suggested(SETTLED[name][0], 20)
+
+
+def test_of_fields_that_found_no_place_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(traits, "MAX_TRAITS", 0)
+    assert suggested(SETTLED["uuid"][0]) is None
+
+
+def test_fields_that_vary_independently_are_settled_one_by_one(tmp_path: Path) -> None:
+    def some(draw: random.Random, number: int) -> tuple[Any, Any]:
+        ids = {name: uuid(draw) for name in "abcdef"}
+        return ids, {name: uuid(draw) if draw.random() < 0.5 else value for name, value in ids.items()}
+
+    each = pairs(some, 600)
+    mixed = [cause for cause in causes(each) if cause.mixed]
+    assert mixed
+    names = set()
+    for cause in mixed:
+        assert cause.suggestion is not None
+        assert "the others that differ beside it have causes of their own" in cause.suggestion
+        names.update(rules_of(cause.suggestion, tmp_path).ignore)
+    assert names == {field for cause in mixed for field, _ in cause.keys}
 
 
 def test_what_comes_later_takes_a_suggestion_back() -> None:

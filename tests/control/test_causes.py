@@ -138,6 +138,8 @@ def test_more_sets_than_are_told_apart_are_mixed_here_too() -> None:
     (row,) = rows(table)
     assert (row.keys, row.pairs, row.mixed) == (keys("always"), 2 * MAX_SETS + 1, True)
     assert row.words == "$.always has another value, in varying company."
+    table.add([count("always", mixed=True, pairs=4)])
+    assert counts_of(table) == {("$.always",): 2 * MAX_SETS + 5}
 
 
 def test_the_table_is_bounded_and_earlier_instances_give_way_first(monkeypatch: pytest.MonkeyPatch) -> None:

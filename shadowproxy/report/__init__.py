@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from shadowproxy.report import junit, markdown, text
+from shadowproxy.report import html, junit, markdown, text
 from shadowproxy.report.build import Facts, build, quantiles
 from shadowproxy.report.causes import cause_of, worth_showing
 from shadowproxy.report.example import render_cause, render_example
@@ -23,6 +23,7 @@ __all__ = [
     "quantiles",
     "render_cause",
     "render_example",
+    "render_html",
     "render_json",
     "render_junit",
     "render_markdown",
@@ -33,6 +34,7 @@ __all__ = [
 render_text = text.render
 render_markdown = markdown.render
 render_junit = junit.render
+render_html = html.render
 
 
 def render_json(report: Report) -> bytes:

@@ -5,25 +5,18 @@ A cause is shown with the smallest of its examples.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from difflib import SequenceMatcher
-from itertools import takewhile, zip_longest
+from itertools import takewhile
 from typing import Final
 
 from shadowproxy.model.pair import Difference, Example
 from shadowproxy.report import phrases
+from shadowproxy.report.bodies import Row, side_by_side
 from shadowproxy.report.plain import clip, plain, seconds, wrap_command
 from shadowproxy.report.terminal import WIDTH, Paint, wrapped
 from shadowproxy.report.values import Cause
 
-_CONTEXT: Final = 2
-_MAX_LINES: Final = 2_000
-"""Of a body: matching takes quadratic time at worst."""
 _COLUMN: Final = (WIDTH - 7) // 2
-
-Row = tuple[str, str, str]
-"""A mark (space: equal, `|`: changed, `<`: only left, `>`: only right), the left and the right line."""
 
 
 def render_example(example: Example, color: bool = False) -> str:
@@ -99,38 +92,3 @@ def _difference(difference: Difference, paint: Paint) -> str:
     before, after = ("absent" if value is None else value for value in (difference.primary, difference.shadow))
     rule = " (ignored by a rule)" if difference.by_rule else " (noise)" if difference.noise else ""
     return f"{paint('cyan', plain(difference.field))} {difference.kind}: {plain(before)} → {plain(after)}{rule}"
-
-
-def side_by_side(primary: str, shadow: str) -> Iterator[Row]:
-    """The lines that differ, with a little around them; `…` stands for equal lines left out."""
-    left, right = _pretty(primary), _pretty(shadow)
-    if left == right:
-        return
-    groups = SequenceMatcher(None, left, right).get_grouped_opcodes(_CONTEXT)
-    end = 0
-    for group in groups:
-        if group[0][1] > end:
-            yield " ", "…", "…"
-        for tag, a, b, c, d in group:
-            for one, other in zip_longest(left[a:b], right[c:d]):
-                yield _mark(tag, one, other), one or "", other or ""
-        end = group[-1][2]
-    if end < len(left):
-        yield " ", "…", "…"
-
-
-def _mark(tag: str, one: str | None, other: str | None) -> str:
-    if tag == "equal":
-        return " "
-    if one is None:
-        return ">"
-    return "<" if other is None else "|"
-
-
-def _pretty(body: str) -> list[str]:
-    """The lines of a body; of JSON, one per value."""
-    try:
-        body = json.dumps(json.loads(body), indent=1, ensure_ascii=False)
-    except (ValueError, RecursionError):
-        pass  # not JSON, or cut off, or too deep: as it is
-    return body.splitlines()[:_MAX_LINES]

@@ -79,7 +79,12 @@ def fields(service: ServiceReport, route: RouteReport) -> list[Row]:
     for left in known.values():
         state = undecided if left.state == OPEN else left.state
         found.append(Row(left.field, left.kind, state, None, None, left.example, left))
-    return sorted(found, key=lambda row: _ORDER.index(row.state) if row.state in _ORDER else len(_ORDER))
+    return sorted(found, key=rank)
+
+
+def rank(row: Row) -> int:
+    """Where a row stands by its state: what counts comes first."""
+    return _ORDER.index(row.state) if row.state in _ORDER else len(_ORDER)
 
 
 def rows(service: ServiceReport, route: RouteReport) -> list[Row]:

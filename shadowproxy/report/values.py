@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from shadowproxy.model.pair import Example
 from shadowproxy.model.totals import Interval, Isolation
 
 
@@ -262,3 +263,5 @@ class Report(Struct, frozen=True):
     notes: list[str] = []
     fail_on: list[str] = []
     """The words by which this was judged; empty: by the report's own rule."""
+    examples: list[Example] = []
+    """Those of the causes, whole, where they were asked for."""

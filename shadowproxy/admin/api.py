@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from shadowproxy.admin import answers, queries
+from shadowproxy.admin import answers, queries, reports
 from shadowproxy.admin.access import Access
 from shadowproxy.admin.events import stream
 from shadowproxy.admin.page import CONTENT_SECURITY_POLICY, overview
@@ -20,7 +20,7 @@ from shadowproxy.control.state import State
 from shadowproxy.metrics.exposition import CONTENT_TYPE, expose
 from shadowproxy.model.pair import Example
 from shadowproxy.model.policy import Bind
-from shadowproxy.report import Report, build, render_json, render_junit, render_markdown, render_text
+from shadowproxy.report import Report
 from shadowproxy.store import DiffPage
 
 STATE: Final = web.AppKey("state", State)
@@ -106,23 +106,7 @@ async def _cause(request: web.Request) -> web.Response:
 
 
 async def _report(request: web.Request) -> web.Response:
-    queries.only(request, "service", "format")
-    report = await _build(request)
-    match queries.report_format(request):
-        case "text":
-            return web.Response(text=render_text(report))
-        case "markdown":
-            return web.Response(text=render_markdown(report), content_type="text/markdown")
-        case "junit":
-            return web.Response(text=render_junit(report), content_type="application/xml")
-        case _:
-            return web.Response(body=render_json(report), content_type="application/json")
-
-
-async def _build(request: web.Request) -> Report:
-    state = request.app[STATE]
-    chosen = queries.service(request, state)
-    return build(await state.facts(time.time()), chosen)
+    return await reports.respond(request, request.app[STATE])
 
 
 async def _events(request: web.Request) -> web.StreamResponse:
@@ -132,7 +116,8 @@ async def _events(request: web.Request) -> web.StreamResponse:
 
 
 async def _overview(request: web.Request) -> web.Response:
-    page = overview(await _build(request))
+    state = request.app[STATE]
+    page = overview(await reports.made(state, queries.service(request, state)))
     return web.Response(
         text=page, content_type="text/html", headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY}
     )
@@ -168,7 +153,13 @@ ENDPOINTS: Final = (
         parameters=("service", "route", "limit", "offset"),
     ),
     Endpoint("/api/v1/causes/{id}", _cause, "One cause with its smallest example, by its id", CauseAnswer),
-    Endpoint("/api/v1/report", _report, "What differs, and what follows", Report, parameters=("service", "format")),
+    Endpoint(
+        "/api/v1/report",
+        _report,
+        "What differs, what follows, and what changed",
+        Report,
+        parameters=("service", "format", "examples", "since", "record"),
+    ),
     Endpoint("/api/v1/events", _events, "Server-sent events: status, example", content="text/event-stream"),
     Endpoint("/openapi.json", _openapi, "This document"),
     Endpoint("/", _overview, "An overview for people", content="text/html"),

@@ -11,6 +11,7 @@ from shadowproxy import __version__
 from shadowproxy.admin.problems import Problem
 from shadowproxy.admin.queries import FORMATS, MAX_LIMIT, MAX_OFFSET
 from shadowproxy.model.terms import KINDS, MIRRORED_ARMS
+from shadowproxy.report import MOST_EXAMPLES
 
 if TYPE_CHECKING:
     from shadowproxy.admin.api import Endpoint
@@ -24,6 +25,9 @@ _PARAMETERS: Final[dict[str, dict[str, Any]]] = {
     "kind": {"type": "string", "enum": list(KINDS)},
     "limit": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT},
     "offset": {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET},
+    "examples": {"type": "integer", "minimum": 0, "maximum": MOST_EXAMPLES},
+    "since": {"type": "string", "examples": ["2h"]},
+    "record": {"type": "string", "enum": ["true", "false"]},
     "format": {"type": "string", "enum": list(FORMATS)},
 }
 

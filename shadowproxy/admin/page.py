@@ -30,7 +30,7 @@ _PAGE: Final = """<!doctype html>
 <h1>shadowproxy</h1>
 <p class="{verdict}">{conclusion}</p>
 <p>
-<a href="/api/v1/report?format=markdown">report</a> · <a href="/api/v1/status">status</a> ·
+<a href="/api/v1/report?format=html">report</a> · <a href="/api/v1/status">status</a> ·
 <a href="/api/v1/causes">causes</a> · <a href="/api/v1/diffs">differences</a> · <a href="/api/v1/routes">routes</a> ·
 <a href="/metrics">metrics</a> · <a href="/openapi.json">API</a>
 </p>

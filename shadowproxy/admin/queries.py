@@ -6,15 +6,19 @@ from collections.abc import Collection
 from typing import Final
 
 from aiohttp import web
+from msgspec import Struct
 
 from shadowproxy.admin.problems import ProblemError
+from shadowproxy.config.problems import BadValueError
+from shadowproxy.config.units import parse_duration
 from shadowproxy.control.state import CauseQuery, State
 from shadowproxy.model.terms import KINDS, MIRRORED_ARMS
+from shadowproxy.report import MOST_EXAMPLES
 from shadowproxy.store import DiffQuery
 
 MAX_LIMIT: Final = 500
 MAX_OFFSET: Final = 1_000_000
-FORMATS: Final = ("json", "text", "markdown", "junit")
+FORMATS: Final = ("json", "text", "markdown", "junit", "html")
 
 
 def only(request: web.Request, *allowed: str) -> None:
@@ -36,8 +40,27 @@ def service(request: web.Request, state: State) -> str | None:
     return name
 
 
-def report_format(request: web.Request) -> str:
-    return _one_of(request, "format", FORMATS) or FORMATS[0]
+class ReportQuery(Struct, frozen=True):
+    """Which report. `service` None: all of them. `since` is how many seconds ago, None: since the last recorded one."""
+
+    service: str | None
+    format: str
+    examples: int
+    since: float | None
+    record: bool
+
+
+def report(request: web.Request, state: State) -> ReportQuery:
+    only(request, "service", "format", "examples", "since", "record")
+    wanted = _one_of(request, "format", FORMATS) or FORMATS[0]
+    return ReportQuery(
+        service=service(request, state),
+        format=wanted,
+        # A page is for reading, so it shows them unless told otherwise.
+        examples=_number(request, "examples", MOST_EXAMPLES if wanted == "html" else 0, 0, MOST_EXAMPLES),
+        since=_duration(request, "since"),
+        record=_one_of(request, "record", ("true", "false")) == "true",
+    )
 
 
 def diffs(request: web.Request, state: State) -> DiffQuery:
@@ -85,3 +108,11 @@ def _number(request: web.Request, name: str, default: int, least: int, most: int
     if not (text.isascii() and text.isdigit() and len(text) < 10 and least <= int(text) <= most):
         raise ProblemError(400, f"{name} {text!r} is not a whole number from {least} to {most}")
     return int(text)
+
+
+def _duration(request: web.Request, name: str) -> float | None:
+    text = request.query.get(name)
+    try:
+        return None if text is None else parse_duration(text)
+    except BadValueError as error:
+        raise ProblemError(400, f"{name}: {error}") from None

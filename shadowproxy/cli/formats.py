@@ -7,7 +7,7 @@ import sys
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -22,6 +22,7 @@ class Format(StrEnum):
     json = "json"
     markdown = "markdown"
     junit = "junit"
+    html = "html"
 
 
 FormatOption = Annotated[Format, typer.Option("--output", "-o", help="How the report is written.")]
@@ -78,6 +79,8 @@ def rendered(report: Report, output: Format, full: bool, color: bool) -> str:
             return renderings.render_markdown(report)
         case Format.junit:
             return renderings.render_junit(report)
+        case Format.html:
+            return renderings.render_html(report)
         case Format.text:
             return renderings.render_text(report, color=color, full=full)
 
@@ -97,3 +100,28 @@ def write(path: Path, body: str) -> None:
         with suppress(OSError):
             new.unlink()
         raise
+
+
+MAX_FILE: Final = 64 * 1024 * 1024
+"""Of a stored report, which has at most 20 examples of a few hundred KiB."""
+
+
+def load(path: Path, option: str) -> Report:
+    """A report that was stored as JSON; ends the command with one line where it is none."""
+    import msgspec
+
+    from shadowproxy.report import Report
+
+    try:
+        with path.open("rb") as file:
+            body = file.read(MAX_FILE + 1)
+        if len(body) > MAX_FILE:
+            fail(f"{option} {path}: larger than {MAX_FILE // 1024 // 1024} MiB; {_RIGHT}")
+        return msgspec.json.decode(body, type=Report)
+    except OSError as error:
+        fail(f"{option} {path}: {error.strerror or error}")
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        fail(f"{option} {path}: not a report as JSON ({error}); {_RIGHT}")
+
+
+_RIGHT: Final = "write one with: shadowproxy report -o json --out FILE"

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from shadowproxy import __version__
 from shadowproxy.control.causes import CauseBook, find
+from shadowproxy.control.history import History
 from shadowproxy.control.isolation import IsolationProof
 from shadowproxy.control.knowledge import Knowledge
 from shadowproxy.control.tally import Tally
@@ -56,6 +57,7 @@ class State:
         self.causes = CauseBook(policy.epoch, launch.store.max_age)
         self.knowledge = Knowledge(policy, time.time(), store.learn, self.begin_evidence)
         self.watchers = Watchers()
+        self.history = History(store)
         self.isolation = IsolationProof(counters, policy, registry)
         # until the next reload
         self.policy = policy

@@ -1,4 +1,4 @@
-"""What the counters and examples say about each route, and its renderings: text, JSON, Markdown. Pure."""
+"""What the counters and examples say about each route, and its renderings: text, JSON, Markdown, JUnit, HTML. Pure."""
 
 from __future__ import annotations
 
@@ -8,18 +8,25 @@ from shadowproxy.report import html, junit, markdown, text
 from shadowproxy.report.build import Facts, build, quantiles
 from shadowproxy.report.causes import cause_of, worth_showing
 from shadowproxy.report.example import render_cause, render_example
+from shadowproxy.report.history import compare
+from shadowproxy.report.html_page import CONTENT_SECURITY_POLICY
 from shadowproxy.report.isolation import isolation_words
-from shadowproxy.report.judging import judge
+from shadowproxy.report.judging import judge, narrow
 from shadowproxy.report.values import Cause, Report
+from shadowproxy.report.wanted import MOST_EXAMPLES, wanted_examples
 
 __all__ = [
+    "CONTENT_SECURITY_POLICY",
+    "MOST_EXAMPLES",
     "Cause",
     "Facts",
     "Report",
     "build",
     "cause_of",
+    "compare",
     "isolation_words",
     "judge",
+    "narrow",
     "quantiles",
     "render_cause",
     "render_example",
@@ -28,6 +35,7 @@ __all__ = [
     "render_junit",
     "render_markdown",
     "render_text",
+    "wanted_examples",
     "worth_showing",
 ]
 

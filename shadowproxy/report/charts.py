@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from math import isfinite
 from typing import Final
 
-from shadowproxy.report.values import Interval
+from shadowproxy.model.totals import Interval
 
 _HIDDEN: Final = '<svg aria-hidden="true" focusable="false" height="20">'
 

@@ -17,7 +17,7 @@ from shadowproxy.report.build import FAIL, PASS
 from shadowproxy.report.fitting import Section, fit, listed
 from shadowproxy.report.html_causes import cause, definitions, overview
 from shadowproxy.report.html_page import TABLE_FOOT, chip, code, e, head, heads, n, row, table_head
-from shadowproxy.report.html_routes import FIELD_HEADS, FIELDS_SHOWN, VERDICT_HEADS, details, field, verdicts
+from shadowproxy.report.html_routes import FIELD_HEADS, FIELDS_SHOWN, VERDICT_HEADS, details, field, isolation, verdicts
 from shadowproxy.report.plain import number
 from shadowproxy.report.values import Accepted, Cause, Report, ServiceReport
 
@@ -79,6 +79,8 @@ def _service(report: Report, place: int, service: ServiceReport, examples: dict[
         lambda each: details(place, *each),
         left_out="<p>… and {} more routes.</p>\n",
     )
+    if service.isolation is not None:
+        yield Section(isolation(service.isolation))
     entries = sorted(service.accepted, key=lambda each: not phrases.is_due(each))
     yield _table("Accepted differences", phrases.accepted(entries), ACCEPTED_HEADS, entries, _entry)
     yield Section("</section>\n")
@@ -98,9 +100,15 @@ def _service_head(report: Report, place: int, service: ServiceReport) -> str:
         if len(report.services) > 1
         else ""
     )
+    since = ""
+    if changes := service.changes:
+        said = e(phrases.changes(changes, report.generated_at))
+        items = "".join(f"<li>{chip(each.direction)} {e(phrases.change(each))}</li>" for each in changes.items)
+        left = f"<li>… and {number(changes.left_out, 'more change')}</li>" if changes.left_out else ""
+        since = f"<h3>What changed</h3><p>{said}.</p><ul>{items}{left}</ul>\n"
     return (
         f'<section id="s{place}" aria-labelledby="s{place}h"><h2 id="s{place}h">{e(service.name)}</h2>\n{verdict}'
-        f"{definitions(facts)}<h3>What to do</h3><ol>{todo}</ol>\n"
+        f"{definitions(facts)}{since}<h3>What to do</h3><ol>{todo}</ol>\n"
     )
 
 

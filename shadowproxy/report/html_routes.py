@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from typing import Final
 
 from shadowproxy.model.terms import CANDIDATE
+from shadowproxy.model.totals import Interval, Isolation
 from shadowproxy.report import charts, phrases
 from shadowproxy.report.html_page import Cell, chip, code, e, folded, heads, n, row, table, values
+from shadowproxy.report.isolation import isolation_words
 from shadowproxy.report.phrases import Row
 from shadowproxy.report.plain import counts, percent, seconds
-from shadowproxy.report.values import FieldEvidence, Interval, PairedErrors, Quantiles, RouteReport
+from shadowproxy.report.values import FieldEvidence, PairedErrors, Quantiles, RouteReport
 
 FIELDS_SHOWN: Final = 100
 """Of one route."""
@@ -166,3 +168,15 @@ def _books(route: RouteReport) -> Iterator[str]:
         yield f'<p class="small">Codes, {e(arm)}: {e(counts(codes)) or "none"}</p>\n'
     if route.incomparable:
         yield f'<p class="small">Incomparable because of {e(counts(route.incomparable))}</p>\n'
+
+
+def isolation(found: Isolation) -> str:
+    """What mirroring adds to the primary's latency: the sentence, and each quantile with its interval."""
+    said = f"<h3>Isolation</h3>\n<p>{e(isolation_words(found))}.</p>\n"
+    axis = charts.scale(found.added.values())
+    rows = "".join(
+        row(e(name), n(phrases.interval(each)), Cell(charts.interval(each, axis), "bar"))
+        for name, each in found.added.items()
+    )
+    names = heads("Quantile", "#Added [95 % interval]", "Around a dashed zero")
+    return said + (table("What mirroring adds to the primary's latency", names, rows) if rows else "")

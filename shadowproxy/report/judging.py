@@ -137,6 +137,19 @@ def parse(lists: Iterable[str]) -> tuple[str, ...]:
     return tuple(word for word in WORDS if word in given)
 
 
+def narrow(report: Report, service: str) -> Report:
+    """The report of one of its services."""
+    services = [each for each in report.services if each.name == service]
+    verdict = overall([each.verdict for each in services])
+    return replace(
+        report,
+        services=services,
+        verdict=verdict,
+        exit_code=EXIT_CODES[verdict],
+        conclusion=concluded(services),
+    )
+
+
 def judge(report: Report, words: Sequence[str]) -> Report:
     """The report with the verdict, exit code and conclusion that follow from `words`; without any it is as it was."""
     if not words:

@@ -22,6 +22,7 @@ LIMIT: Final = 65_000
 CAUSES_SHOWN: Final = 20
 REGRESSIONS_SHOWN: Final = 40
 DUE_SHOWN: Final = 20
+CHANGES_SHOWN: Final = 20
 
 _MARKS: Final = {PASS: "✅", FAIL: "❌"}
 _CAUSES: Final = ("cause", "route", "pairs", "share", "what", "status", "last", "primary", "candidate")
@@ -57,6 +58,13 @@ def _urgent(report: Report, service: ServiceReport) -> Iterator[Section]:
         lines += [f"- isolation: {text(isolation_words(service.isolation))}"]
     if service.accepted:
         lines += [f"- accepted differences: {text(phrases.accepted(service.accepted))}"]
+    if service.changes is not None:
+        lines += [f"- changes {text(phrases.changes(service.changes, now))}"]
+        lines += [
+            f"  - **{each.direction}** {text(phrases.change(each))}" for each in service.changes.items[:CHANGES_SHOWN]
+        ]
+        if left := service.changes.left_out + max(0, len(service.changes.items) - CHANGES_SHOWN):
+            lines += [f"  - … and {left:,} more changes"]
     due = [entry for entry in service.accepted if phrases.is_due(entry)]
     yield listed(
         "\n".join(lines) + "\n",

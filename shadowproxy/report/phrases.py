@@ -15,6 +15,8 @@ from shadowproxy.report.plain import ago, counts, duration, number, percent, pla
 from shadowproxy.report.values import (
     Accepted,
     Cause,
+    Change,
+    Changes,
     FieldEvidence,
     Knowledge,
     PairedErrors,
@@ -334,6 +336,18 @@ def entry(found: Accepted, now: float) -> str:
     until = f", expires {found.expires}" if found.expires else ""
     last = f", last {ago(found.last_at, now)}" if found.last_at is not None else ""
     return f"{what}: {found.reason} ({found.owner}{until}); {number(found.pairs, 'pair')}{last}"
+
+
+def changes(found: Changes, now: float) -> str:
+    """Since when, and between which verdicts."""
+    verdicts = found.before if found.before == found.after else f"{found.before} → {found.after}"
+    restart = " after a restart" if found.restarted else ""
+    nothing = "" if found.items else "nothing changed; "
+    return f"since {ago(found.since, now)}: {nothing}{verdicts}, {number(found.pairs, 'pair')} compared{restart}"
+
+
+def change(found: Change) -> str:
+    return f"{found.about}{f' on {found.route}' if found.route else ''}: {found.says}"
 
 
 def age(report: Report) -> str:

@@ -19,11 +19,12 @@ from shadowproxy.report.text_routes import block
 from shadowproxy.report.values import Cause, Report, RouteReport, ServiceReport, Shown
 
 CAUSES_SHOWN: Final = 8
+CHANGES_SHOWN: Final = 10
 ROUTES_SHOWN: Final = 12
 """Routes with something to look at that are shown whole; the others get a line."""
 
 _MARKS: Final = {PASS: ("✓", "green"), FAIL: ("✗", "red")}
-_INDENT: Final = " " * (LABEL + 2)
+_DIRECTIONS: Final = {"worse": "red", "better": "green"}
 
 
 def render(report: Report, color: bool = False, full: bool = False) -> str:
@@ -48,6 +49,7 @@ def _service(report: Report, service: ServiceReport, paint: Paint, full: bool) -
     if service.isolation is not None:
         yield from paragraph("isolation", isolation_words(service.isolation), paint, "dim")
     yield from _accepted(service, now, paint, full)
+    yield from _changes(service, now, paint, full)
     yield ""
     causes = service.causes if full else service.causes[:CAUSES_SHOWN]
     for cause in causes:
@@ -72,6 +74,20 @@ def _accepted(service: ServiceReport, now: float, paint: Paint, full: bool) -> I
             yield from paragraph(
                 f"  {entry.state}", phrases.entry(entry, now), paint, "yellow" if phrases.is_due(entry) else ""
             )
+
+
+def _changes(service: ServiceReport, now: float, paint: Paint, full: bool) -> Iterator[str]:
+    if service.changes is None:
+        return
+    found = service.changes
+    yield from paragraph("changes", phrases.changes(found, now), paint, "bold" if found.items else "")
+    items = found.items if full else found.items[:CHANGES_SHOWN]
+    for change in items:
+        yield from paragraph(
+            f"  {change.direction}", phrases.change(change), paint, _DIRECTIONS.get(change.direction, "")
+        )
+    if left := found.left_out + len(found.items) - len(items):
+        yield labelled("", f"… and {number(left, 'more change')}")
 
 
 def _cause(cause: Cause, now: float, paint: Paint) -> Iterator[str]:

@@ -222,6 +222,34 @@ class Failed(Struct, frozen=True):
     says: str
 
 
+class Change(Struct, frozen=True):
+    """One thing that is not as it was. `direction` is `worse`, `better` or `other`; `route` empty: the service.
+
+    `about` is `verdict`, `field`, `cause`, `errors`, `latency`, `failures`, `accepted`, `version`, `configuration` or
+    `restart`.
+    """
+
+    direction: str
+    about: str
+    route: str
+    says: str
+
+
+class Changes(Struct, frozen=True):
+    """What is not as it was in the report made at `since`, Unix time; the verdicts then and now.
+
+    `pairs` were compared since; `restarted`: since a restart, with which counts began anew.
+    """
+
+    since: float
+    before: str
+    after: str
+    pairs: int
+    restarted: bool
+    items: list[Change]
+    left_out: int = 0
+
+
 class ServiceReport(Struct, frozen=True):
     """`verdict` is `pass`, `fail` or `inconclusive`; `exit_code` 0, 1 or 3; `compared` without the incomparable.
 
@@ -245,6 +273,8 @@ class ServiceReport(Struct, frozen=True):
     failed: list[Failed] = []
     """Empty without `fail_on`."""
     isolation: Isolation | None = None
+    changes: Changes | None = None
+    """None: there is no earlier report to compare with."""
 
 
 class Report(Struct, frozen=True):

@@ -6,14 +6,14 @@ from typing import Final
 
 from shadowproxy.report.values import Report
 
-MOST: Final = 20
+MOST_EXAMPLES: Final = 20
 """Examples in one report; each has at most 64 KiB of each body."""
 
 
-def wanted(report: Report, most: int = MOST) -> list[str]:
+def wanted_examples(report: Report, most: int = MOST_EXAMPLES) -> list[str]:
     """Their ids: of the causes first, then of what differs on the routes, each once."""
     causes = sorted((cause for service in report.services for cause in service.causes), key=lambda each: -each.pairs)
     routes = [route for service in report.services for route in service.routes]
-    rows = [row for route in routes for row in (*route.failures, *route.fields)]
-    shown = [each.example for each in (*causes, *rows) if each.example]
+    rows = [row.example for route in routes for row in (*route.failures, *route.fields)]
+    shown = [each for each in (*(cause.example for cause in causes), *rows) if each]
     return list(dict.fromkeys(example.id for example in shown))[:most]

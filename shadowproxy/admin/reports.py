@@ -1,0 +1,77 @@
+"""The report over HTTP: in each format, with whole examples and with what changed, where they are asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
+
+from aiohttp import web
+from msgspec.structs import replace
+
+from shadowproxy.admin import queries
+from shadowproxy.control.state import State
+from shadowproxy.report import (
+    CONTENT_SECURITY_POLICY,
+    Report,
+    build,
+    compare,
+    render_html,
+    render_json,
+    render_junit,
+    render_markdown,
+    render_text,
+    wanted_examples,
+)
+from shadowproxy.store import StoreError
+
+RENDERERS: Final[dict[str, tuple[str, Callable[[Report], str | bytes]]]] = {
+    "json": ("application/json", render_json),
+    "text": ("text/plain", render_text),
+    "markdown": ("text/markdown", render_markdown),
+    "junit": ("application/xml", render_junit),
+    "html": ("text/html", render_html),
+}
+
+
+async def respond(request: web.Request, state: State) -> web.Response:
+    """The report that a request asks for."""
+    wanted = queries.report(request, state)
+    report = await made(state, wanted.service, wanted.since)
+    if wanted.record:
+        state.history.record(report)
+    if wanted.examples:
+        report = await with_examples(state, report, wanted.examples)
+    content, render = RENDERERS[wanted.format]
+    # In a thread: a page with bodies in it takes a second to write, and others are waiting.
+    body = await asyncio.to_thread(render, report)
+    response = web.Response(
+        body=body.encode() if isinstance(body, str) else body, content_type=content, charset="utf-8"
+    )
+    if wanted.format == "html":
+        response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+        response.headers["Content-Disposition"] = 'inline; filename="shadowproxy-report.html"'
+    return response
+
+
+async def made(state: State, service: str | None, since: float | None = None) -> Report:
+    """The report now, of all services or of one, compared with the last recorded one at least `since` seconds old."""
+    now = time.time()
+    report = build(await state.facts(now), service)
+    try:
+        await state.read(state.history.load)
+    except StoreError as error:
+        return replace(report, notes=[*report.notes, f"what changed is not known: {error}"])
+    before = {each.name: state.history.before(each.name, now - (since or 0.0)) for each in report.services}
+    return compare(report, {name: memory for name, memory in before.items() if memory})
+
+
+async def with_examples(state: State, report: Report, most: int) -> Report:
+    """The report with the whole examples of its causes; what is no longer stored is left out."""
+    ids = wanted_examples(report, most)
+    try:
+        found = await state.read(lambda: [state.store.example(each) for each in ids])
+    except StoreError as error:
+        return replace(report, notes=[*report.notes, f"bodies are missing: {error}"])
+    return replace(report, examples=[example for example in found if example])

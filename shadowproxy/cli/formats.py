@@ -106,8 +106,11 @@ MAX_FILE: Final = 64 * 1024 * 1024
 """Of a stored report, which has at most 20 examples of a few hundred KiB."""
 
 
-def load(path: Path, option: str) -> Report:
-    """A report that was stored as JSON; ends the command with one line where it is none."""
+def load(path: Path, option: str, hint: str = "") -> Report:
+    """A report that was stored as JSON; ends the command with one line where it is none.
+
+    `hint` says what else the option takes.
+    """
     import msgspec
 
     from shadowproxy.report import Report
@@ -119,7 +122,7 @@ def load(path: Path, option: str) -> Report:
             fail(f"{option} {path}: larger than {MAX_FILE // 1024 // 1024} MiB; {_RIGHT}")
         return msgspec.json.decode(body, type=Report)
     except OSError as error:
-        fail(f"{option} {path}: {error.strerror or error}")
+        fail(f"{option} {path}: {error.strerror or error}{f', {hint}' if hint else ''}")
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         fail(f"{option} {path}: not a report as JSON ({error}); {_RIGHT}")
 

@@ -56,7 +56,7 @@ def report(
     else:
         found = _narrowed(load(stored, "--from"), service, stored)
     if since is not None and not ago:
-        found = _since(found, load(Path(since), "--since"))
+        found = _since(found, load(Path(since), "--since", "nor a duration such as 2h"))
     raise typer.Exit(finish(found, fail_on, output, out, full))
 
 

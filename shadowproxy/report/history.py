@@ -140,19 +140,22 @@ def _context(report: Report, service: ServiceReport, before: Memory) -> Iterator
     elif report.policy != before.policy:
         yield Change(_OTHER, "configuration", "", f"policy {before.policy} → {report.policy}")
     versions = service.knowledge.versions if service.knowledge else {}
-    for arm in sorted({*versions, *before.versions}):
-        old, new = before.versions.get(arm, "?"), versions.get(arm, "?")
-        if old != new:
-            yield Change(_OTHER, "version", "", f"{arm} {old} → {new}")
+    for arm in sorted(versions.keys() & before.versions):
+        if versions[arm] != before.versions[arm]:
+            yield Change(_OTHER, "version", "", f"{arm} {before.versions[arm]} → {versions[arm]}")
 
 
 def _seen(report: Report, service: ServiceReport, cause: Cause, before: Memory | None) -> SeenCause:
     what = clip(cause.words or phrases.keys(cause), _LONGEST)
     earlier = next((each for each in before.causes if each.id == cause.id), None) if before else None
-    if before is None or earlier is None or cause.last_at > before.at:
+    if before is None or earlier is None or _is_after(cause.last_at, before):
         return SeenCause(cause.id, clip(cause.route, _LONGEST), what, cause.share)
     quiet = earlier.quiet + _grown(report, service, before)
     return replace(earlier, quiet=quiet, live=earlier.live and not _has_stopped(earlier, quiet))
+
+
+def _is_after(at: float | None, before: Memory) -> bool:
+    return at is not None and at > before.at
 
 
 def _has_stopped(cause: SeenCause, quiet: int) -> bool:
@@ -165,15 +168,15 @@ def _causes(report: Report, service: ServiceReport, before: Memory) -> Iterator[
     for cause in service.causes:
         earlier = known.get(cause.id)
         said = f"{phrases.keys(cause)}: {number(cause.pairs, 'pair')}"
-        if earlier is None and cause.first_at > before.at:
+        if earlier is None and _is_after(cause.first_at, before):
             yield Change(_WORSE, "cause", cause.route, f"new: {clip(cause.words or said, _LONGEST)}")
-        elif earlier and not earlier.live and cause.last_at > before.at:
+        elif earlier and not earlier.live and _is_after(cause.last_at, before):
             yield Change(_WORSE, "cause", cause.route, f"seen again: {said}")
     for earlier in before.causes:
         cause_now = now.get(earlier.id)
         if cause_now is None and service.causes_left_out:
             continue  # it may be one of those
-        if not earlier.live or (cause_now and cause_now.last_at > before.at):
+        if not earlier.live or (cause_now and (cause_now.last_at is None or _is_after(cause_now.last_at, before))):
             continue
         quiet = earlier.quiet + _grown(report, service, before)
         if _has_stopped(earlier, quiet):

@@ -9,7 +9,7 @@ from shadowproxy.model.pair import Example
 from shadowproxy.report import charts, phrases
 from shadowproxy.report.bodies import Line, marked, side_by_side
 from shadowproxy.report.html_page import Cell, code, e, folded, heads, lines, n, row, table, values
-from shadowproxy.report.plain import ago, percent, seconds
+from shadowproxy.report.plain import percent, seconds
 from shadowproxy.report.values import Cause, Shown
 
 EXAMPLE_BYTES: Final = 150_000
@@ -32,12 +32,12 @@ def overview(number: int, causes: Sequence[Cause], now: float) -> str:
     most = max((cause.share for cause in causes), default=0.0) or 1.0
     rows = "".join(
         row(
-            f'<a href="#s{number}c{place}">{place}</a>',
+            f'<a href="#s{number}c{place}">{e(cause.id)}</a>',
             Cell(f"{code(phrases.keys(cause))}<br>{e(phrases.statuses(cause))} on {code(cause.route)}", "value"),
             n(cause.pairs),
             n(percent(cause.share)),
             Cell(charts.bar(cause.share / most, "bad"), "bar"),
-            n(ago(cause.last_at, now)),
+            n(phrases.last(cause, now)),
         )
         for place, cause in enumerate(causes, 1)
     )
@@ -48,14 +48,15 @@ def overview(number: int, causes: Sequence[Cause], now: float) -> str:
 def cause(number: int, place: int, found: Cause, example: Example | None, now: float) -> str:
     """One cause, folded away but for the first ones."""
     where = f"{e(phrases.impact(found))} on {code(found.route)}"
-    parts = [folded(f"s{number}c{place}", f"Cause {place}: {code(phrases.keys(found))}", where, place <= OPENED)]
+    parts = [folded(f"s{number}c{place}", f"Cause {e(found.id)}: {code(phrases.keys(found))}", where, place <= OPENED)]
     if found.words:
         parts.append(f"<p>{e(found.words)}</p>\n")
     facts = [("Status", e(phrases.statuses(found))), ("Seen", e(phrases.seen(found, now)))]
     if found.failure:
         facts.append(("Failure", code(found.failure)))
     if len(found.keys) > 1:
-        facts.append(("Fields", ", ".join(code(f"{field} {kind}") for field, kind in found.keys[:100])))
+        more = f" and {found.left_out:,} more" if found.left_out else ""
+        facts.append(("Fields", ", ".join(code(f"{field} {kind}") for field, kind in found.keys) + more))
     parts.append(definitions(facts))
     parts += _bodies(found.example, example)
     parts += _request(found.example)

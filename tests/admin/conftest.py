@@ -40,6 +40,7 @@ class MemoryStore:
         self.learned.extend(items)
 
     def known(self, kind: str) -> list[Known]:
+        self._check()
         return [item for item in self.learned if item.kind == kind]
 
     def find(self, query: DiffQuery) -> DiffPage:

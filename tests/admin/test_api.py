@@ -155,10 +155,73 @@ async def test_the_report_in_each_form(client: Client) -> None:
     assert (await junit.text()).startswith("<?xml")
 
 
+async def test_the_report_as_a_page_shows_whole_examples_and_runs_nothing(client: Client, state: State) -> None:
+    from shadowproxy.model.pair import FieldCount
+
+    state.tally.fields.add([FieldCount("shop", "item", "$.price", "body_type", 1)])
+    response = await client.get("/api/v1/report?format=html")
+    page = await response.text()
+    assert (response.content_type, response.charset) == ("text/html", "utf-8")
+    policy = response.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert policy.endswith("sandbox")
+    assert response.headers["Content-Disposition"].startswith("inline; filename=")
+    assert page.startswith("<!doctype html>")
+    assert "<script" not in page
+
+
+async def test_whole_examples_come_where_they_are_asked_for(client: Client, state: State, store: MemoryStore) -> None:
+    from shadowproxy.model.pair import FieldCount
+
+    state.tally.fields.add([FieldCount("shop", "item", "$.price", "body_type", 1)])
+    assert (await (await client.get("/api/v1/report")).json())["examples"] == []
+    found = await (await client.get("/api/v1/report?examples=20")).json()
+    assert [each["id"] for each in found["examples"]] == ["ex00001"]
+    assert found["examples"][0]["primary_body"] == '{"price": 1.5, "name": "cup"}'
+    store.examples.clear()
+    assert (await (await client.get("/api/v1/report?examples=20")).json())["examples"] == []
+
+
+async def test_only_recorded_reports_are_what_later_ones_are_compared_with(client: Client, world: World) -> None:
+    async def changes(query: str = "") -> Any:
+        return (await (await client.get(f"/api/v1/report?service=shop{query}")).json())["services"][0]["changes"]
+
+    assert await changes() is None
+    assert await changes("&record=false") is None
+    assert await changes("&record=true") is None
+    first = await changes("&record=true")
+    assert (first["before"], first["after"], first["pairs"]) == ("fail", "fail", 0)
+    world.mirrored(50)
+    assert (await changes())["pairs"] == 50
+    assert (await changes("&since=2h"))["since"] < first["since"] + 60
+    assert "What changed" in await (await client.get("/api/v1/report?format=html")).text()
+
+
+async def test_a_history_that_cannot_be_read_costs_no_report(client: Client, store: MemoryStore) -> None:
+    store.broken = True
+    report = await (await client.get("/api/v1/report?record=true&examples=3")).json()
+    assert "what changed is not known: the disk is gone" in report["notes"]
+    store.broken = False
+    assert (await (await client.get("/api/v1/report")).json())["services"][0]["changes"] is None
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ("examples=21", "from 0 to 20"),
+        ("since=yesterday", "since: write a duration"),
+        ("record=yes", "record 'yes' is not one of true, false"),
+        ("full=1", "unknown parameter 'full'; there are service, format, examples, since, record"),
+    ],
+)
+async def test_wrong_parameters_of_a_report_are_explained(client: Client, query: str, says: str) -> None:
+    assert says in await problem(client, f"/api/v1/report?{query}", 400)
+
+
 async def test_a_broken_store_costs_examples_but_no_report(client: Client, store: MemoryStore) -> None:
     store.broken = True
     report = await (await client.get("/api/v1/report")).json()
-    assert report["notes"] == ["examples are missing: the disk is gone"]
+    assert report["notes"][0] == "examples are missing: the disk is gone"
     assert "the disk is gone" in await problem(client, "/api/v1/diffs", 503)
     assert "the disk is gone" in await problem(client, "/api/v1/causes", 503)
 

@@ -110,7 +110,7 @@ def test_help_lists_every_command(run: Run) -> None:
         (("report", "--nope"), "shadowproxy report: No such option"),
         (
             ("report", "-o", "pdf"),
-            ": 'pdf' is not one of 'text', 'json', 'markdown', 'junit'. See shadowproxy report --help",
+            ": 'pdf' is not one of 'text', 'json', 'markdown', 'junit', 'html'. See shadowproxy report --help",
         ),
         (("diffs", "list", "--limit", "0"), "shadowproxy diffs list: "),
         (("diffs", "show"), "Missing argument"),
@@ -131,7 +131,7 @@ def test_the_reports_exit_code(run: Run, answers: dict[str, Any], pairs: int, mi
     assert (found, err) == (code, "")
     assert f"(exit code {code})" in out
     assert "\x1b" not in out
-    assert answers["asked"] == [("there:1", "t", "/api/v1/report", {"service": "shop"})]
+    assert answers["asked"] == [("there:1", "t", "/api/v1/report", {"service": "shop", "record": "true"})]
 
 
 def test_the_report_as_json_and_markdown(run: Run, answers: dict[str, Any]) -> None:

@@ -13,6 +13,8 @@ from msgspec import Struct
 _CONTEXT: Final = 2
 _MAX_LINES: Final = 2_000
 """Of a body: matching takes quadratic time at worst."""
+_MAX_NAMED: Final = 200
+"""Of a run of lines that differ: longer ones are not aligned by names."""
 _MAX_LINE: Final = 200_000
 """Characters of a line that are looked at."""
 
@@ -22,28 +24,45 @@ Row = tuple[str, str, str]
 
 def side_by_side(primary: str, shadow: str) -> Iterator[Row]:
     """The lines that differ, with a little around them; `…` stands for equal lines left out."""
-    left, right = _pretty(primary), _pretty(shadow)
-    if left == right:
-        return
-    groups = SequenceMatcher(None, left, right).get_grouped_opcodes(_CONTEXT)
-    end = 0
-    for group in groups:
-        if group[0][1] > end:
+    rows = list(_aligned(_pretty(primary), _pretty(shadow)))
+    changed = [place for place, row in enumerate(rows) if row[0] != " "]
+    shown = {near for place in changed for near in range(place - _CONTEXT, place + _CONTEXT + 1)}
+    left_out = False
+    for place, row in enumerate(rows if changed else ()):
+        if place in shown:
+            yield row
+        elif not left_out:
             yield " ", "…", "…"
-        for tag, a, b, c, d in group:
-            for one, other in zip_longest(left[a:b], right[c:d]):
-                yield _mark(tag, one, other), one or "", other or ""
-        end = group[-1][2]
-    if end < len(left):
-        yield " ", "…", "…"
+        left_out = place not in shown
 
 
-def _mark(tag: str, one: str | None, other: str | None) -> str:
-    if tag == "equal":
-        return " "
+def _aligned(left: list[str], right: list[str]) -> Iterator[Row]:
+    """All lines of both sides, equal ones beside each other; among the others members of the same name."""
+    for tag, a, b, c, d in SequenceMatcher(None, left, right).get_opcodes():
+        ours, theirs = left[a:b], right[c:d]
+        if tag == "replace" and len(ours) + len(theirs) <= _MAX_NAMED:
+            names = SequenceMatcher(None, [_name(line) for line in ours], [_name(line) for line in theirs])
+            for _, i, j, k, m in names.get_opcodes():
+                yield from _rows(ours[i:j], theirs[k:m])
+        else:
+            yield from _rows(ours, theirs)
+
+
+def _rows(left: list[str], right: list[str]) -> Iterator[Row]:
+    return ((_mark(one, other), one or "", other or "") for one, other in zip_longest(left, right))
+
+
+def _name(line: str) -> str:
+    """The beginning of a line of JSON up to a member's value; of any other the whole line."""
+    return line.partition('": ')[0]
+
+
+def _mark(one: str | None, other: str | None) -> str:
     if one is None:
         return ">"
-    return "<" if other is None else "|"
+    if other is None:
+        return "<"
+    return " " if one == other else "|"
 
 
 def _pretty(body: str) -> list[str]:

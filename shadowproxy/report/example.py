@@ -6,12 +6,11 @@ A cause is shown with the smallest of its examples.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import takewhile
 from typing import Final
 
 from shadowproxy.model.pair import Difference, Example
 from shadowproxy.report import phrases
-from shadowproxy.report.bodies import Row, side_by_side
+from shadowproxy.report.bodies import Row, marked, side_by_side
 from shadowproxy.report.plain import clip, plain, seconds, wrap_command
 from shadowproxy.report.terminal import WIDTH, Paint, wrapped
 from shadowproxy.report.values import Cause
@@ -65,21 +64,14 @@ def _side_by_side(row: Row, paint: Paint) -> str:
     mark, *sides = row
     left, right = (clip(side, _COLUMN) for side in sides)
     pad = " " * (_COLUMN - len(left))
-    if mark != "|":
-        line = f"  {mark} {left}{pad} {right}".rstrip()
-        return line if mark == " " else paint("red", line)
-    start = _common(left, right)
-    end = _common(left[start:][::-1], right[start:][::-1])
-    left, right = (
-        side[:start] + paint("red", side[start : len(side) - end]) + side[len(side) - end :] for side in (left, right)
-    )
-    return f"  | {left}{pad} {right}".rstrip()
-
-
-def _common(one: str, other: str) -> int:
-    """How many characters two texts have in common from their beginning on."""
-    equal = takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
-    return sum(1 for _ in equal)
+    if mark == "|":
+        left, right = (
+            line.before + paint("red" if line.changed else "", line.changed) + line.after
+            for line in marked(left, right, _COLUMN, _COLUMN)
+        )
+        return f"  | {left}{pad} {right}".rstrip()
+    line = f"  {mark} {left}{pad} {right}".rstrip()
+    return line if mark == " " else paint("red", line)
 
 
 def _outcome(example: Example) -> str:

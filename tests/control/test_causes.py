@@ -101,13 +101,14 @@ def test_what_cannot_be_read_is_learned_anew() -> None:
 
 def test_causes_that_are_too_old_are_forgotten() -> None:
     table = book(max_age=100.0)
-    table.add([count("a", at=NOW - 90), count("b")])
+    table.add([count("a", at=NOW - 90, route="user"), count("b")])
     assert len(rows(table)) == 2
     assert [row.keys for row in rows(table, now=NOW + 50)] == [keys("b")]
     table.take_changed()
     table.add([count("c", at=NOW + 61)])
     forgotten = [item.key for item in table.take_changed() if item.value is None]
-    assert forgotten == [count("a").id]
+    assert forgotten == [count("a", route="user").id]
+    assert {key[1] for key in table._groups} == {"item"}
 
 
 def test_sets_of_a_group_that_is_mixed_go_under_one_field_each() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 import shlex
 
@@ -161,6 +162,21 @@ def test_equal_lines_far_from_a_difference_are_left_out() -> None:
     assert list(side_by_side(left + "\nlast", left))[-1] == ("<", "last", "")
     assert list(side_by_side(left, left)) == []
     assert list(side_by_side("x\n" + left, left))[-1] == (" ", "…", "…")
+
+
+def test_members_of_the_same_name_stand_beside_each_other() -> None:
+    left = {"id": 17, "state": "packed", "at": "a", "trace": "x"}
+    rows = list(side_by_side(json.dumps(left), json.dumps({"error": "null", "at": "b", "trace": "y"})))
+    assert ("|", ' "at": "a",', ' "at": "b",') in rows
+    assert ("|", ' "trace": "x"', ' "trace": "y"') in rows
+    assert ("<", ' "state": "packed",', "") in rows
+
+
+def test_one_more_element_of_a_long_array_is_one_difference() -> None:
+    items = [{"sku": number, "quantity": 1} for number in range(100)]
+    rows = list(side_by_side(json.dumps(items), json.dumps([*items[:50], {"sku": 999, "quantity": 1}, *items[50:]])))
+    assert next(row for row in rows if row[0] != " ")[0] == ">"
+    assert len(rows) < 12
 
 
 def test_deep_json_is_shown_as_it_is() -> None:

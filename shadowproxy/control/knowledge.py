@@ -153,6 +153,7 @@ class Knowledge:
         self._learn = learn
         self._began = began
         self._epoch = policy.epoch
+        self._now = now
         self._changed_shapes: set[tuple[str, str, str]] = set()
         self.apply(policy, now)
 
@@ -187,6 +188,7 @@ class Knowledge:
 
         `triples` are totals of this instance by service and route.
         """
+        self._now = now
         for (service, route), total in triples.items():
             here = self.services.get(service)
             if here is not None and total != here.seen.get(route, 0):
@@ -240,9 +242,8 @@ class Knowledge:
     def lessons(self) -> list[Learned]:
         """Everything, for a comparer that is new."""
         return [
-            msgspec.structs.replace(here.told, shapes=list(here.shapes.values()))
+            msgspec.structs.replace(here.told or here.lesson(self._now), shapes=list(here.shapes.values()))
             for here in self.services.values()
-            if here.told is not None
         ]
 
     def restore(self, known: Callable[[str], list[Known]]) -> None:

@@ -12,7 +12,7 @@ import msgspec
 
 from shadowproxy.channel import FrameError, FrameReader, frame
 from shadowproxy.model.commands import Apply, Names, Quit, Ready
-from shadowproxy.model.pair import Aggregate, Examples, Learned
+from shadowproxy.model.pair import Aggregate, Examples, Hello, Learned
 
 MAX_UNTAKEN: Final = 8 * 1024 * 1024
 """Bytes that a comparer may leave unread."""
@@ -21,24 +21,20 @@ log = logging.getLogger(__name__)
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode_command: Final = msgspec.msgpack.Decoder(Apply | Quit).decode
-_decode_report: Final = msgspec.msgpack.Decoder(Aggregate | Examples).decode
+_decode_report: Final = msgspec.msgpack.Decoder(Aggregate | Examples | Hello).decode
 
 
 class _Framed(asyncio.Protocol):
     """Cuts what arrives into frames; a stream that cannot be understood ends."""
 
-    def __init__(
-        self, receive: Callable[[bytes], None], gone: Callable[[], None], made: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, receive: Callable[[bytes], None], gone: Callable[[], None]) -> None:
         self._receive = receive
         self._gone = gone
-        self._made = made
         self._reader = FrameReader()
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)  # uvloop's do not inherit from asyncio's
-        self._made()
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -129,15 +125,17 @@ class Feed:
             log.warning("%d comparers are still connected", len(self._comparers))
 
     def _accept(self) -> _Framed:
-        def greet() -> None:
-            if comparer.transport is not None:
-                for lesson in self._greet():
-                    comparer.transport.write(frame(_encode(lesson)))
-
-        comparer = _Framed(lambda payload: self._hear(_decode_report(payload)), lambda: self._gone(comparer), greet)
+        comparer = _Framed(lambda payload: self._receive(comparer, payload), lambda: self._gone(comparer))
         self._comparers.add(comparer)
         self._quiet.clear()
         return comparer
+
+    def _receive(self, comparer: _Framed, payload: bytes) -> None:
+        message = _decode_report(payload)
+        if not isinstance(message, Hello):
+            self._hear(message)
+        elif comparer.transport is not None:
+            comparer.transport.write(b"".join(frame(_encode(lesson)) for lesson in self._greet()))
 
     def _gone(self, comparer: _Framed) -> None:
         self._comparers.discard(comparer)

@@ -176,6 +176,10 @@ class FieldShapes(Struct, frozen=True, array_like=True):
     values: dict[int, int] | None
 
 
+class Hello(Struct, frozen=True, tag="hello"):
+    """A comparer has come to control, and wants to know what is known."""
+
+
 class Learned(Struct, frozen=True, tag="learned"):
     """What control tells a comparer about one service: the noisy fields and those in the list of regressed ones.
 

@@ -107,13 +107,15 @@ def concluded(services: Sequence[ServiceReport]) -> str:
 
 
 def _service(facts: Facts, policy: ServicePolicy) -> ServiceReport:
-    counted = [totals for totals in facts.routes if totals.service == policy.name and totals.any]
+    learned = facts.learned.get(policy.name)
+    remembered = {route for route, *_ in learned.ledger.rows} if learned is not None else set()
+    here = [totals for totals in facts.routes if totals.service == policy.name]
+    counted = [totals for totals in here if totals.any or totals.route in remembered]
     paired = judge(counted, facts.paired, policy.noise.fdr)
     routes = [_route(facts, totals, paired.get(totals.route, (None, None))) for totals in counted]
     routes.sort(key=lambda route: (-route.mismatches, not route.slower, -route.requests, route.name))
     compared = sum(_decided(route.verdicts.get(CANDIDATE, {})) for route in routes)
     mismatches = sum(route.mismatches for route in routes)
-    learned = facts.learned.get(policy.name)
     knowledge = knowledge_of(learned, facts.now) if learned is not None else None
     verdict, conclusion = _judge(policy, routes, compared, knowledge)
     causes = [row for row in facts.causes if row.service == policy.name and row.pairs]

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from shadowproxy.compare.causes import as_rest, merged
-from shadowproxy.model.pair import Aggregate, CauseCount, Example, Examples, FieldCount
+from shadowproxy.model.pair import Aggregate, CauseCount, Example, Examples, FieldBits, FieldCount, FieldShapes
 from shadowproxy.model.terms import OTHER
 
 MAX_KEYS: Final = 10_000
@@ -39,6 +39,9 @@ class Backlog:
         self._incomparable: Counter[tuple[str, str, str]] = Counter()
         self._suppressed: Counter[str] = Counter()
         self._causes: dict[str, CauseCount] = {}
+        self._bits: dict[tuple[str, str, str, str], list[int]] = {}
+        self._versions: Counter[tuple[str, str, str]] = Counter()
+        self._shapes: dict[tuple[str, str, str], FieldShapes] = {}
         self._examples: deque[bytes] = deque()
         self._bytes = 0
 
@@ -74,13 +77,34 @@ class Backlog:
             known = self._causes.get(cause.id)
             self._causes[cause.id] = cause if known is None else merged(known, cause)
 
+        self._merge_knowledge(aggregate)
+
+    def _merge_knowledge(self, aggregate: Aggregate) -> None:
+        for row in aggregate.bits:
+            key = (row.service, row.route, row.field, row.kind)
+            if key in self._bits or len(self._bits) < MAX_KEYS:
+                known = self._bits.get(key, [0, 0, 0, 0])
+                more = (row.candidate, row.second, row.both, row.spared)
+                self._bits[key] = [a + b for a, b in zip(known, more, strict=True)]
+        for *named, answers in aggregate.versions:
+            service, arm, version = named
+            if (service, arm, version) in self._versions or len(self._versions) < MAX_KEYS:
+                self._versions[service, arm, version] += answers
+        for shapes in aggregate.shapes:
+            place = (shapes.service, shapes.route, shapes.field)
+            if place in self._shapes or len(self._shapes) < MAX_KEYS:
+                self._shapes[place] = shapes
+
     def take(self) -> Delivery:
         """Everything held, to be handed over."""
         aggregate = Aggregate(
             [FieldCount(*key, pairs) for key, pairs in self._fields.items()],
             [(*key, pairs) for key, pairs in self._incomparable.items()],
             dict(self._suppressed),
+            bits=[FieldBits(*key, *bits) for key, bits in self._bits.items()],
             causes=list(self._causes.values()),
+            versions=[(*key, answers) for key, answers in self._versions.items()],
+            shapes=list(self._shapes.values()),
         )
         payloads: list[bytes] = []
         if aggregate != _NOTHING:
@@ -92,6 +116,9 @@ class Backlog:
         self._incomparable.clear()
         self._suppressed.clear()
         self._causes.clear()
+        self._bits.clear()
+        self._versions.clear()
+        self._shapes.clear()
         self._examples.clear()
         self._bytes = 0
         return delivery

@@ -19,7 +19,7 @@ from typing import Final, Protocol
 import msgspec
 
 from shadowproxy.model.commands import Applied, Apply, Quit, Ready, ToRole, ToSupervisor
-from shadowproxy.model.pair import Aggregate, Answer, Example, FromWorker, Learned, Pair, Sightings
+from shadowproxy.model.pair import Aggregate, Answer, Example, FromWorker, Hello, Learned, Pair, Sightings
 from shadowproxy.model.policy import Launch, Policy
 from shadowproxy.runtime.backlog import Backlog, Delivery
 from shadowproxy.runtime.children import COMPARER
@@ -104,6 +104,7 @@ class Comparer:
         listener.setblocking(False)
         self._selector.register(listener, selectors.EVENT_READ, self._accept)
         self._selector.register(self._supervisor, selectors.EVENT_READ, self._command)
+        self._connect()  # at once: control tells those who come what is known to be noise
         self._say(Ready(sequence))
         while not self._over():
             for key, events in self._selector.select(self._until_next()):
@@ -258,6 +259,11 @@ class Comparer:
             return
         self._feed = Link(connection, _FEED_LIMIT)
         self._selector.register(self._feed, selectors.EVENT_READ, self._serve_feed)
+        try:
+            if not self._over():  # whoever leaves has nothing to learn, and an answer would meet a closed door
+                self._feed.send(_encode(Hello()))
+        except LinkError:
+            self._lose_feed()
 
     def _serve_feed(self, events: int) -> None:
         if self._feed is None:

@@ -33,6 +33,7 @@ NAMES_EVERY: Final = 5.0
 STATUS_EVERY: Final = 1.0
 WEIGH_EVERY: Final = 10.0
 """Seconds between bets on the pairs that came: evidence that begins anew from time to time must see when they came."""
+TEACH_EVERY: Final = 0.25
 VERSIONS_EVERY: Final = 10.0
 LAST_WORDS: Final = 0.5
 """Seconds for what comparers have said before they ended."""
@@ -67,6 +68,7 @@ class _Control:
                 self._weigh(),
                 self._prove_isolation(),
                 self._ask_versions(),
+                self._teach(),
             )
             self._tasks = [spawn(task) for task in forever]
             self._commands.send(Ready(self._state.policy.sequence))
@@ -106,7 +108,6 @@ class _Control:
     async def _tell_status(self) -> None:
         while True:
             await asyncio.sleep(STATUS_EVERY)
-            self._feed.tell(self._state.tick(time.time()))
             if self._state.watchers:
                 self._state.watchers.tell("status", status(self._state, time.monotonic(), time.time()))
 
@@ -119,6 +120,12 @@ class _Control:
         while True:
             due = self._state.isolation.tick(time.monotonic(), time.time())
             await asyncio.sleep(max(0.0, due - time.monotonic()))
+
+    async def _teach(self) -> None:
+        """As often as comparers report: what is known to be noise from now on is no mismatch."""
+        while True:
+            await asyncio.sleep(TEACH_EVERY)
+            self._feed.tell(self._state.tick(time.time()))
 
     async def _ask_versions(self) -> None:
         while True:

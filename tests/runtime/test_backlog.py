@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from shadowproxy.model.pair import Aggregate, CauseCount, Example, Examples, FieldCount
+from shadowproxy.model.pair import Aggregate, CauseCount, Example, Examples, FieldBits, FieldCount, FieldShapes
 from shadowproxy.runtime import backlog as room
 from shadowproxy.runtime.backlog import CONTROL_AWAY, Backlog, Delivery
 
@@ -113,3 +113,29 @@ def test_too_many_causes_are_counted_as_the_rest_of_their_route(monkeypatch: pyt
     assert isinstance(told, Aggregate)
     assert [each.pairs for each in told.causes] == [1, 1, 3]
     assert told.causes[-1].primary_status == 0
+
+
+def test_bits_and_versions_add_up_and_the_newest_looks_stay() -> None:
+    backlog = Backlog()
+    for n in (1, 2):
+        bits = [FieldBits("s", "r", "$.a", "body_value", n, 0, 10 * n, 0)]
+        shapes = [FieldShapes("s", "r", "$.a", {"uuid": n}, None)]
+        backlog.add(Aggregate([], bits=bits, versions=[("s", "primary", "v1", n)], shapes=shapes), [])
+    (told,) = messages(backlog.take())
+    assert isinstance(told, Aggregate)
+    assert told.bits == [FieldBits("s", "r", "$.a", "body_value", 3, 0, 30, 0)]
+    assert told.versions == [("s", "primary", "v1", 3)]
+    assert told.shapes == [FieldShapes("s", "r", "$.a", {"uuid": 2}, None)]
+    assert backlog.take().payloads == []
+
+
+def test_what_is_known_of_noise_is_bounded_while_control_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "MAX_KEYS", 3)
+    backlog = Backlog()
+    for n in range(10):
+        bits = [FieldBits("s", "r", f"$.{n}", "body_value", 1)]
+        shapes = [FieldShapes("s", "r", f"$.{n}", {}, None)]
+        backlog.add(Aggregate([], bits=bits, versions=[("s", "primary", f"v{n}", 1)], shapes=shapes), [])
+    (told,) = messages(backlog.take())
+    assert isinstance(told, Aggregate)
+    assert (len(told.bits), len(told.versions), len(told.shapes)) == (3, 3, 3)

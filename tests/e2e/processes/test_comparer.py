@@ -21,7 +21,10 @@ from shadowproxy.model.pair import (
     Example,
     Examples,
     FieldCount,
+    Hello,
+    Learned,
     Pair,
+    Sightings,
 )
 from shadowproxy.model.policy import Policy, Registry
 from shadowproxy.runtime import comparer as room
@@ -65,6 +68,12 @@ class Engine:
             raise ValueError("no such field")
         self.policy = policy
 
+    def sight(self, sightings: Sightings) -> None:
+        pass
+
+    def learn(self, learned: Learned) -> None:
+        pass
+
 
 class Peer:
     """The other end of a framed connection."""
@@ -85,7 +94,8 @@ class Peer:
             data = self.connection.recv(65536)
             if not data:
                 break
-            self.heard += [self.decode(payload) for payload in self.reader.feed(data)]
+            messages = [self.decode(payload) for payload in self.reader.feed(data)]
+            self.heard += [message for message in messages if not isinstance(message, Hello)]
         found, self.heard = self.heard[:count], self.heard[count:]
         return found
 
@@ -130,7 +140,7 @@ class Stage:
         return self.peers[-1]
 
     def control(self) -> Peer:
-        self.peers.append(Peer(self.feed_listener.accept()[0], Aggregate | Examples))
+        self.peers.append(Peer(self.feed_listener.accept()[0], Aggregate | Examples | Hello))
         return self.peers[-1]
 
     def quit(self) -> None:

@@ -292,10 +292,13 @@ class Copy:
         seconds = self.response.seconds
         if not primary.stalled:
             mirror.count_delta(seconds - primary.seconds)
+        stratum = mirror.stratum
+        if stratum is None:
+            return
         if second is not None and not second.response.has_failed:
-            mirror.weigh(seconds, second.response.seconds)
+            stratum.add(seconds, second.response.seconds)
         elif not primary.stalled:
-            mirror.weigh(seconds, primary.seconds)
+            stratum.add(seconds, primary.seconds)
 
     def _judge(self) -> None:
         """This copy by itself."""

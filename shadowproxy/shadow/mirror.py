@@ -63,7 +63,8 @@ class Mirror:
         self._counters = counters
         row = at.route_row(route.index)
         self._find_words(row)
-        self._stratum = strata.of(row) if arm.name == CANDIDATE else None
+        self.stratum = strata.of(row) if arm.name == CANDIDATE else None
+        """Takes the durations that are evidence of a slower candidate."""
 
     def _mark(self, rules: HeaderRules, name: str) -> None:
         """What changes in a copy's head. `name` is what the copy is called in it."""
@@ -185,11 +186,6 @@ class Mirror:
         counters = self._counters
         counters[self._deltas + bisect_left(at.DELTA_EDGES, seconds)] += 1
         counters[self._deltas + at.DELTA_WORDS - 1] += int(seconds * 1e6)
-
-    def weigh(self, seconds: float, reference: float) -> None:
-        """Evidence of a slower candidate: its duration and what it is held against, where neither failed."""
-        if self._stratum is not None:
-            self._stratum.add(seconds, reference)
 
     # -- the comparer
 

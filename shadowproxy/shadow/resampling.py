@@ -95,9 +95,6 @@ class Resampler(Mirror):
     def count_delta(self, seconds: float) -> None:
         """As above."""
 
-    def weigh(self, seconds: float, reference: float) -> None:
-        """As above."""
-
     def offer_pair(self, copy: Copy, second: Copy | None = None) -> str | None:
         """Nothing is learned from it without the candidate's answer."""
         return "primary_incomplete"

@@ -182,3 +182,23 @@ def test_the_counts_go_on_under_the_next_worker_and_the_next_policy(clock: list[
         s.start(0)
     assert s.outcomes() == {"shadow_only": 2}
     assert s.counters[at.outcome_word(at.route_row(0), 0) + 1] == 2
+
+
+def test_with_a_second_answer_the_candidate_is_held_against_that_one(clock: list[Stage]) -> None:
+    """Both are copies, measured in the same way; also where the primary's own duration says nothing."""
+    s = stage(clock, "candidate", "secondary")
+    for stalled in (False, True):
+        for _ in range(20):
+            client = s.client().send(GET)
+            s.at().feed(LONG + b"x" * 49)
+            if stalled:
+                client.transport.block()
+                client.transport.unblock()
+            s.at().feed(b"x")
+            s.tick(0.1)
+            s.at("secondary").feed(OK)
+            s.at("candidate").feed(OK)
+        s.tick(0.2)
+        assert totals(s).judged == (40 if stalled else 20)
+        assert totals(s).splits["p50"][0] == 0, "slower than the primary, but no slower than the second answer"
+    assert totals(s).delta.count == totals(s, "secondary").delta.count == 20

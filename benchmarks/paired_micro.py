@@ -30,11 +30,12 @@ def nanoseconds(call: Callable[[], object], number: int) -> float:
 
 
 def main() -> None:
-    words = Counters(1).block(0)
-    strata = Strata(words)
+    counters = Counters(1)
+    words = counters.block(0)
+    strata = Strata(words, counters.control)
     arm = SimpleNamespace(name="candidate")
-    mirror = Mirror("shop", RoutePolicy("item", 0), arm, words, None, strata)  # type: ignore[arg-type]
-    stratum = strata.of(at.route_row(0))
+    mirror = Mirror("shop", RoutePolicy("item", 0), arm, words, None)  # type: ignore[arg-type]
+    stratum = strata.of(at.route_row(0), 0)
     draw = random.Random(1)
     ours, theirs = ([draw.lognormvariate(-4, 1) for _ in range(LARGEST)] for _ in range(2))
 

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import ParamSpec, TypeVar
+from typing import Final, ParamSpec, TypeVar
 
 from msgspec import Struct
 
@@ -31,6 +31,9 @@ from shadowproxy.report import Cause, Facts, cause_of, worth_showing
 from shadowproxy.store import Store, StoreError
 from shadowproxy.store.rows import summary
 
+HEARD_WITHIN: Final = 1.0
+"""Seconds in which every worker has heard that evidence began anew: it looks 20 times a second."""
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -54,6 +57,7 @@ class State:
         self.store = store
         self.tally = Tally()
         self.paired = PairedLedger(self.started_at)
+        self._beginning: dict[str, float] = {}
         self.causes = CauseBook(policy.epoch, launch.store.max_age)
         self.knowledge = Knowledge(policy, time.time(), store.learn, self.begin_evidence)
         self.watchers = Watchers()
@@ -78,6 +82,7 @@ class State:
 
     def tick(self, now: float) -> list[Learned]:
         """Once a second; returns what is new for the comparers. `now` is Unix time."""
+        self._settle(now)
         triples = {}
         for key, index in self.registry.routes.items():
             service, _, route = key.partition("\n")
@@ -124,11 +129,35 @@ class State:
 
     def weigh(self, now: float) -> list[RouteTotals]:
         """The counts of all routes, pairs since their evidence began; bets on what is new. `now` is Unix time."""
-        return self.paired.observe(routes(self.counters, self.registry, self.policy), now)
+        self._settle(now)
+        rows = list(routes(self.counters, self.registry, self.policy, based=True))
+        self.paired.observe(rows, now)
+        return rows
 
     def begin_evidence(self, service: str) -> None:
-        """A new version: what was seen of the one before says nothing of it."""
-        self.paired.begin(service, routes(self.counters, self.registry, self.policy))
+        """A new version: what was seen of the one before says nothing of it. The counts themselves go on.
+
+        Workers are told to forget the durations that they have not weighed yet; what comes before they have heard of it
+        is left out.
+        """
+        for each in self.policy.services:
+            if each.name == service:
+                self.counters.control[at.EVIDENCE + each.index] += 1
+                self._begin(service)
+                self._beginning[service] = time.time() + HEARD_WITHIN
+
+    def _settle(self, now: float) -> None:
+        """Evidence that is just beginning begins again and again until every worker has heard."""
+        for service, due in list(self._beginning.items()):
+            self._begin(service)
+            if now >= due:
+                del self._beginning[service]
+
+    def _begin(self, service: str) -> None:
+        for key, index in self.registry.routes.items():
+            if key.partition("\n")[0] == service:
+                self.counters.set_base(index)
+        self.paired.begin(service)
 
     def cause(self, now: float, prefix: str) -> CauseTotal | None:
         """The cause whose id is `prefix`, or the only one whose id begins with it. `now` is Unix time."""

@@ -19,7 +19,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from shadowproxy.evidence import coin
 from shadowproxy.evidence.ledger import RESTART_EVERY
@@ -50,25 +49,18 @@ class PairedLedger:
         self._since = since
         self._restarts = 1
         self._checks: dict[Route, dict[str, Bets]] = {}
-        self._bases: dict[tuple[str, str, str], MirrorTotals] = {}
 
-    def observe(self, rows: Iterable[RouteTotals], now: float) -> list[RouteTotals]:
-        """Bet on what came since the last time. Returns the rows with their pairs since the evidence began."""
+    def observe(self, rows: Iterable[RouteTotals], now: float) -> None:
+        """Bet on what came since the last time. `rows` have the pairs since their evidence began."""
         self._restarts = max(self._restarts, 1 + int((now - self._since) / RESTART_EVERY))
-        found = [self._since_base(row) for row in rows]
-        for row in found:
+        for row in rows:
             checks = self._checks.setdefault((row.service, row.route), {})
             for check, (ours, theirs) in _bits(row.mirrors):
                 self._bet(checks, check, ours, theirs)
-        return found
 
-    def begin(self, service: str, rows: Iterable[RouteTotals]) -> None:
-        """A new version: evidence about the one before says nothing of it. `rows` as they are counted."""
-        for row in rows:
-            if row.service == service:
-                self._checks.pop((row.service, row.route), None)
-                for arm, mirror in row.mirrors.items():
-                    self._bases[row.service, row.route, arm] = mirror
+    def begin(self, service: str) -> None:
+        """Its counts begin anew: what was bet on them is over."""
+        self._checks = {route: checks for route, checks in self._checks.items() if route[0] != service}
 
     def evidence(self) -> dict[Route, dict[str, float]]:
         """By route and check the logarithm of the e-value."""
@@ -88,13 +80,6 @@ class PairedLedger:
             bets.restarts = self._restarts
         bets.bets = coin.bet_on_pairs(bets.bets, ours - bets.ours, theirs - bets.theirs)
         bets.ours, bets.theirs = ours, theirs
-
-    def _since_base(self, row: RouteTotals) -> RouteTotals:
-        mirrors = {
-            arm: mirror.since(base) if (base := self._bases.get((row.service, row.route, arm))) else mirror
-            for arm, mirror in row.mirrors.items()
-        }
-        return replace(row, mirrors=mirrors)
 
 
 def slower(checks: Mapping[str, float]) -> float:

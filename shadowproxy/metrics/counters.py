@@ -17,7 +17,7 @@ _WORKER_GONE: Final = "worker_gone"
 class Counters:
     """`slots` blocks in one anonymous shared mapping; `block(i)` is slot i's array of signed 64-bit words.
 
-    `supervisor` and `control` are pages of their own, written by those processes alone.
+    `supervisor` and `control` are parts of their own, written by those processes alone.
     """
 
     def __init__(self, slots: int) -> None:
@@ -44,6 +44,22 @@ class Counters:
         step = at.BLOCK_BYTES // at.WORD
         rows = [self._words[slot * step + first : slot * step + first + count].tolist() for slot in range(self.slots)]
         return [sum(column) for column in zip(*rows, strict=True)]
+
+    def since_base(self, route: int, words: list[int]) -> list[int]:
+        """A route's words, its pairs less those before its evidence began."""
+        base = self._base(route)
+        first, end = at.PAIRED, at.PAIRED + at.PAIRED_WORDS
+        return [*words[:first], *(n - before for n, before in zip(words[first:end], base, strict=True)), *words[end:]]
+
+    def set_base(self, route: int) -> None:
+        """The evidence of a route begins anew now."""
+        base = self._base(route)
+        for i, n in enumerate(self.totals(at.route_row(route) + at.PAIRED, at.PAIRED_WORDS)):
+            base[i] = n
+
+    def _base(self, route: int) -> memoryview:
+        first = at.BASES_AT + route * at.PAIRED_WORDS
+        return self.control[first : first + at.PAIRED_WORDS]
 
 
 def adopt(block: memoryview, routes: int) -> int:

@@ -128,7 +128,10 @@ JUDGED: Final = OUTCOME + len(MIRRORED_ARMS) * len(OUTCOMES)
 """Pairs of the candidate whose durations were weighed; then, by quantile, how many it splits with the reference and
 with the candidate as the slow side (`evidence.latency`).
 """
-TRIPLES: Final = JUDGED + 1 + 2 * len(QUANTILES)
+PAIRED: Final = DELTA
+PAIRED_WORDS: Final = JUDGED + 1 + 2 * len(QUANTILES) - PAIRED
+"""What is known of pairs: differences of durations, who failed, what was weighed. It begins anew with a version."""
+TRIPLES: Final = PAIRED + PAIRED_WORDS
 """Requests that the candidate and a second instance of the primary's version both answered."""
 RESAMPLES: Final = TRIPLES + 1
 ROUTE_WORDS: Final = RESAMPLES + len(RESAMPLE_RESULTS)
@@ -166,7 +169,13 @@ SUPERVISOR_BYTES: Final = 4096
 HOLD_OUT_FIRST: Final = 0
 HOLD_OUT_LAST: Final = 1
 """The slots (`model.slots`) that may be held out, both included."""
-CONTROL_BYTES: Final = 4096
+EVIDENCE: Final = 8
+"""By service: how often the evidence of its pairs has begun anew."""
+_CONTROL_PAGE: Final = 4096
+BASES_AT: Final = _CONTROL_PAGE // WORD
+"""By route the `PAIRED_WORDS` when its evidence began: what is counted less this is what the evidence is about."""
+CONTROL_BYTES: Final = _CONTROL_PAGE + (MAX_ROUTES * PAIRED_WORDS * WORD + 4095) // 4096 * 4096
+assert EVIDENCE + MAX_SERVICES <= BASES_AT  # noqa: S101 - a law of the layout, checked at import
 
 
 def code_index(status: int) -> int:

@@ -27,13 +27,18 @@ _MICROSECOND = 1e-6
 _CANDIDATE = at.MIRRORED_INDEX[CANDIDATE]
 
 
-def routes(counters: Counters, registry: Registry, policy: Policy) -> Iterator[RouteTotals]:
-    """Every route of the policy, and every former one that has counts, in the order of their rows."""
+def routes(counters: Counters, registry: Registry, policy: Policy, based: bool = False) -> Iterator[RouteTotals]:
+    """Every route of the policy, and every former one that has counts, in the order of their rows.
+
+    `based`: of pairs only what came since their evidence began.
+    """
     arms = {service.name: tuple(arm for arm in ARMS if arm in service.upstreams) for service in policy.services}
     current = {(service.name, route.name) for service in policy.services for route in (*service.routes, service.other)}
     for key, index in registry.routes.items():
         service, _, name = key.partition("\n")
         words = counters.totals(at.route_row(index), at.ROUTE_WORDS)
+        if based:
+            words = counters.since_base(index, words)
         if (service, name) in current:
             yield _route(service, name, words, arms[service])
         elif any(words):

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from typing import Final
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 ENOUGH_PAIRS: Final = 50
 """Fewer compared pairs than this are not enough to say anything (contract, exit code 3)."""
@@ -57,11 +56,6 @@ class Distribution(Struct, frozen=True):
         # A duration is never negative, so its first bin starts at 0; a difference's first bin is open below.
         low = edges[index - 1] if index else min(0.0, edges[0])
         return low + (edges[index] - low) * share
-
-    def since(self, earlier: Distribution) -> Distribution:
-        """What came after `earlier`, of the same histogram."""
-        bins = tuple(now - before for now, before in zip(self.bins, earlier.bins, strict=True))
-        return Distribution(self.edges, bins, self.sum - earlier.sum)
 
     def cumulative(self, buckets: tuple[float, ...]) -> Iterator[tuple[float, int]]:
         """`(upper edge, values up to it)` for each of `buckets`, a subset of the edges, and for infinity."""
@@ -110,20 +104,6 @@ class MirrorTotals(Struct, frozen=True):
     def alone(self) -> tuple[int, int]:
         """Pairs in which only the arm failed, and pairs in which only the primary did."""
         return self.outcomes.get("shadow_only", 0), self.outcomes.get("primary_only", 0)
-
-    def since(self, earlier: MirrorTotals) -> MirrorTotals:
-        """With the pairs of `delta`, `outcomes` and `splits` that came after `earlier`; the books as they are."""
-        return replace(
-            self,
-            delta=self.delta.since(earlier.delta),
-            outcomes={name: n - earlier.outcomes.get(name, 0) for name, n in self.outcomes.items()},
-            judged=self.judged - earlier.judged,
-            splits={
-                name: (ours - before[0], theirs - before[1])
-                for name, (ours, theirs) in self.splits.items()
-                for before in [earlier.splits.get(name, (0, 0))]
-            },
-        )
 
     @property
     def unaccounted(self) -> tuple[int, int]:

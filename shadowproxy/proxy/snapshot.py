@@ -203,14 +203,20 @@ class Compiler:
     """Makes snapshots, reusing origins and arms of the one before. Retires what no policy names any more."""
 
     def __init__(
-        self, deadlines: Deadlines, names: Names, counters: memoryview, links: Sequence[Link], pressure: Pressure
+        self,
+        deadlines: Deadlines,
+        names: Names,
+        counters: memoryview,
+        links: Sequence[Link],
+        pressure: Pressure,
+        strata: Strata,
     ) -> None:
         self._deadlines = deadlines
         self._names = names
         self._counters = counters
         self._links = links
         self._pressure = pressure
-        self.strata = Strata(counters)
+        self._strata = strata
         self._origins: dict[str, Origin] = {}
         self._arms: dict[str, Arm] = {}
         self._routes: Routes = {}
@@ -275,10 +281,15 @@ class Compiler:
         self, policy: ServicePolicy, rules: RoutePolicy, learns: bool, mirrored: tuple[Arm, ...], again: Arm | None
     ) -> Route:
         link = self._links[rules.index % len(self._links)]
-        shared = (self._counters, link, self.strata)
-        header = policy.version.header
-        mirrors = tuple(Mirror(policy.name, rules, arm, *shared, header) for arm in mirrored)
-        resampler = Resampler(policy.name, rules, policy.noise.resample, again, *shared) if again is not None else None
+        counters, header = self._counters, policy.version.header
+        stratum = self._strata.of(at.route_row(rules.index), policy.index)
+        mirrors = tuple(
+            Mirror(policy.name, rules, arm, counters, link, header, stratum if arm.name == CANDIDATE else None)
+            for arm in mirrored
+        )
+        resampler = None
+        if again is not None:
+            resampler = Resampler(policy.name, rules, policy.noise.resample, again, counters, link)
         return Route(policy, rules, mirrors, learns, resampler)
 
     def _replace(self, origins: dict[str, Origin], arms: dict[str, Arm]) -> None:

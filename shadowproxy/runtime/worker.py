@@ -42,6 +42,7 @@ from shadowproxy.runtime.gauges import write_gauges
 from shadowproxy.runtime.listeners import Listeners, server_context
 from shadowproxy.shadow.link import Link
 from shadowproxy.shadow.pressure import Pressure
+from shadowproxy.shadow.strata import Strata
 from shadowproxy.upstream.deadlines import TICK, Deadlines
 from shadowproxy.upstream.tasks import spawn
 
@@ -103,7 +104,8 @@ class Worker:
         self._links = [Link(path) for path in comparers]
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._pressure = Pressure(soft)
-        self._compiler = Compiler(self._deadlines, self._names, words, self._links, self._pressure)
+        self._strata = Strata(words, control)
+        self._compiler = Compiler(self._deadlines, self._names, words, self._links, self._pressure, self._strata)
         snapshot = self._compiler.compile(apply.policy)
         log = AccessLog(apply.policy.access_log, words)
         self.site = Site(snapshot, self._deadlines, words, apply.policy.epoch, log)
@@ -144,7 +146,7 @@ class Worker:
         for arm in snapshot.arms:
             if arm.live:
                 arm.sweep(now)
-        self._compiler.strata.tick(now)
+        self._strata.tick(now)
         if self._ticks % _SWEEP_TICKS == 0:
             for origin in (*snapshot.origins.values(), *snapshot.leaving):
                 origin.sweep()
@@ -224,7 +226,7 @@ class Worker:
             arm.close()
         for link in self._links:
             link.close()
-        self._compiler.strata.close()
+        self._strata.close()
         self._ended.set()
 
     def _shadows_run(self) -> bool:

@@ -13,12 +13,12 @@ from shadowproxy.http1 import NO_BODY, RequestHead, forward_request
 from shadowproxy.metrics import layout as at
 from shadowproxy.model.pair import CapturedRequest, Pair, Second
 from shadowproxy.model.policy import HeaderRules, RoutePolicy
-from shadowproxy.model.terms import CANDIDATE, CODES, DROP_REASONS, KINDS, LOSS_REASONS, PRIMARY, VERDICTS
+from shadowproxy.model.terms import CODES, DROP_REASONS, KINDS, LOSS_REASONS, PRIMARY, VERDICTS
 from shadowproxy.shadow.arm import Arm
 from shadowproxy.shadow.capture import IGNORED, Capture
 from shadowproxy.shadow.link import Link
 from shadowproxy.shadow.sampling import is_sampled
-from shadowproxy.shadow.strata import Strata
+from shadowproxy.shadow.strata import Stratum
 
 if TYPE_CHECKING:
     from shadowproxy.shadow.copy import Copy
@@ -42,10 +42,13 @@ class Mirror:
         arm: Arm,
         counters: memoryview,
         link: Link,
-        strata: Strata,
         version: str | None = None,
+        stratum: Stratum | None = None,
     ) -> None:
-        """`version` is the response header, in lower case, in which arms name their version."""
+        """`version` is the response header, in lower case, in which arms name their version.
+
+        `stratum` takes the durations that are evidence of a slower candidate.
+        """
         shadow = route.shadow
         self.service = service
         self.route = route.name
@@ -63,8 +66,7 @@ class Mirror:
         self._counters = counters
         row = at.route_row(route.index)
         self._find_words(row)
-        self.stratum = strata.of(row) if arm.name == CANDIDATE else None
-        """Takes the durations that are evidence of a slower candidate."""
+        self.stratum = stratum
 
     def _mark(self, rules: HeaderRules, name: str) -> None:
         """What changes in a copy's head. `name` is what the copy is called in it."""

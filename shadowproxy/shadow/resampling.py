@@ -19,7 +19,6 @@ from shadowproxy.shadow.arm import Arm
 from shadowproxy.shadow.capture import Capture
 from shadowproxy.shadow.link import Link
 from shadowproxy.shadow.mirror import Mirror
-from shadowproxy.shadow.strata import Strata
 
 if TYPE_CHECKING:
     from shadowproxy.shadow.copy import Copy
@@ -41,9 +40,9 @@ class Resampler(Mirror):
     """Decides for one route which requests the primary is asked once more, and counts what became of them."""
 
     def __init__(
-        self, service: str, route: RoutePolicy, share: float, arm: Arm, counters: memoryview, link: Link, strata: Strata
+        self, service: str, route: RoutePolicy, share: float, arm: Arm, counters: memoryview, link: Link
     ) -> None:
-        super().__init__(service, route, arm, counters, link, strata)
+        super().__init__(service, route, arm, counters, link)
         self.share = share
 
     def _mark(self, rules: HeaderRules, name: str) -> None:

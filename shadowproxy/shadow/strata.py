@@ -19,14 +19,18 @@ _LOOKS: Final = 16
 
 
 class Stratum:
-    """The pairs of one route since the last one was weighed. Words are a route's in the worker's counters."""
+    """The pairs of one route since the last one was weighed. `row` is the route's in the worker's counters."""
 
-    __slots__ = ("_candidate", "_counters", "_open", "_reference", "_row", "_since")
+    __slots__ = ("_candidate", "_counters", "_open", "_reference", "_row", "_since", "service")
 
-    def __init__(self, row: int, counters: memoryview, among: deque[Stratum]) -> None:
+    def __init__(self, row: int, service: int, counters: memoryview, among: deque[Stratum]) -> None:
         self._row = row
+        self.service = service
         self._counters = counters
         self._open = among
+        self.clear()
+
+    def clear(self) -> None:
         self._candidate: list[float] = []
         self._reference: list[float] = []
         self._since = 0.0
@@ -45,15 +49,14 @@ class Stratum:
         if not self._since:
             self._since = now
         size = len(self._candidate)
-        return size >= stratum_size(self._counters[self._row + at.JUDGED]) or (
-            size >= SMALLEST and now - self._since >= PATIENCE
-        )
+        enough = stratum_size(self._counters[self._row + at.JUDGED])
+        return size >= enough or (size >= SMALLEST and now - self._since >= PATIENCE)
 
     def weigh(self) -> None:
         """Count what its quantiles split, and begin the next one."""
         found, counters = splits(self._candidate, self._reference), self._counters
         counters[self._row + at.JUDGED] += len(self._candidate)
-        self._candidate, self._reference, self._since = [], [], 0.0
+        self.clear()
         for quantile, (slow, fast) in enumerate(found):
             word = at.split_word(self._row, quantile)
             counters[word] += fast  # first: who reads in between sees too little evidence, never too much
@@ -61,19 +64,22 @@ class Stratum:
 
 
 class Strata:
-    """All strata of a worker, by route. They live on when a policy is replaced."""
+    """All strata of a worker, by route. They live on when a policy is replaced. `control` is control's part."""
 
-    def __init__(self, counters: memoryview) -> None:
+    def __init__(self, counters: memoryview, control: memoryview) -> None:
         self._counters = counters
+        self._begun = control[at.EVIDENCE : at.EVIDENCE + at.MAX_SERVICES]
+        self._heard = self._begun.tolist()
         self._of: dict[int, Stratum] = {}
         self._open: deque[Stratum] = deque()
 
-    def of(self, row: int) -> Stratum:
-        """The stratum of the route whose words begin at `row`."""
-        return self._of.setdefault(row, Stratum(row, self._counters, self._open))
+    def of(self, row: int, service: int) -> Stratum:
+        """The stratum of the route whose words begin at `row`. `service` is the index of its service."""
+        return self._of.setdefault(row, Stratum(row, service, self._counters, self._open))
 
     def tick(self, now: float) -> None:
         """Weigh the first that is ready."""
+        self._hear()
         waiting = self._open
         for _ in range(min(len(waiting), _LOOKS)):
             stratum = waiting.popleft()
@@ -84,5 +90,17 @@ class Strata:
 
     def close(self) -> None:
         """The worker ends: weigh what there is."""
+        self._hear()
         while self._open:
             self._open.popleft().weigh()
+
+    def _hear(self) -> None:
+        """Where evidence has begun anew, another version is running: forget what was collected of the one before."""
+        begun = self._begun.tolist()
+        if begun == self._heard:
+            return
+        for stratum in list(self._open):
+            if begun[stratum.service] != self._heard[stratum.service]:
+                stratum.clear()
+                self._open.remove(stratum)
+        self._heard = begun

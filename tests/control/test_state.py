@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from shadowproxy.control.state import State
+from shadowproxy.control.state import HEARD_WITHIN, State
 from shadowproxy.metrics import layout as at
 from shadowproxy.model.policy import Launch
 from tests.admin.conftest import MemoryStore
@@ -45,12 +47,37 @@ async def test_evidence_outlives_control(world: World) -> None:
     assert facts[0].paired == facts[1].paired
 
 
-async def test_a_new_version_is_judged_by_its_own_pairs(world: World) -> None:
+async def test_a_new_version_is_judged_by_its_own_pairs_also_by_the_control_after_this_one(world: World) -> None:
     state = control(world)
     fails(world, 30)
     state.weigh(1_010.0)
     state.begin_evidence("shop")
-    facts = await state.facts(1_020.0)
-    assert facts.paired["shop", "item"] == {}
-    mirror = next(row for row in facts.routes if row.route == "item").mirrors["candidate"]
-    assert (mirror.alone, mirror.compared) == ((0, 0), 30)
+    for each in (state, control(world)):
+        facts = await each.facts(time.time() + HEARD_WITHIN)
+        assert facts.paired["shop", "item"] == {}
+        mirror = next(row for row in facts.routes if row.route == "item").mirrors["candidate"]
+        assert (mirror.alone, mirror.compared) == ((0, 0), 30)
+    fails(world, 2)
+    assert (await state.facts(time.time() + 2 * HEARD_WITHIN)).paired["shop", "item"]["errors"] > 0
+    assert world.counters.block(0)[at.outcome_word(world.row(), 0) + 1] == 32, "counters never go back"
+
+
+async def test_what_workers_count_before_they_have_heard_of_the_new_version_is_left_out(world: World) -> None:
+    state = control(world)
+    state.begin_evidence("shop")
+    assert world.counters.control[at.EVIDENCE] == 1
+    fails(world, 30)
+    now = time.time()
+    assert (await state.facts(now)).paired["shop", "item"] == {}
+    fails(world, 30)
+    assert (await state.facts(now + HEARD_WITHIN)).paired["shop", "item"] == {}
+    fails(world, 30)
+    assert (await state.facts(now + HEARD_WITHIN + 1)).paired["shop", "item"]["errors"] > 0
+
+
+async def test_another_service_goes_on(world: World) -> None:
+    state = control(world)
+    fails(world, 30)
+    state.begin_evidence("mail")
+    assert (await state.facts(1_020.0)).paired["shop", "item"]["errors"] > 0
+    state.begin_evidence("gone")

@@ -30,6 +30,7 @@ from shadowproxy.proxy.site import Site
 from shadowproxy.proxy.snapshot import Compiler
 from shadowproxy.shadow.link import Link
 from shadowproxy.shadow.pressure import Pressure
+from shadowproxy.shadow.strata import Strata
 from shadowproxy.upstream.deadlines import TICK, Deadlines
 from tests.fakes.loop import FakeLoop
 from tests.fakes.transport import FakeTransport
@@ -152,7 +153,8 @@ class Stage:
             self.names: dict[str, tuple[str, ...]] = {}
             self.link = Link("/comparer")
             self.pressure = Pressure(1000)
-            self.compiler = Compiler(self.deadlines, self.names, self.counters, [self.link], self.pressure)
+            self.strata = Strata(self.counters, self.all_counters.control)
+            self.compiler = Compiler(self.deadlines, self.names, self.counters, [self.link], self.pressure, self.strata)
             snapshot = self.compiler.compile(self.policy)
             self.log = AccessLog(AccessLogPolicy(), self.counters)
             self.site = Site(snapshot, self.deadlines, self.counters, INSTANCE, self.log)
@@ -190,7 +192,7 @@ class Stage:
                     arm.sweep(self.loop.time())
                 for origin in (*self.site.snapshot.origins.values(), *self.site.snapshot.leaving):
                     origin.sweep()
-                self.compiler.strata.tick(self.loop.time())
+                self.strata.tick(self.loop.time())
             self.loop.run()
 
     def verdict(

@@ -121,7 +121,9 @@ def test_blocks_and_pages_do_not_overlap() -> None:
     counters.supervisor[0] = 1
     counters.control[0] = 2
     assert at.fine_word(at.MAX_SERVICES) == at.BLOCK_WORDS
-    assert (len(counters.supervisor), len(counters.control)) == (512, 512)
+    assert (len(counters.supervisor), len(counters.control)) == (512, at.CONTROL_BYTES // at.WORD)
+    counters.set_base(at.MAX_ROUTES - 1)
+    assert len(counters.control) >= at.BASES_AT + at.MAX_ROUTES * at.PAIRED_WORDS
     assert (counters.supervisor[0], counters.control[0], counters.supervisor[511]) == (1, 2, 0)
     assert (counters.total(at.BLOCK_WORDS - 1), counters.block(0)[0]) == (7, 0)
 

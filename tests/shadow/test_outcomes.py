@@ -123,7 +123,7 @@ def test_a_secondary_has_a_table_of_its_own_and_no_evidence(clock: list[Stage]) 
     s.at("secondary").feed(OK)
     assert (s.outcomes(), s.outcomes("secondary")) == ({"shadow_only": 1}, {"neither": 1})
     with s.loop.running():
-        s.compiler.strata.close()
+        s.strata.close()
     assert (totals(s).judged, totals(s, "secondary").judged, totals(s, "secondary").splits) == (0, 0, {})
 
 

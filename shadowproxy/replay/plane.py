@@ -17,6 +17,7 @@ from shadowproxy.replay.messages import Answer, Request
 from shadowproxy.replay.rules import NO_LIMIT
 from shadowproxy.shadow.link import Link
 from shadowproxy.shadow.pressure import Pressure
+from shadowproxy.shadow.strata import Strata
 from shadowproxy.upstream.deadlines import TICK, Deadlines
 from shadowproxy.upstream.origin import Names
 
@@ -56,6 +57,7 @@ class Plane:
         policy: Policy,
         names: Names,
         words: memoryview,
+        control: memoryview,
         comparers: Sequence[str],
         ask: bool,
     ) -> None:
@@ -65,7 +67,8 @@ class Plane:
         self.deadlines = Deadlines(self._loop.time())
         self.on_change: Callable[[], None] = _nothing
         self.links = [PatientLink(path, self._changed) for path in comparers]
-        self._compiler = Compiler(self.deadlines, names, words, self.links, Pressure(NO_LIMIT))
+        self._strata = Strata(words, control)
+        self._compiler = Compiler(self.deadlines, names, words, self.links, Pressure(NO_LIMIT), self._strata)
         self.snapshot = self._compiler.compile(policy)
         (self.service,) = self.snapshot.services
         for arm in self.snapshot.arms:
@@ -103,7 +106,7 @@ class Plane:
         """What has no verdict by now is lost."""
         if self._tick_handle is not None:
             self._tick_handle.cancel()
-        self._compiler.strata.close()
+        self._strata.close()
         for link in self.links:
             link.flush()
         for arm in self.snapshot.arms:
@@ -124,7 +127,7 @@ class Plane:
         self.deadlines.advance(now)
         for arm in self.snapshot.arms:
             arm.sweep(now)
-        self._compiler.strata.tick(now)
+        self._strata.tick(now)
         if self._ticks % _SWEEP_TICKS == 0:
             for origin in self.snapshot.origins.values():
                 origin.sweep()

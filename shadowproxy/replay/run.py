@@ -174,7 +174,7 @@ async def _play(
     feed = Feed(state.hear, state.knowledge.lessons)
     await feed.listen(comparers.feed)
     learning = spawn(_learn(state, feed))
-    plane = Plane(loaded.policy, names, state.counters.block(0), comparers.paths, ask)
+    plane = Plane(loaded.policy, names, state.counters.block(0), state.counters.control, comparers.paths, ask)
     preparer = Preparer(loaded.policy.limits, options.fields, loaded.policy.epoch)
     pace = _pace(options, recording.entries[0].at)
     player = Player(plane, recording, preparer, pace, options.concurrency, ask)

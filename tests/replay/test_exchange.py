@@ -35,10 +35,11 @@ class Scene:
         )
         policy = replay_policy(targets, None, None, methods, "recorded", {}).policy
         self.loop = Network()
-        self.words = Counters(1).block(0)
+        counters = Counters(1)
+        self.words = counters.block(0)
         self.changes = 0
         with self.loop.running():
-            self.plane = Plane(policy, {}, self.words, ["/comparer"], ask)
+            self.plane = Plane(policy, {}, self.words, counters.control, ["/comparer"], ask)
         self.plane.on_change = self._changed
         task = self.loop.spawn(self.plane.start())
         assert task.done()

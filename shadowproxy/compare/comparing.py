@@ -1,6 +1,7 @@
 """One pair in, one verdict out: failure, status, header fields, body, in this order.
 
-Pairs that differ only by nature are a `match`, those that differ only where rules of the user allow it `ignored`.
+Pairs that differ only by nature are a `match`, those that differ only where rules of the user allow it, or in what is
+accepted, `ignored`.
 A difference that was proven stands, even when a limit then ended the comparison: `incomparable` is for pairs of
 which nothing is known to differ.
 """
@@ -38,7 +39,7 @@ class Comparison(Struct, frozen=True):
             return "incomparable"
         if found.noise:
             return "noise"
-        return "ignored" if found.ruled else "match"
+        return "ignored" if found.ruled or found.accepted else "match"
 
     @property
     def reason(self) -> str:
@@ -46,9 +47,9 @@ class Comparison(Struct, frozen=True):
         return self.limit if self.verdict == "incomparable" else ""
 
 
-def compare(pair: Pair, rules: RouteRules, deadline: Deadline) -> Comparison:
-    """The verdict on `pair` under the rules of its route."""
-    found = Findings(rules.policy.recorded)
+def compare(pair: Pair, rules: RouteRules, deadline: Deadline, *, every: bool = False) -> Comparison:
+    """The verdict on `pair` under the rules of its route. `every`: all values that differ are kept, not the first."""
+    found = Findings(rules.policy.recorded, every=every)
     if pair.failure is not None or pair.shadow is None:
         status = pair.shadow.status if pair.shadow is not None else None
         found.add(FAILURE, pair.failure or "candidate_error", pair.primary.status, status)

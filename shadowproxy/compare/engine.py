@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from shadowproxy.compare.accepted import Accepted, AcceptedTable
 from shadowproxy.compare.admission import Admission, Pending
 from shadowproxy.compare.causes import Cause, CauseTable, bodies_of
 from shadowproxy.compare.comparing import Comparison, compare
@@ -19,7 +20,7 @@ from shadowproxy.compare.redaction import Mask, Redactor
 from shadowproxy.compare.rules import RouteRules
 from shadowproxy.compare.tables import FieldTable, ReasonTable
 from shadowproxy.model.pair import Aggregate, Answer, Example, FieldShapes, Learned, Pair, Sightings
-from shadowproxy.model.policy import ComparePolicy, Policy, RoutePolicy
+from shadowproxy.model.policy import ComparePolicy, Policy, RoutePolicy, ServicePolicy
 from shadowproxy.model.terms import CANDIDATE
 
 LOOKS_EVERY: Final = 5.0
@@ -31,12 +32,13 @@ MAX_EXAMPLE_TIME: Final = 0.25
 class _Route:
     """What is compiled for one route."""
 
-    __slots__ = ("examples", "rules")
+    __slots__ = ("accepted", "examples", "rules")
 
     def __init__(self, policy: ComparePolicy, mask: Mask) -> None:
         redactor = Redactor(policy, mask)
         self.rules = RouteRules(policy, redactor.hides)
         self.examples = ExampleMaker(self.rules, redactor, mask)
+        self.accepted = Accepted((), "")
 
 
 class Engine:
@@ -51,6 +53,7 @@ class Engine:
         self._mask = Mask(key)
         self._fields = FieldTable()
         self._reasons = ReasonTable()
+        self._accepted = AcceptedTable()
         self._bits = Bits()
         self._noise: dict[str, ServiceNoise] = {}
         self._versions: Counter[tuple[str, str, str]] = Counter()
@@ -66,7 +69,7 @@ class Engine:
     def apply(self, policy: Policy) -> None:
         """Compare by these rules from now on; what has been counted is kept, and what unchanged routes have learned."""
         self._routes = {
-            (service.name, route.name): self._compiled(service.name, route)
+            (service.name, route.name): self._compiled(service, route)
             for service in policy.services
             for route in (*service.routes, service.other)
         }
@@ -77,7 +80,7 @@ class Engine:
         comparison = self._compare(pair, route)
         second = self._compare_second(pair, route) if pair.second is not None else None
         if pair.failure is None and pair.arm == CANDIDATE and pair.shadow is not None:
-            self._weigh(pair, comparison, second)
+            self._weigh(pair, comparison, second, route.accepted)
         verdict, kinds = self._count(pair, comparison, route)
         if not pair.answer:
             return None
@@ -104,6 +107,7 @@ class Engine:
             versions=[(*key, answers) for key, answers in self._versions.items()],
             shapes=self._changed_looks(),
             causes=self._causes.harvest(),
+            accepted=self._accepted.harvest(),
         )
         self._suppressed.clear()
         self._versions.clear()
@@ -111,7 +115,8 @@ class Engine:
 
     def _compare(self, pair: Pair, route: _Route) -> Comparison:
         try:
-            return compare(pair, route.rules, Deadline(self._clock, route.rules.policy.max_time))
+            deadline = Deadline(self._clock, route.rules.policy.max_time)
+            return compare(pair, route.rules, deadline, every=route.accepted.shaped)
         except Exception:  # a fault of ours must cost one verdict, not the comparer
             return Comparison(Findings(), "internal")
 
@@ -121,16 +126,22 @@ class Engine:
             return None
         return self._compare(msgspec.structs.replace(pair, arm=second.arm, shadow=second.response, failure=None), route)
 
-    def _weigh(self, pair: Pair, comparison: Comparison, second: Comparison | None) -> None:
-        """Take what is noise out of the candidate's findings, and note the bits of a triple."""
+    def _weigh(self, pair: Pair, comparison: Comparison, second: Comparison | None, accepted: Accepted) -> None:
+        """Take what is accepted and what is noise out of the candidate's findings, and note the bits of a triple."""
         found = comparison.found
         other = second.found if second is not None and not second.limit else None
+        covering = accepted.set_aside(found, pair.at) if accepted else set()
         self._noise_of(pair.service).judge(pair.route, found, other)
+        if accepted:
+            covering |= accepted.set_aside(found, pair.at)  # values whose look alone is strange: noise found them now
+            self._accepted.count(pair.service, covering, pair.at)
         if comparison.limit:
             return
         mine = (*found.counted, *found.noise)
         if other is not None:
-            self._bits.triple(pair.service, pair.route, mine, other.counted)
+            # What is accepted is no evidence on either side: else the side where it still counts would look worse.
+            theirs = accepted.standing(other, pair.at) if accepted else other.counted
+            self._bits.triple(pair.service, pair.route, mine, theirs)
         elif pair.spared:
             self._bits.spared(pair.service, pair.route, mine)
 
@@ -161,12 +172,13 @@ class Engine:
         self._looks_at = now + LOOKS_EVERY
         return [row for service, noise in self._noise.items() for row in noise.take_looks(service)]
 
-    def _compiled(self, service: str, route: RoutePolicy) -> _Route:
-        known = self._routes.get((service, route.name))
-        if known is not None and known.rules.policy == route.compare:
-            return known
-        self._causes.forget(service, route.name)
-        return _Route(route.compare, self._mask)
+    def _compiled(self, service: ServicePolicy, route: RoutePolicy) -> _Route:
+        compiled = self._routes.get((service.name, route.name))
+        if compiled is None or compiled.rules.policy != route.compare:
+            self._causes.forget(service.name, route.name)
+            compiled = _Route(route.compare, self._mask)
+        compiled.accepted = Accepted(service.accepted, route.name)
+        return compiled
 
     def _offer_example(self, pair: Pair, comparison: Comparison, route: _Route, cause: Cause) -> None:
         seen, why = self._admission.admit(cause.id, smaller=cause.is_worth(bodies_of(pair)))

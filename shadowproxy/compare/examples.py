@@ -20,6 +20,7 @@ from shadowproxy.compare.paths import BODY_ROOMS
 from shadowproxy.compare.pruning import Pruner
 from shadowproxy.compare.redaction import Mask, Redactor
 from shadowproxy.compare.rules import RouteRules
+from shadowproxy.compare.shapes import shape_of
 from shadowproxy.compare.walker import Walker, same
 from shadowproxy.model.pair import CapturedResponse, Difference, Example, Fields, Pair
 from shadowproxy.model.policy import KIB
@@ -27,7 +28,7 @@ from shadowproxy.model.policy import KIB
 MAX_BODY: Final = 64 * KIB
 """Characters of a stored body."""
 MAX_DIFFERENCES: Final = 100
-"""Differences that an example lists at most, of those that stand and of those by rule each."""
+"""Differences that an example lists at most, of those that stand and of each kind that does not."""
 _MAX_REDACTED: Final = 256 * KIB
 """Larger JSON is not redacted and shown as a whole: only where it differs."""
 _MARGIN: Final = 8 * KIB
@@ -118,7 +119,9 @@ class ExampleMaker:
         self, pair: Pair, found: Findings, differences: list[Difference], left: Any, right: Any
     ) -> list[str]:
         """In words, redacted as its parts are. Comes last: the first one waits for DeepDiff's import."""
-        standing = [each for each in differences if not (each.by_rule or each.noise or each.field == FAILURE)]
+        standing = [
+            each for each in differences if not (each.by_rule or each.noise or each.accepted or each.field == FAILURE)
+        ]
         sentences = explain(standing, found, self._rules.fields.root, left, right, pair.arm)
         if pair.failure is not None:
             primary = pair.primary
@@ -143,17 +146,16 @@ class ExampleMaker:
         redacted = again.ruled | again.counted
         by_field = {field: values for (field, _), values in redacted.items()}
         differences = []
-        for keys, by_rule, noise in (
-            (found.counted, False, False),
-            (found.noise, False, True),
-            (found.ruled, True, False),
-        ):
+        marks = {"noise": found.noise, "accepted": found.accepted, "by_rule": found.ruled}
+        for mark, keys in {"": found.counted, **marks}.items():
             for (field, kind), (a, b) in islice(keys.items(), MAX_DIFFERENCES):
+                shape = shape_of(b)
                 if field.startswith("$"):
                     a, b = redacted.get((field, kind)) or by_field.get(field) or (self._hidden(a), self._hidden(b))
                 else:
                     a, b = self._flat(field, a, deadline), self._flat(field, b, deadline)
-                differences.append(Difference(field, kind, wording.render(a), wording.render(b), by_rule, noise))
+                marked = {name: name == mark for name in marks}
+                differences.append(Difference(field, kind, wording.render(a), wording.render(b), shape=shape, **marked))
         return differences
 
     def _hidden(self, value: Any) -> Any:

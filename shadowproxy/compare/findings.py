@@ -24,19 +24,23 @@ Values = tuple[object, object]
 
 class Findings:
     """`counted` are differences that stand, `ruled` those that a rule of the user explains away, `noise` those that
-    the primary's own version shows as well.
+    the primary's own version shows as well, `accepted` those that an entry of the accepted ones covers.
+
+    `values` are all values of the shadow's side in what counts, by finding, where somebody has to look at each.
 
     `repeated`: they are of JSON read with every value of members that occur more than once. `recorded`: the primary's
     answer comes from a recording, and what differs from a masked value of it explains itself away.
     """
 
-    __slots__ = ("counted", "noise", "recorded", "repeated", "ruled")
+    __slots__ = ("accepted", "counted", "noise", "recorded", "repeated", "ruled", "values")
 
-    def __init__(self, recorded: bool = False) -> None:
+    def __init__(self, recorded: bool = False, *, every: bool = False) -> None:
         self.recorded = recorded
+        self.values: dict[Key, list[object]] | None = {} if every else None
         self.counted: dict[Key, Values] = {}
         self.ruled: dict[Key, Values] = {}
         self.noise: dict[Key, Values] = {}
+        self.accepted: dict[Key, Values] = {}
         self.repeated = False
 
     def add(
@@ -48,6 +52,8 @@ class Findings:
         """
         ruled = ruled or (self.recorded and whole and shadow is not ABSENT and hides(primary, shadow))
         (self.ruled if ruled else self.counted).setdefault((field, kind), (primary, shadow))
+        if self.values is not None and not ruled:
+            self.values.setdefault((field, kind), []).append(shadow)
 
     @property
     def kinds(self) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ Array indices are never written: `$.items[].sku` stands for the sku of every ite
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -87,6 +88,24 @@ def check_path(text: str, *, json: bool = False, masked: bool = False) -> str | 
     if masked and path.room == "status":
         return f"{text!r} has nothing to mask: write header:name, form:name, body, or a path such as $.user.email"
     return None
+
+
+def names(pattern: FieldPath, field: FieldPath) -> bool:
+    """Whether `pattern`, which may have wildcards, names `field`, which is written as a finding is."""
+    if pattern.room != "json" or field.room != "json":
+        return (pattern.room, pattern.name) == (field.room, field.name)
+    places = {0}
+    for step in field.steps:
+        places = {after for at in places for each in pattern.steps[at : at + 1] for after in _advance(each, step, at)}
+    return len(pattern.steps) in places
+
+
+def _advance(pattern: Step, step: Step, at: int) -> Iterator[int]:
+    """Where one step of a field leads in a pattern; a step that stands for many members takes a wildcard."""
+    if pattern.deep:
+        yield at
+    if pattern.kind == CHILD or (pattern.kind, pattern.name) == (step.kind, step.name):
+        yield at + 1
 
 
 def write_member(key: str) -> str:

@@ -74,6 +74,24 @@ def shape_of(value: object) -> str:
     return "object" if isinstance(value, dict) else type(value).__name__
 
 
+_WORDS: Final = frozenset(
+    {
+        *("null", "absent", "boolean", "epoch", "integer, huge", "number", "number below 0"),
+        *("text, empty", f"text over {_BANDS[-1]}", "array", "array, empty", "object"),
+        *(f"text {low + 1}-{high}" for low, high in pairwise(_BANDS)),
+        *(name for name, _ in _FORMATS if name != "hex"),
+    }
+)
+_NUMBERED: Final = re.compile(r"integer(?: below 0)? e(?:0|[1-3]?[0-9])|hex [1-9][0-9]{0,3}")
+
+
+def check_shape(text: str) -> str | None:
+    """What is wrong with a look as somebody wrote it, and what would be right; None when values can look so."""
+    if text in _WORDS or _NUMBERED.fullmatch(text):
+        return None
+    return f"no value looks so: write one of {', '.join(sorted(_WORDS))}, integer e3, integer below 0 e3, hex 32"
+
+
 def _integer(value: int) -> str:
     if 1_000_000_000 <= value < 2_000_000_000 or 1_000_000_000_000 <= value < 2_000_000_000_000:
         return "epoch"

@@ -93,7 +93,9 @@ class Difference(Struct, frozen=True):
     """One differing field. `field` is written as in the contract (`$.item.price`, `header:name`, `status`).
 
     `primary` and `shadow` are short JSON renderings of the two values, redacted, at most 200 characters; None: absent.
-    `by_rule` says that a rule of the user ignores this one, `noise` that the primary's own version shows it as well.
+    `by_rule` says that a rule of the user ignores this one, `noise` that the primary's own version shows it as well,
+    `accepted` that an entry of the accepted differences covers it. `shape` is what the shadow's value looks like
+    (`compare.shapes`).
     """
 
     field: str
@@ -102,6 +104,8 @@ class Difference(Struct, frozen=True):
     shadow: str | None
     by_rule: bool = False
     noise: bool = False
+    accepted: bool = False
+    shape: str = ""
 
 
 class Example(Struct, frozen=True):
@@ -224,7 +228,10 @@ class CauseCount(Struct, frozen=True, array_like=True):
 
 
 class AcceptedCount(Struct, frozen=True, array_like=True):
-    """How many pairs since the last aggregate differed in a way that an entry of the accepted ones (`id`) covers."""
+    """How many pairs since the last aggregate differed in a way that an entry of the accepted ones (`id`) covers.
+
+    Without an id: in a way that any of them covers.
+    """
 
     service: str
     id: str

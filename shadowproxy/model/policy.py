@@ -84,6 +84,33 @@ class VersionPolicy(Struct, frozen=True):
     static: str | None = None
 
 
+class AcceptedPolicy(Struct, frozen=True):
+    """One entry of the accepted differences: on `route` (`*`: all) the candidate may differ so in `field`.
+
+    `shape` (`compare.shapes`): only values of the candidate that look so; empty: all. `expires` as it was written,
+    empty: never; `until` is the first moment, Unix time, at which it covers nothing any more.
+    """
+
+    route: str
+    field: str
+    kind: str
+    owner: str
+    reason: str
+    shape: str = ""
+    expires: str = ""
+    until: float | None = None
+
+    @property
+    def id(self) -> str:
+        """Short, the same in every process; no example's or cause's id begins so."""
+        text = f"{self.route}\n{self.field}\n{self.kind}\n{self.shape}"
+        return "a-" + hashlib.blake2b(text.encode("utf-8", "backslashreplace"), digest_size=5).hexdigest()
+
+    def holds(self, at: float) -> bool:
+        """Whether it covers what a request at `at`, Unix time, shows."""
+        return self.until is None or at < self.until
+
+
 class RoutePolicy(Struct, frozen=True):
     """`path` is a template such as `/items/{id}` or `/static/*`; None matches all. `index` is the counter row.
 
@@ -200,6 +227,9 @@ class ServicePolicy(Struct, frozen=True):
     noise: NoisePolicy = NoisePolicy()
     version: VersionPolicy = VersionPolicy()
     endpoints: EndpointsPolicy = EndpointsPolicy()
+    accepted: tuple[AcceptedPolicy, ...] = ()
+    accepted_file: str = ""
+    """Where they stand, and where further ones are written, whether it is there yet or not."""
 
     @property
     def templates(self) -> tuple[RoutePolicy, ...]:

@@ -82,5 +82,10 @@ def _outcome(example: Example) -> str:
 
 def _difference(difference: Difference, paint: Paint) -> str:
     before, after = ("absent" if value is None else value for value in (difference.primary, difference.shadow))
-    rule = " (ignored by a rule)" if difference.by_rule else " (noise)" if difference.noise else ""
-    return f"{paint('cyan', plain(difference.field))} {difference.kind}: {plain(before)} → {plain(after)}{rule}"
+    marks = {
+        " (ignored by a rule)": difference.by_rule,
+        " (noise)": difference.noise,
+        " (accepted)": difference.accepted,
+    }
+    mark = next((text for text, holds in marks.items() if holds), "")
+    return f"{paint('cyan', plain(difference.field))} {difference.kind}: {plain(before)} → {plain(after)}{mark}"

@@ -11,7 +11,16 @@ from typing import Final, NamedTuple
 import msgspec
 
 from shadowproxy.compare.causes import as_rest, merged
-from shadowproxy.model.pair import Aggregate, CauseCount, Example, Examples, FieldBits, FieldCount, FieldShapes
+from shadowproxy.model.pair import (
+    AcceptedCount,
+    Aggregate,
+    CauseCount,
+    Example,
+    Examples,
+    FieldBits,
+    FieldCount,
+    FieldShapes,
+)
 from shadowproxy.model.terms import OTHER
 
 MAX_KEYS: Final = 10_000
@@ -42,6 +51,7 @@ class Backlog:
         self._bits: dict[tuple[str, str, str, str], list[int]] = {}
         self._versions: Counter[tuple[str, str, str]] = Counter()
         self._shapes: dict[tuple[str, str, str], FieldShapes] = {}
+        self._accepted: dict[tuple[str, str], tuple[int, float]] = {}
         self._examples: deque[bytes] = deque()
         self._bytes = 0
 
@@ -76,7 +86,6 @@ class Backlog:
                 cause = as_rest(cause)
             known = self._causes.get(cause.id)
             self._causes[cause.id] = cause if known is None else merged(known, cause)
-
         self._merge_knowledge(aggregate)
 
     def _merge_knowledge(self, aggregate: Aggregate) -> None:
@@ -94,6 +103,11 @@ class Backlog:
             place = (shapes.service, shapes.route, shapes.field)
             if place in self._shapes or len(self._shapes) < MAX_KEYS:
                 self._shapes[place] = shapes
+        for entry in aggregate.accepted:
+            named_by = (entry.service, entry.id)
+            pairs, last_at = self._accepted.get(named_by, (0, entry.last_at))
+            if named_by in self._accepted or len(self._accepted) < MAX_KEYS:
+                self._accepted[named_by] = pairs + entry.pairs, max(last_at, entry.last_at)
 
     def take(self) -> Delivery:
         """Everything held, to be handed over."""
@@ -105,6 +119,7 @@ class Backlog:
             causes=list(self._causes.values()),
             versions=[(*key, answers) for key, answers in self._versions.items()],
             shapes=list(self._shapes.values()),
+            accepted=[AcceptedCount(*place, *counted) for place, counted in self._accepted.items()],
         )
         payloads: list[bytes] = []
         if aggregate != _NOTHING:
@@ -119,6 +134,7 @@ class Backlog:
         self._bits.clear()
         self._versions.clear()
         self._shapes.clear()
+        self._accepted.clear()
         self._examples.clear()
         self._bytes = 0
         return delivery

@@ -137,7 +137,7 @@ def _searchable(example: Example) -> Iterator[tuple[str, str, str | None, str | 
     if example.failure:
         shadow = None if example.shadow_status is None else str(example.shadow_status)
         yield "", example.failure, str(example.primary_status), shadow
-    for difference in [each for each in example.differences if not each.by_rule][:_MAX_DIFFERENCES]:
+    for difference in [each for each in example.differences if not (each.by_rule or each.accepted)][:_MAX_DIFFERENCES]:
         yield difference.field, difference.kind, difference.primary, difference.shadow
 
 

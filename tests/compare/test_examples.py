@@ -36,9 +36,9 @@ def test_an_example_says_everything_about_a_mismatch() -> None:
     assert json.loads(made.shadow_body) == b
     assert made.shadow_fields[-1] == ("X-New", "1")
     assert made.differences == [
-        Difference("status", "status", "200", "201"),
-        Difference("header:x-new", "header", None, '"1"'),
-        Difference("$.price", "body_type", "10", '"10"'),
+        Difference("status", "status", "200", "201", shape="integer e3"),
+        Difference("header:x-new", "header", None, '"1"', shape="integer"),
+        Difference("$.price", "body_type", "10", '"10"', shape="integer"),
     ]
     assert made.explanation == [
         "The candidate answered 201 Created, the primary 200 OK.",
@@ -144,7 +144,7 @@ def test_a_failed_exchange_has_its_example() -> None:
         [],
     )
     assert made.explanation == ["The candidate refused the connection; the primary answered 200 OK after 12 ms."]
-    assert made.differences == [Difference("response", "candidate_refused", "200", "null")]
+    assert made.differences == [Difference("response", "candidate_refused", "200", "null", shape="null")]
     cut = example(pair(response({"a": 1}), response(b'{"a'), failure="candidate_truncated"))
     assert (cut.shadow_status, cut.shadow_body) == (200, '{"a')
 
@@ -184,9 +184,9 @@ def test_left_overs_of_unordered_arrays_are_explained() -> None:
 
 def test_repeated_header_fields_and_form_values_are_shown_as_lists() -> None:
     made = example(pair(response(b"", [(b"X", b"1"), (b"X", b"2")]), response(b"", [(b"X", b"1")])))
-    assert made.differences == [Difference("header:x", "header", '["1","2"]', '"1"')]
+    assert made.differences == [Difference("header:x", "header", '["1","2"]', '"1"', shape="integer")]
     made = example(pair(response(b"a=1&a=2", FORM), response(b"a=1", FORM)))
-    assert made.differences == [Difference("form:a", "body_value", '["1","2"]', '"1"')]
+    assert made.differences == [Difference("form:a", "body_value", '["1","2"]', '"1"', shape="integer")]
 
 
 def test_bytes_are_shown_as_text_where_they_are_some() -> None:
@@ -246,7 +246,7 @@ def test_members_that_occur_twice_are_shown_with_all_their_values_and_redacted_l
     a = b'{"a": 1, "a": 2, "owner": {"mail": "x@a"}, "owner": {"mail": "y@a"}}'
     b = b'{"a": 2, "owner": {"mail": "y@a"}}'
     made = example(pair(response(a), response(b)), ComparePolicy(redact=("$.owner.mail",)))
-    assert made.differences[0] == Difference("$.a", "body_type", "[1,2]", "2")
+    assert made.differences[0] == Difference("$.a", "body_type", "[1,2]", "2", shape="integer e3")
     assert json.loads(made.primary_body)["a"] == [1, 2]
     assert "@a" not in msgspec.json.encode(made).decode()
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from shadowproxy.model.pair import Aggregate, CauseCount, Example, Examples, FieldBits, FieldCount, FieldShapes
+from shadowproxy.model.pair import (
+    AcceptedCount,
+    Aggregate,
+    CauseCount,
+    Example,
+    Examples,
+    FieldBits,
+    FieldCount,
+    FieldShapes,
+)
 from shadowproxy.runtime import backlog as room
 from shadowproxy.runtime.backlog import CONTROL_AWAY, Backlog, Delivery
 
@@ -46,6 +55,18 @@ def test_harvests_are_merged_until_they_are_taken() -> None:
     assert isinstance(examples, Examples)
     assert [item.id for item in examples.items] == ["1", "2"]
     assert backlog.take().payloads == []
+
+
+def test_what_accepted_differences_covered_is_added_up_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "MAX_KEYS", 2)
+    backlog = Backlog()
+    for name, pairs, at in (("a-1", 2, 9.0), ("", 2, 9.0), ("a-1", 3, 5.0), ("a-2", 1, 1.0)):
+        backlog.add(Aggregate([], accepted=[AcceptedCount("s", name, pairs, at)]), [])
+    lost = backlog.take()
+    assert lost.aggregate.accepted == [AcceptedCount("s", "a-1", 5, 9.0), AcceptedCount("s", "", 2, 9.0)]
+    assert backlog.take().payloads == []
+    backlog.put_back(lost)
+    assert backlog.take().aggregate == lost.aggregate
 
 
 def test_suppressed_alone_is_worth_a_message() -> None:

@@ -119,6 +119,7 @@ def _route(service: str, policy: RoutePolicy, row: RouteTotals) -> RouteStatus:
     return RouteStatus(
         service=service,
         name=policy.name,
+        origin=policy.origin,
         path=policy.path,
         methods=None if policy.methods is None else list(policy.methods),
         sample=policy.shadow.sample,

@@ -50,10 +50,11 @@ class ServiceStatus(Struct, frozen=True):
 
 
 class RouteStatus(Struct, frozen=True):
-    """One route of the policy in force, and its counts."""
+    """One route of the policy in force, and its counts. `origin` is `configured`, `openapi` or `learned`."""
 
     service: str
     name: str
+    origin: str
     path: str | None
     methods: list[str] | None
     sample: float

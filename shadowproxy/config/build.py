@@ -121,12 +121,19 @@ class Builder:
             isolation=fill(p.IsolationPolicy(), section.isolation),
             noise=fill(p.NoisePolicy(), section.noise),
             version=version,
+            endpoints=self._endpoints(section.endpoints),
         )
 
     def _route(self, service: str, route: doc.Route, shadow: p.ShadowPolicy, compare: p.ComparePolicy) -> p.RoutePolicy:
         name = route.name or OTHER
         row = p.RoutePolicy(name, self._registry.route(service, name))
         return fill(row, route.match, shadow=shadowing(shadow, route.shadow), compare=comparing(compare, route.compare))
+
+    def _endpoints(self, section: doc.Endpoints | None) -> p.EndpointsPolicy:
+        filled = fill(p.EndpointsPolicy(), section)
+        if filled.openapi is None:
+            return filled
+        return msgspec.structs.replace(filled, openapi=self.located(filled.openapi))
 
     def _upstreams(self, section: doc.Upstreams | None) -> dict[str, p.UpstreamPolicy]:
         arms = {arm: getattr(section, arm) for arm in ARMS}

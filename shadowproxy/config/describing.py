@@ -11,7 +11,7 @@ from shadowproxy.config.addresses import is_loopback
 from shadowproxy.config.units import render_duration, render_percent, render_size
 from shadowproxy.model import policy as p
 from shadowproxy.model.nature import IGNORED_FIELDS
-from shadowproxy.model.terms import MIRRORED_ARMS
+from shadowproxy.model.terms import CONFIGURED, MIRRORED_ARMS, OPENAPI
 
 MASK: Final = "***"
 
@@ -90,12 +90,25 @@ def _service(service: p.ServicePolicy) -> Iterator[str]:
         yield f"  copies     {_bounds(service.shadow)}"
         yield f"  isolation  {_isolation(service.isolation)}"
     yield "  routes, the first that matches takes the request:"
-    rows = [*service.routes, service.other]
+    rows = [*(route for route in service.routes if route.origin == CONFIGURED), service.other]
     width = max(len(route.name) for route in rows)
     for number, route in enumerate(rows, 1):
+        if route is service.other:
+            yield from _endpoints(service)
         yield f"    {number:>3}  {route.name:<{width}}  {_match(route, service)}"
         if mirrored:
             yield from (f"         {'':<{width}}{line}" for line in _rules(route, mirrored))
+
+
+def _endpoints(service: p.ServicePolicy) -> Iterator[str]:
+    """Before `everything else`: the routes that nobody configured."""
+    endpoints = service.endpoints
+    if endpoints.openapi is not None:
+        found = sum(route.origin == OPENAPI for route in service.routes)
+        yield f"         {_count(found, 'path template')} of {endpoints.openapi}, by their own text"
+    if endpoints.learn:
+        room = endpoints.max - len(service.templates)
+        yield f"         up to {_count(room, 'path template')} learned from what is left, such as /users/{{id}}"
 
 
 def _upstream(upstream: p.UpstreamPolicy) -> str:

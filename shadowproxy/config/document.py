@@ -296,6 +296,19 @@ class Route(Section):
     compare: Compare | None = about("Comparison rules, besides the service's.")
 
 
+class Endpoints(Section):
+    """Routes that nobody configured: path templates, tried after `routes`, under the rules of `other`."""
+
+    fills: ClassVar[Struct | None] = policy.EndpointsPolicy()
+    learn: v.Flag | None = about(
+        "Learn templates such as `/users/{id}` from the paths of requests that match no route."
+    )
+    openapi: v.File | None = about(
+        "An OpenAPI 3.0 or 3.1 or Swagger 2.0 file, YAML or JSON, whose paths are templates; read again on a reload."
+    )
+    max: v.Templates | None = about("How many templates there may be; the rest is counted as `other`.")
+
+
 class ServiceMatch(Section):
     host: v.Hosts | None = about("The `Host` of its requests: one name, or `*.` and a domain. Absent: any.")
     path: v.Prefix | None = about("The path that its requests begin with, in whole segments.")
@@ -342,6 +355,7 @@ class Service(Section):
     noise: Noise | None = about("How noise is learned.")
     version: Version | None = about("How it is known which build an arm runs.")
     routes: tuple[Route, ...] | None = about("Request patterns, in the order in which they are tried.")
+    endpoints: Endpoints | None = about("Routes that nobody configured.")
 
 
 class Document(Service):

@@ -10,10 +10,10 @@ from shadowproxy.config.tree import Tree
 
 
 class Findings:
-    """What is wrong so far. `base` is the directory that relative paths start from."""
+    """What is wrong so far. `base` is the directory that relative paths start from, `file` what problems call it."""
 
     def __init__(self, tree: Tree, file: str, base: FilePath) -> None:
-        self._file = file
+        self.file = file
         self._places = tree.places
         self._blamed = set(tree.blamed)
         self.problems = list(tree.problems)
@@ -70,6 +70,6 @@ class Findings:
         path = as_written(path, self._places)
         place = place_of(self._places, path)
         if place is None:
-            return Problem(self._file, 1, 1, spell(path), message)
+            return Problem(self.file, 1, 1, spell(path), message)
         line, column = place.key if at_key else (place.line, place.column)
         return Problem(place.file, line, column, place.name or spell(path), message)

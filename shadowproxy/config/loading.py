@@ -24,6 +24,7 @@ from shadowproxy.config.overrides import Overrides
 from shadowproxy.config.problems import COMMAND_LINE, BadValueError, ConfigError, Path, Problem
 from shadowproxy.config.rules import RULES
 from shadowproxy.config.source import text_of
+from shadowproxy.config.templates import described, with_described
 from shadowproxy.config.tree import Tree, read
 from shadowproxy.metrics.layout import MAX_ROUTES, MAX_SERVICES
 from shadowproxy.model.policy import Loaded, Registry
@@ -54,12 +55,14 @@ def load(path: FilePath | None, overrides: Overrides, registry: Registry, enviro
     _check_rows(document, registry, findings)
     for rule in RULES:
         rule(document, findings)
+    templates = described(document, findings)
     if findings.problems:
         raise ConfigError(findings.in_order())
     rows = msgspec.structs.replace(registry, services=dict(registry.services), routes=dict(registry.routes))
     builder = Builder(document, base, rows)
     launch = builder.launch("" if path is None else str(path.absolute()), len(os.sched_getaffinity(0)))
-    return Loaded(launch, builder.policy(), rows, tuple(findings.warnings))
+    policy, rows = with_described(builder.policy(), rows, templates, document, findings)
+    return Loaded(launch, policy, rows, tuple(findings.warnings))
 
 
 def _tree(path: FilePath | None, file: str) -> Tree:

@@ -23,6 +23,7 @@ RULES: Final[tuple[Rule, ...]] = (
     service.upstream_urls,
     service.mirrors,
     service.noise,
+    service.endpoints,
     service.header_rules,
     service.sizes,
     reachable.services,

@@ -88,6 +88,16 @@ def noise(document: doc.Document, findings: Findings) -> None:
                 findings.wrong((*path, "version"), f"has {' and '.join(named)}: keep one of them", at_key=True)
 
 
+def endpoints(document: doc.Document, findings: Findings) -> None:
+    """No bound for templates where none can be."""
+    for _, path, service in document.named():
+        section = service.endpoints
+        if section is not None and section.learn is False and section.max is not None and section.openapi is None:
+            at = (*path, "endpoints", "max")
+            if not findings.is_blamed((*path, "endpoints", "openapi")):
+                findings.wrong(at, "bounds nothing: there is no openapi, and learn is false: delete it")
+
+
 def header_rules(document: doc.Document, findings: Findings) -> None:
     """A field is named once: names differ in more than their case."""
     for path, section in sections(document):

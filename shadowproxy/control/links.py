@@ -11,7 +11,7 @@ from typing import Final, cast
 import msgspec
 
 from shadowproxy.channel import FrameError, FrameReader, frame
-from shadowproxy.model.commands import Apply, Names, Quit, Ready
+from shadowproxy.model.commands import Apply, Names, Paths, Quit, Ready, Templates
 from shadowproxy.model.pair import Aggregate, Examples, Hello, Learned
 
 MAX_UNTAKEN: Final = 8 * 1024 * 1024
@@ -20,7 +20,7 @@ MAX_UNTAKEN: Final = 8 * 1024 * 1024
 log = logging.getLogger(__name__)
 
 _encode: Final = msgspec.msgpack.Encoder().encode
-_decode_command: Final = msgspec.msgpack.Decoder(Apply | Quit).decode
+_decode_command: Final = msgspec.msgpack.Decoder(Apply | Paths | Quit).decode
 _decode_report: Final = msgspec.msgpack.Decoder(Aggregate | Examples | Hello).decode
 
 
@@ -55,8 +55,8 @@ class _Framed(asyncio.Protocol):
 class Commands:
     """The connection to the supervisor. `ended` is set when it says Quit, or is gone: then `orphaned` is too."""
 
-    def __init__(self, apply: Callable[[Apply], None], ended: asyncio.Event) -> None:
-        self._apply = apply
+    def __init__(self, obey: Callable[[Apply | Paths], None], ended: asyncio.Event) -> None:
+        self._obey = obey
         self._ended = ended
         self.orphaned = False
         self._protocol = _Framed(self._receive, self._gone)
@@ -65,7 +65,7 @@ class Commands:
         connection.setblocking(False)
         await asyncio.get_running_loop().create_unix_connection(lambda: self._protocol, sock=connection)
 
-    def send(self, message: Ready | Names) -> None:
+    def send(self, message: Ready | Names | Templates) -> None:
         transport = self._protocol.transport
         if transport and not transport.is_closing():
             transport.write(frame(_encode(message)))
@@ -82,7 +82,7 @@ class Commands:
         if isinstance(message, Quit):
             self._ended.set()
         else:
-            self._apply(message)
+            self._obey(message)
 
 
 class Feed:

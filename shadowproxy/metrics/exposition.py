@@ -20,7 +20,7 @@ from shadowproxy.metrics.fields import FieldTable
 from shadowproxy.metrics.reading import routes, upstreams, workers
 from shadowproxy.metrics.series import Series
 from shadowproxy.model.policy import Policy, Registry
-from shadowproxy.model.terms import CANDIDATE
+from shadowproxy.model.terms import CANDIDATE, LEARNED, OPENAPI
 from shadowproxy.model.totals import (
     Distribution,
     Isolation,
@@ -67,6 +67,7 @@ class _Collector(Collector):
         yield _family(series.INCOMPARABLE, scrape.incomparable.items())
         yield _family(series.REGRESSED_FIELDS, (((name,), fields[0]) for name, fields in scrape.learned.items()))
         yield _family(series.NOISY_FIELDS, (((name,), fields[1]) for name, fields in scrape.learned.items()))
+        yield _family(series.TEMPLATES, _templates(scrape.policy))
         yield from _per_upstream(list(upstreams(scrape.counters, scrape.policy)))
         yield from _isolation(scrape.isolation)
         yield from _per_process(workers(scrape.counters, scrape.now))
@@ -175,6 +176,12 @@ def _books(books: list[tuple[tuple[str, str, str], MirrorTotals]]) -> Iterator[M
     )
     for of, column in columns:
         yield _family(of, (((*place, word), n) for place, mirror in books for word, n in column(mirror).items()))
+
+
+def _templates(policy: Policy) -> Iterator[Sample]:
+    for service in policy.services:
+        for origin in (OPENAPI, LEARNED):
+            yield (service.name, origin), sum(route.origin == origin for route in service.routes)
 
 
 def _per_upstream(rows: list[UpstreamTotals]) -> Iterator[Metric]:

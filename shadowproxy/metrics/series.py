@@ -1,7 +1,8 @@
 """Every series that shadowproxy exports, in one table. `exposition` fills them; docs/metrics.md is made from here.
 
-Base units; every label comes from the configuration or from a closed or bounded list. `service` and `route` are the
-configured names (`other`: requests that match no route), `arm` is primary, candidate or secondary.
+Base units; every label comes from the configuration or from a closed or bounded list. `service` is a configured name,
+`route` one as well or a path template of an OpenAPI file or learned, at most 200 of them a service (`other`: requests
+that match none), `arm` is primary, candidate or secondary.
 """
 
 from __future__ import annotations
@@ -141,6 +142,12 @@ ISOLATION_SLOTS: Final = Series(
     "Slots without mirroring whose latency was compared; begins anew when the service's policy changes.",
     ("service",),
 )
+TEMPLATES: Final = Series(
+    "shadowproxy_templates",
+    GAUGE,
+    "Routes of a service that nobody configured, by where they come from: openapi, learned.",
+    ("service", "origin"),
+)
 UPSTREAM_CONNECTIONS: Final = Series(
     "shadowproxy_upstream_connections",
     GAUGE,
@@ -240,7 +247,8 @@ def reference() -> str:
         "Generated from `shadowproxy/metrics/series.py` by `python -m shadowproxy.metrics.series`; do not edit.",
         "",
         "Served on `/metrics` of the admin listener and, where configured, of the `metrics` listener. Base units.",
-        "`service` and `route` are configured names; `other` is the route of requests that match none.",
+        "`service` is a configured name. `route` is one as well, or a path template ([endpoints.md](endpoints.md)), or",
+        "`other` for requests that match none.",
         "",
         "| series | type | labels | meaning |",
         "|---|---|---|---|",

@@ -1,7 +1,8 @@
 """What the supervisor and its roles say to each other, over one socket pair per child, framed msgpack.
 
 Supervisor to any role: Apply. To workers: Names, Adopt, Yield, Drain, StopAccepting, Quit. To control and comparer:
-Quit. Worker to supervisor: Ready, Applied. Control to supervisor: Names.
+Quit. Worker to supervisor: Ready, Applied, and Paths, which are passed on to control. Control to supervisor: Names,
+Templates.
 """
 
 from __future__ import annotations
@@ -12,17 +13,33 @@ from shadowproxy.model.policy import Policy, Registry
 
 
 class Apply(Struct, frozen=True, tag=True):
-    """Compile this policy and swap it in. `problems` are those of the last reload that failed, empty if it did not."""
+    """Compile this policy and swap it in. `problems` are those of the last reload that failed, empty if it did not.
+
+    `reread`: files that the policy names may have changed. They have not where only templates were published.
+    """
 
     policy: Policy
     registry: Registry
     problems: tuple[str, ...] = ()
+    reread: bool = True
 
 
 class Names(Struct, frozen=True, tag=True):
     """The last good addresses of host names: every name that an upstream or a health check uses."""
 
     addresses: dict[str, tuple[str, ...]]
+
+
+class Paths(Struct, frozen=True, tag=True):
+    """A sample of what a worker served as `other` and the primary answered well: service and path, as it came."""
+
+    seen: list[tuple[str, bytes]]
+
+
+class Templates(Struct, frozen=True, tag=True):
+    """Learned path templates that are to become routes, by service, those first that matter most."""
+
+    learned: dict[str, tuple[str, ...]]
 
 
 class Adopt(Struct, frozen=True, tag=True):
@@ -68,5 +85,5 @@ class Applied(Struct, frozen=True, tag=True):
     why: str = ""
 
 
-ToRole = Apply | Names | Adopt | Yield | Drain | StopAccepting | Quit
-ToSupervisor = Ready | Applied | Names
+ToRole = Apply | Names | Paths | Adopt | Yield | Drain | StopAccepting | Quit
+ToSupervisor = Ready | Applied | Names | Paths | Templates

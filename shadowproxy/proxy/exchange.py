@@ -394,6 +394,8 @@ class Exchange:
         seconds = perf_counter() - self._started
         if route is not None and fault is not errors.CLIENT_GONE:
             route.count(site.counters, _ERROR if fault is not None else at.code_index(self._status), seconds)
+            if route.learns and fault is None and self._status < 400:
+                site.sight(route.service, self.head)
         if site.access_log.enabled and site.access_log.wants(fault is not None):
             self._log(seconds, fault, detail)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from email.utils import formatdate
 from time import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from shadowproxy.endpoints.learner import MAX_PATH
+from shadowproxy.http1 import RequestHead
 from shadowproxy.metrics import layout as at
 from shadowproxy.model.errors import Fault
 from shadowproxy.proxy.access_log import AccessLog, Entry
@@ -15,6 +17,9 @@ from shadowproxy.upstream.deadlines import Deadlines
 
 if TYPE_CHECKING:
     from shadowproxy.proxy.client import ClientConnection
+
+MAX_SIGHTED: Final = 32
+"""Paths between two looks at them, a tenth of a second: a sample is all that learning needs."""
 
 
 class Site:
@@ -40,6 +45,8 @@ class Site:
         """What `Via` calls this instance; a request that carries it went round in a loop (RFC 9110 7.6.3)."""
         self.via = b"\r\nVia: 1.1 " + self.pseudonym + b"\r\n"
         self.date = b""
+        self.sighted: list[tuple[str, bytes]] = []
+        """Services and paths of requests that matched no route, a sample."""
         self._id_prefix = os.urandom(8).hex()
         self._last_id = int.from_bytes(os.urandom(4), "big")
         self.refresh()
@@ -52,6 +59,11 @@ class Site:
         """A request id of 32 hexadecimal digits, unique over workers and restarts."""
         self._last_id += 1
         return f"{self._id_prefix}{self._last_id:016x}".encode()
+
+    def sight(self, service: str, head: RequestHead) -> None:
+        """A request that matched no route was answered well. OPTIONS is, for whatever path, by many a framework."""
+        if len(self.sighted) < MAX_SIGHTED and len(head.path) <= MAX_PATH and head.method != b"OPTIONS":
+            self.sighted.append((service, head.path))
 
     def log_refusal(self, fault: Fault, detail: str, request_id: bytes, peer: str) -> None:
         """An entry for what never became a request."""

@@ -17,14 +17,17 @@ from shadowproxy.admin.serving import Serving
 from shadowproxy.admin.status import status
 from shadowproxy.control.asking import ask, questions
 from shadowproxy.control.causes import KNOWN
+from shadowproxy.control.learning import PROPOSE_EVERY, Learning
 from shadowproxy.control.links import Commands, Feed
 from shadowproxy.control.names import Lookups, Resolver, host_names
 from shadowproxy.control.state import State
+from shadowproxy.endpoints.routes import learned
 from shadowproxy.metrics.counters import Counters
-from shadowproxy.model.commands import Apply, Names, Ready
+from shadowproxy.model.commands import Apply, Names, Paths, Ready
 from shadowproxy.model.policy import Launch, Policy, Registry
 from shadowproxy.runtime.children import CONTROL
 from shadowproxy.runtime.logs import Log, open_log
+from shadowproxy.runtime.templates_file import save
 from shadowproxy.store import StoreError
 from shadowproxy.store.sqlite import SqliteStore
 from shadowproxy.upstream.tasks import spawn
@@ -39,6 +42,8 @@ LAST_WORDS: Final = 0.5
 """Seconds for what comparers have said before they ended."""
 STORE_SECONDS: Final = 2.0
 """Seconds for the store to write what waits."""
+RETRY_EVERY: Final = 5.0
+"""Seconds until learned templates that could not be written are tried again."""
 
 
 class _Control:
@@ -48,8 +53,10 @@ class _Control:
         self._state = state
         self._log = log
         self._ended = asyncio.Event()
-        self._commands = Commands(self._apply, self._ended)
+        self._commands = Commands(self._obey, self._ended)
         self._feed = Feed(state.hear, state.knowledge.lessons)
+        self._learning = Learning(state.policy, time.monotonic())
+        self._templates_due = asyncio.Event()
         self._serving = Serving(state)
         self._lookups = Lookups()
         self._resolver = Resolver(self._lookups)
@@ -69,6 +76,8 @@ class _Control:
                 self._prove_isolation(),
                 self._ask_versions(),
                 self._teach(),
+                self._learn(),
+                self._keep_templates(),
             )
             self._tasks = [spawn(task) for task in forever]
             self._commands.send(Ready(self._state.policy.sequence))
@@ -87,13 +96,46 @@ class _Control:
         self._commands.close()
         await self._serving.stop()
 
+    def _obey(self, message: Apply | Paths) -> None:
+        if isinstance(message, Paths):
+            self._learning.hear(message, time.monotonic())
+        else:
+            self._apply(message)
+
     def _apply(self, message: Apply) -> None:
         self._state.apply(message)
+        self._learning.apply(message.policy)
+        self._templates_due.set()
+        if not message.reread:
+            return
         self._names_due.set()
         try:
             self._serving.reload_certificate()
         except (OSError, ssl.SSLError) as error:
             self._log.error("the admin certificate cannot be read again; the one before stays", error=str(error))
+
+    async def _learn(self) -> None:
+        while True:
+            await asyncio.sleep(PROPOSE_EVERY)
+            templates = self._learning.propose(time.monotonic())
+            if templates is not None:
+                self._commands.send(templates)
+
+    async def _keep_templates(self) -> None:
+        """Keep what is learned on disk as it is in force: what a service that is gone had learned goes with it."""
+        kept, is_well = None, True
+        while True:
+            templates = learned(self._state.policy)
+            if templates != kept:
+                try:
+                    await asyncio.to_thread(save, Path(self._state.launch.data_dir), templates)
+                    kept, is_well = templates, True
+                except OSError as error:
+                    if is_well:
+                        self._log.warning("learned templates cannot be kept; they are tried again", error=str(error))
+                    is_well = False
+            await _wait(self._templates_due, RETRY_EVERY)
+            self._templates_due.clear()
 
     async def _resolve(self) -> None:
         """Every few seconds, and when a policy may have brought new names. The first answer is always sent."""

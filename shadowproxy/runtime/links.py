@@ -57,6 +57,10 @@ class Links:
             except LinkError:
                 self._lost(pid)
 
+    def offer(self, pids: Iterable[int], message: ToRole) -> None:
+        """Tell what may be lost to those who have read everything else."""
+        self.tell([pid for pid in pids if pid in self._links and not self._links[pid].wants_to_write], message)
+
     def _serve(self, pid: int, events: int) -> None:
         link = self._links.get(pid)
         if link is None:

@@ -6,14 +6,19 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from shadowproxy.model.policy import Loaded
+from shadowproxy.endpoints.routes import learned, with_templates
+from shadowproxy.metrics.layout import MAX_ROUTES
+from shadowproxy.model.policy import Loaded, RoutePolicy
+from shadowproxy.model.terms import LEARNED
+from shadowproxy.runtime.files import replace_file
 from shadowproxy.runtime.loading import Outcome, Request, changes
+from shadowproxy.runtime.templates_file import restore
 
 RESOLVE_WITHIN: Final = 2.0
 """Seconds for all names together; what is not there by then is left to control, which goes on trying."""
@@ -38,18 +43,38 @@ def read(request: Request) -> Outcome:
         return Outcome(problems=tuple(str(problem) for problem in error.problems))
     before = request.before
     launch = before.launch if before else loaded.launch
+    kept, troubles = (learned(before.policy), ()) if before else restore(Path(launch.data_dir))
+    loaded, left_out = with_learned(loaded, kept)
     policy = msgspec.structs.replace(loaded.policy, epoch=request.epoch, sequence=request.sequence)
     names = tuple(sorted(host_names(policy)))
-    key, troubles = (b"", ()) if before else masking_key(Path(launch.data_dir))
+    key, more = (b"", ()) if before else masking_key(Path(launch.data_dir))
     return Outcome(
         loaded=msgspec.structs.replace(loaded, launch=launch, policy=policy),
         addresses=resolve(names),
         names=names,
         restart=tuple(restart_keys(before.launch, loaded.launch)) if before else (),
         changed=changes(before.policy, policy) if before else (),
-        warnings=(*loaded.warnings, *troubles),
+        warnings=(*loaded.warnings, *troubles, *left_out, *more),
         key=key,
     )
+
+
+def with_learned(loaded: Loaded, templates: Mapping[str, Sequence[str]]) -> tuple[Loaded, tuple[str, ...]]:
+    """What was read, with what had been learned before and its routes do not take care of; what found no place."""
+    from shadowproxy.config.matching import takes_all
+
+    own = {service.name: service.routes for service in loaded.policy.services}
+    fresh = {
+        service: [n for n in names if not any(takes_all(route, RoutePolicy(n, 0, n)) for route in own[service])]
+        for service, names in templates.items()
+        if service in own
+    }
+    policy, registry, left_out = with_templates(loaded.policy, loaded.registry, fresh, LEARNED, MAX_ROUTES)
+    warnings = (
+        f"service {service}: {count} learned templates find no place any more and are counted as `other`"
+        for service, count in left_out.items()
+    )
+    return msgspec.structs.replace(loaded, policy=policy, registry=registry), tuple(warnings)
 
 
 def resolve(names: Iterable[str], within: float = RESOLVE_WITHIN) -> dict[str, tuple[str, ...]]:
@@ -94,17 +119,3 @@ def masking_key(data_dir: Path) -> tuple[bytes, tuple[str, ...]]:
     except OSError as error:
         return os.urandom(KEY_BYTES), (f"masked values will not compare equal with those of another run: {error}",)
     return key, ()
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Write `data` to `path`, mode 0600, so that a reader sees the old file or the new one. Raises OSError."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise

@@ -137,6 +137,10 @@ class Reloads:
         self._loading: Loading | None = None
         self._again = False
 
+    @property
+    def under_way(self) -> bool:
+        return self._loading is not None
+
     def request(self) -> None:
         if self._loading:
             self._again = True

@@ -14,10 +14,14 @@ from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Final
 
+import msgspec
+
+from shadowproxy.endpoints.routes import with_templates
 from shadowproxy.metrics import layout as at
 from shadowproxy.metrics.counters import Counters, adopt
-from shadowproxy.model.commands import Applied, Apply, Names, Ready, ToSupervisor
+from shadowproxy.model.commands import Applied, Apply, Names, Paths, Ready, Templates, ToSupervisor
 from shadowproxy.model.policy import Loaded
+from shadowproxy.model.terms import LEARNED
 from shadowproxy.runtime.children import (
     COMPARER,
     CONTROL,
@@ -83,6 +87,8 @@ class Supervisor:
         self._loaded = loaded
         self._problems: tuple[str, ...] = ()
         self._names = Names(first.addresses)
+        self._learned: dict[str, tuple[str, ...]] = {}
+        """Templates that are to become routes: while the configuration is read, rows are given out there alone."""
         # what happens
         self._crew = Crew(launch.workers, launch.comparers, launch.drain_delay, launch.drain_timeout)
         self._announced = False
@@ -234,11 +240,33 @@ class Supervisor:
             case Names(addresses):
                 self._names = Names({**self._names.addresses, **addresses})
                 self._links.tell(self._crew.pids(WORKER), self._names)
+            case Paths():
+                self._links.offer(self._crew.pids(CONTROL), message)
+            case Templates(learned):
+                for service, names in learned.items():
+                    self._learned[service] = (*self._learned.get(service, ()), *names)
+                self._publish()
 
     # Configuration
 
-    def _apply(self) -> Apply:
-        return Apply(self._loaded.policy, self._loaded.registry, self._problems)
+    def _apply(self, reread: bool = True) -> Apply:
+        return Apply(self._loaded.policy, self._loaded.registry, self._problems, reread)
+
+    def _publish(self) -> None:
+        """Make routes of the templates that wait."""
+        if not self._learned or self._reloads.under_way:
+            return
+        templates, self._learned = self._learned, {}
+        before = self._loaded
+        policy, registry, left_out = with_templates(before.policy, before.registry, templates, LEARNED, at.MAX_ROUTES)
+        for service, count in left_out.items():
+            self._log.warning("no place for learned templates: they stay in `other`", service=service, templates=count)
+        if policy == before.policy:
+            return
+        policy = msgspec.structs.replace(policy, sequence=policy.sequence + 1)
+        self._loaded = msgspec.structs.replace(before, policy=policy, registry=registry)
+        self._links.tell(self._crew.pids(WORKER, COMPARER, CONTROL), self._apply(reread=False))
+        self._log.info("learned templates are routes now", sequence=policy.sequence, templates=templates)
 
     def _start_loading(self) -> Loading:
         policy, registry = self._loaded.policy, self._loaded.registry
@@ -258,6 +286,7 @@ class Supervisor:
             for problem in outcome.problems:
                 self._log.error("configuration not reloaded", problem=problem)
             self._links.tell(self._crew.pids(CONTROL), self._apply())
+            self._publish()
             return
         words[at.RELOADS_OK] += 1
         self._loaded = outcome.loaded
@@ -272,6 +301,7 @@ class Supervisor:
         for key in outcome.restart:
             self._log.warning("needs a restart: the old value stays", key=key)
         self._log.info("configuration reloaded", sequence=outcome.loaded.policy.sequence, changed=outcome.changed)
+        self._publish()
 
     # Words
 

@@ -27,6 +27,7 @@ from shadowproxy.model.commands import (
     Apply,
     Drain,
     Names,
+    Paths,
     Quit,
     Ready,
     StopAccepting,
@@ -46,6 +47,7 @@ from shadowproxy.shadow.strata import Strata
 from shadowproxy.upstream.deadlines import TICK, Deadlines
 from shadowproxy.upstream.tasks import spawn
 
+_TELL_TICKS: Final = 2
 _SWEEP_TICKS: Final = 4
 _SECOND_TICKS: Final = 20
 _IDLE_GRACE: Final = 0.5
@@ -114,6 +116,7 @@ class Worker:
         self._ticks = 0
         self._due = self._loop.time() + TICK
         self._reply: Callable[[ToSupervisor], None] = lambda _: None
+        self._offer: Callable[[ToSupervisor], None] = lambda _: None
 
     async def run(self, commands: socket.socket, sockets: list[list[socket.socket]]) -> None:
         listeners = self._listeners = Listeners(self.site, sockets)
@@ -124,7 +127,7 @@ class Worker:
         channel = _Commands(self._obey, self._orphaned)
         commands.setblocking(False)
         await self._loop.create_unix_connection(lambda: channel, sock=commands)
-        self._reply = channel.send
+        self._reply, self._offer = channel.send, channel.offer
         self.words[at.DRAINING] = 0
         self.words[at.SEQUENCE] = self.site.snapshot.sequence
         self._reply(Ready(self.site.snapshot.sequence))
@@ -147,6 +150,9 @@ class Worker:
             if arm.live:
                 arm.sweep(now)
         self._strata.tick(now)
+        if self.site.sighted and self._ticks % _TELL_TICKS == 0:
+            self._offer(Paths(self.site.sighted))
+            self.site.sighted = []
         if self._ticks % _SWEEP_TICKS == 0:
             for origin in (*snapshot.origins.values(), *snapshot.leaving):
                 origin.sweep()
@@ -178,17 +184,20 @@ class Worker:
 
     async def _apply(self, command: Apply) -> None:
         """Swap the snapshot; a policy whose files cannot be used leaves the old one in force."""
+        policy = command.policy
+        listening = _listening(self.site.snapshot.policy) != _listening(policy) or (command.reread and policy.tls)
         try:
-            context = server_context(command.policy.tls)  # what can fail comes first: then nothing has changed
-            snapshot = self._compiler.compile(command.policy)
+            # What can fail comes first: then nothing has changed.
+            context = server_context(policy.tls) if listening else None
+            snapshot = self._compiler.compile(policy, command.reread)
             snapshot.keep_slots(self._control, monotonic())
-            before, self.site.snapshot = self.site.snapshot, snapshot
-            if _listening(before.policy) != _listening(command.policy) or command.policy.tls:
+            self.site.snapshot = snapshot
+            if listening:
                 await self._listeners.reload(context)
         except (OSError, ssl.SSLError) as error:
-            self._reply(Applied(command.policy.sequence, str(error)))
+            self._reply(Applied(policy.sequence, str(error)))
             return
-        self.site.access_log.apply(command.policy.access_log)
+        self.site.access_log.apply(policy.access_log)
         self.words[at.SEQUENCE] = snapshot.sequence
         self._reply(Applied(snapshot.sequence))
 
@@ -254,6 +263,11 @@ class _Commands(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         self._orphaned()
+
+    def offer(self, message: ToSupervisor) -> None:
+        """Send what may be lost, unless something waits to be read."""
+        if self._transport is not None and not self._transport.get_write_buffer_size():
+            self.send(message)
 
     def send(self, message: ToSupervisor) -> None:
         if self._transport is not None:

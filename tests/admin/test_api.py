@@ -80,7 +80,7 @@ async def test_services_and_routes(client: Client) -> None:
         ("shop", "other"),
         ("mail", "other"),
     ]
-    assert found[0]["path"] == "/items/{id}"
+    assert (found[0]["path"], found[0]["origin"]) == ("/items/{id}", "configured")
     assert found[0]["differ"] == 10
 
 

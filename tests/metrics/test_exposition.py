@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
+from shadowproxy.endpoints.routes import with_templates
 from shadowproxy.metrics import layout as at
 from shadowproxy.metrics.exposition import Scrape, expose
 from shadowproxy.metrics.fields import FieldTable
@@ -60,6 +61,19 @@ def test_requests_are_exported_by_route_arm_and_code() -> None:
     found = scrape(world)["shadowproxy_requests_total"]
     assert found[labels(service="shop", route="item", arm="primary", code="2xx")] == 12
     assert labels(service="mail", route="other", arm="candidate", code="2xx") not in found
+
+
+def test_routes_that_nobody_configured_are_counted_by_where_they_come_from() -> None:
+    world = World()
+    policy, registry, _ = with_templates(world.policy, world.registry, {"shop": ["/a", "/b"]}, "learned", 1024)
+    found = scrape(world, policy=policy, registry=registry)
+    assert found["shadowproxy_templates"] == {
+        labels(service="shop", origin="openapi"): 0,
+        labels(service="shop", origin="learned"): 2,
+        labels(service="mail", origin="openapi"): 0,
+        labels(service="mail", origin="learned"): 0,
+    }
+    assert labels(service="shop", route="/a", arm="primary", code="2xx") in found["shadowproxy_requests_total"]
 
 
 def test_the_books_balance_in_what_is_exported() -> None:

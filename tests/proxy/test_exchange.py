@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
+from shadowproxy.endpoints.learner import MAX_PATH
 from shadowproxy.http1 import CHUNKED, body_reader
 from shadowproxy.metrics import layout as at
-from shadowproxy.model.policy import AccessLogPolicy, LimitsPolicy, UpstreamTimeouts
+from shadowproxy.model.policy import AccessLogPolicy, EndpointsPolicy, LimitsPolicy, RoutePolicy, UpstreamTimeouts
 from shadowproxy.proxy.access_log import AccessLog, Entry
+from shadowproxy.proxy.site import MAX_SIGHTED
 from tests.fakes.stage import GET, OK, Client, Stage, policy, status, upstream
 
 HEAD_ONLY = b"HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 5\r\n\r\n"
@@ -518,3 +521,59 @@ def test_failures_are_logged_with_their_reason() -> None:
     s.at().feed(OK)
     faults = [(e.status, e.fault.partition(":")[0]) for e in log.entries]
     assert faults == [(502, "reset"), (0, "client_gone")]
+
+
+@pytest.mark.parametrize(
+    ("request_line", "answer", "sighted"),
+    [
+        (b"GET /items/1?a=b HTTP/1.1", OK, [("default", b"/items/1")]),
+        (b"POST /items HTTP/1.1", OK, [("default", b"/items")]),
+        (b"GET http://shop.example/a HTTP/1.1", OK, [("default", b"/a")]),
+        (b"GET /moved HTTP/1.1", OK.replace(b"200 OK", b"302 Found"), [("default", b"/moved")]),
+        (b"GET /absent HTTP/1.1", OK.replace(b"200 OK", b"404 Not Found"), []),
+        (b"GET /broken HTTP/1.1", OK.replace(b"200 OK", b"500 Oh"), []),
+        (b"OPTIONS /anything HTTP/1.1", OK, []),
+        (b"GET /" + b"a" * MAX_PATH + b" HTTP/1.1", OK, []),
+    ],
+)
+def test_paths_of_requests_that_match_no_route_are_sighted_where_the_primary_answers_well(
+    request_line: bytes, answer: bytes, sighted: list[tuple[str, bytes]]
+) -> None:
+    s = Stage(policy())
+    s.client().send(request_line + b"\r\nHost: shop.example\r\n\r\n")
+    s.at().feed(answer)
+    assert s.site.sighted == sighted
+
+
+def test_a_primary_that_breaks_off_leaves_no_sighting() -> None:
+    s = Stage(policy())
+    s.client().send(GET)
+    s.at().feed(OK[:-2])
+    s.at().lose()
+    assert s.site.sighted == []
+
+
+def test_routes_are_not_sighted_nor_what_a_service_does_not_learn() -> None:
+    s = Stage(policy())
+    service = s.policy.services[0]
+    item = RoutePolicy("item", 1, "/items/{id}")
+    for changed in (
+        msgspec.structs.replace(service, routes=(item,)),
+        msgspec.structs.replace(service, endpoints=EndpointsPolicy(learn=False)),
+        msgspec.structs.replace(
+            service, endpoints=EndpointsPolicy(max=1), routes=(RoutePolicy("/a", 1, "/a", origin="learned"),)
+        ),
+    ):
+        s.apply(msgspec.structs.replace(s.policy, services=(changed,)))
+        s.client().send(GET)
+        s.at().feed(OK)
+    assert s.site.sighted == []
+
+
+def test_no_more_than_a_sample_is_sighted_at_a_time() -> None:
+    s = Stage(policy())
+    client = s.client()
+    for _ in range(MAX_SIGHTED + 10):
+        client.send(GET)
+        s.at().feed(OK)
+    assert s.site.sighted == [("default", b"/items/1")] * MAX_SIGHTED

@@ -15,13 +15,16 @@ from shadowproxy.channel import FrameReader, frame
 from shadowproxy.control import links
 from shadowproxy.control.names import Lookups
 from shadowproxy.control.state import State
+from shadowproxy.endpoints import learner
+from shadowproxy.endpoints.routes import with_templates
 from shadowproxy.metrics.fields import FieldRow
-from shadowproxy.model.commands import Apply, Names, Quit, Ready, ToSupervisor
+from shadowproxy.model.commands import Apply, Names, Paths, Quit, Ready, Templates, ToSupervisor
 from shadowproxy.model.pair import Aggregate, Examples, FieldCount
 from shadowproxy.model.policy import AdminPolicy, CertificatePolicy, IsolationPolicy, Launch, StorePolicy
 from shadowproxy.runtime import control
 from shadowproxy.runtime.control import run_control
 from shadowproxy.runtime.logs import Log
+from shadowproxy.runtime.templates_file import restore
 from shadowproxy.store import DiffQuery
 from shadowproxy.store.sqlite import SqliteStore
 from tests.admin.conftest import MemoryStore
@@ -47,7 +50,7 @@ class Tree:
         self._reader = FrameReader()
         self._heard: list[bytes] = []
 
-    def tell(self, message: Apply | Quit) -> None:
+    def tell(self, message: Apply | Paths | Quit) -> None:
         self.supervisor.send(frame(msgspec.msgpack.encode(message)))
 
     async def hear(self) -> Any:
@@ -331,3 +334,50 @@ async def test_a_new_policy_changes_what_the_isolation_proof_measures(
     async with asyncio.timeout(10):
         while state.isolation.figures():
             await asyncio.sleep(0)
+
+
+@pytest.fixture
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learner, "PATIENCE", 0.0)
+    monkeypatch.setattr(control, "PROPOSE_EVERY", 0.001)
+    monkeypatch.setattr(control, "RETRY_EVERY", 0.001)
+
+
+def with_learned(state: State, *templates: str) -> Apply:
+    policy, registry, _ = with_templates(state.policy, state.registry, {"shop": templates}, "learned", 1024)
+    return Apply(replace(policy, sequence=9), registry, reread=False)
+
+
+@pytest.mark.usefixtures("_impatient")
+async def test_what_workers_see_becomes_a_proposal_to_the_supervisor(
+    running: asyncio.Task[None], tree: Tree, state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control.Serving, "reload_certificate", lambda self: pytest.fail("no file may have changed"))
+    tree.tell(Paths([("shop", b"/users/%d" % i) for i in range(20)]))
+    assert await tree.hear() == Templates({"shop": ("/users/{id}",)})
+    tree.tell(with_learned(state, "/users/{id}"))
+    tree.tell(Paths([("shop", b"/a/%d" % i) for i in range(20)]))
+    assert await tree.hear() == Templates({"shop": ("/a/{id}",)})
+    assert state.policy.services[0].templates
+
+
+@pytest.mark.usefixtures("_impatient")
+async def test_learned_templates_are_kept_as_they_are_in_force(
+    tree: Tree, state: State, log: Log, said: list[str], tmp_path: Path
+) -> None:
+    state.launch = replace(state.launch, data_dir=str(tmp_path / "data"))
+    task = asyncio.ensure_future(control._Control(state, log).run(tree.commands, tree.feed, {"admin": tree.admin}))
+    kept = {"shop": ["/a", "/b"]}
+    async with asyncio.timeout(10):
+        tree.tell(with_learned(state, *kept["shop"]))
+        while not said:
+            await asyncio.sleep(0)
+        (tmp_path / "data").mkdir()  # until now there is no place for it
+        while restore(tmp_path / "data") != (kept, ()):
+            await asyncio.sleep(0)
+        tree.tell(Apply(World().policy, state.registry))
+        while restore(tmp_path / "data") != ({}, ()):
+            await asyncio.sleep(0)
+        tree.tell(Quit())
+        await task
+    assert said == ["warning: learned templates cannot be kept; they are tried again"]

@@ -11,10 +11,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from shadowproxy.endpoints.routes import learned, with_templates
 from shadowproxy.model.policy import Bind, Launch, Loaded, Policy, Registry
-from shadowproxy.runtime import loader
-from shadowproxy.runtime.loader import KEY_BYTES, keep, masking_key, read, replace_file, resolve
+from shadowproxy.runtime.loader import KEY_BYTES, keep, masking_key, read, resolve
 from shadowproxy.runtime.loading import Outcome, Request
+from shadowproxy.runtime.templates_file import save
 
 
 def request(tmp_path: Path, before: Loaded | None = None, **options: object) -> Request:
@@ -52,6 +53,62 @@ def test_a_reload_says_what_changed_and_what_needs_a_restart(tmp_path: Path) -> 
     assert second.restart == ("workers",)
     assert loaded(second).launch == first.launch, "what is fixed for life keeps its value"
     assert second.key == b"", "the key is asked for once"
+
+
+PLAIN = "upstreams: {primary: {urls: ['http://127.0.0.1:8000']}}\n"
+
+
+def write(tmp_path: Path, text: str) -> str:
+    (tmp_path / "c.yaml").write_text(text)
+    return str(tmp_path / "c.yaml")
+
+
+def test_the_first_policy_knows_what_the_last_run_had_learned(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    save(tmp_path / "data", {"default": ["/a/{id}", "/items/{id}"], "gone": ["/b"]})
+    text = PLAIN + "data_dir: data\nroutes: [{name: item, match: {path: '/items/{x}'}}]\n"
+    outcome = read(request(tmp_path, config=write(tmp_path, text)))
+    [service] = loaded(outcome).policy.services
+    assert [(route.name, route.index, route.origin) for route in service.routes] == [
+        ("item", 0, "configured"),
+        ("/a/{id}", 2, "learned"),
+    ]
+    assert loaded(outcome).registry.routes == {"default\nitem": 0, "default\nother": 1, "default\n/a/{id}": 2}
+    assert outcome.warnings == ()
+    off = read(request(tmp_path, config=write(tmp_path, PLAIN + "data_dir: data\nendpoints: {learn: false}")))
+    assert learned(loaded(off).policy) == {}
+
+
+def test_what_cannot_be_read_of_it_is_a_warning(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "templates.json").write_text("{")
+    outcome = read(request(tmp_path, config=write(tmp_path, PLAIN + "data_dir: data\n")))
+    assert "templates are learned anew" in outcome.warnings[0]
+    assert learned(loaded(outcome).policy) == {}
+
+
+def test_a_reload_keeps_what_was_learned_but_for_what_its_routes_take(tmp_path: Path) -> None:
+    first = loaded(read(request(tmp_path, config=write(tmp_path, PLAIN))))
+    names = ["/a/{id}", "/items/{id}", "/b", "/c"]
+    policy, registry, _ = with_templates(first.policy, first.registry, {"default": names}, "learned", 1024)
+    before = msgspec.structs.replace(first, policy=policy, registry=registry)
+    rows = dict(registry.routes)
+
+    def again(text: str) -> Outcome:
+        options = {"data_dir": str(tmp_path / "data"), "config": write(tmp_path, text)}
+        return read(Request(options, "epoch", 8, registry, before))
+
+    same = again(PLAIN)
+    assert (same.changed, learned(loaded(same).policy), loaded(same).registry.routes) == ((), {"default": names}, rows)
+    (tmp_path / "api.yaml").write_text("openapi: 3.0.0\npaths: {/b: {}}")
+    routes = "routes: [{name: item, match: {path: '/items/*'}}, {name: a, match: {path: '/a/{x}', methods: [PUT]}}]\n"
+    changed = loaded(again(PLAIN + routes + "endpoints: {openapi: api.yaml}"))
+    assert [route.name for route in changed.policy.services[0].routes] == ["item", "a", "/b", "/a/{id}", "/c"]
+    assert rows.items() <= changed.registry.routes.items()
+    fewer = again(PLAIN + "endpoints: {max: 3}")
+    assert learned(loaded(fewer).policy) == {"default": names[:3]}
+    assert fewer.warnings == ("service default: 1 learned templates find no place any more and are counted as `other`",)
+    assert learned(loaded(again("service: x\n" + PLAIN)).policy) == {}
 
 
 def test_names_are_resolved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,20 +159,6 @@ def test_a_place_that_cannot_be_written_raises(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="file"):
         keep(Loaded(Launch(data_dir=str(tmp_path / "file")), Policy(()), Registry()))
-
-
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "f"
-    replace_file(path, b"old")
-
-    def full(_fd: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(loader.os, "fsync", full)
-    with pytest.raises(OSError, match="No space"):
-        replace_file(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_the_masking_key_stays_with_its_directory(tmp_path: Path) -> None:

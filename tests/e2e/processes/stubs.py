@@ -1,9 +1,10 @@
 """A tree with the real supervisor and small roles: `python -m tests.e2e.processes.stubs '{"config": PATH, …}'`.
 
 The configuration is JSON: `launch` as `model.policy.Launch`, `limits` and `routes` for the policy, or one of
-`{"crash": true}`, `{"hang": true}`, `{"problems": […]}`. A worker answers every request with one line of JSON about
-itself; `/sent?n` counts n copies as sent without a verdict, `/die` ends the worker by SIGKILL, `/wait` keeps the
-connection open until the worker has to go.
+`{"crash": true}`, `{"hang": true}`, `{"problems": […]}`; `slow` seconds pass meanwhile. A worker answers every request
+with one line of JSON about itself; `/sent?n` counts n copies as sent without a verdict, `/see` tells a path, `/die`
+ends the worker by SIGKILL, `/wait` keeps the connection open until the worker has to go. Control, when it is born, says
+the learned templates that `templates` in the data directory holds.
 """
 
 from __future__ import annotations
@@ -92,6 +93,8 @@ class Worker:
             if path.startswith("/sent"):
                 self.words[at.route_row(0) + at.ELIGIBLE] += int(path.partition("?")[2])
                 self.words[at.route_row(0) + at.SENT] += int(path.partition("?")[2])
+            if path == "/see":
+                self.commands.say(say.Paths([("default", b"/seen")]))
             if path == "/die":
                 os.kill(os.getpid(), signal.SIGKILL)
             if path == "/wait":
@@ -111,6 +114,7 @@ class Worker:
             "epoch": self.policy.epoch,
             "line": self.policy.limits.line,
             "names": self.names,
+            "routes": {route.name: route.index for route in self.policy.services[0].routes},
             "draining": self.draining,
             "sent": counters.total(row + at.SENT),
             "lost": counters.total(at.lost_word(row, 0, "worker_gone")),
@@ -172,6 +176,9 @@ def run_other(order: Fork, setting: Setting, connection: socket.socket) -> None:
     commands.say(say.Ready(setting.apply.policy.sequence))
     if order.role == "control":
         commands.say(say.Names({"control.example": ("192.0.2.1",)}))
+        templates = Path(setting.launch.data_dir, "templates")
+        if templates.exists():
+            commands.say(say.Templates({"default": tuple(templates.read_text().split())}))
     notes = Path(setting.launch.data_dir, f"{order.role}.notes")
     with notes.open("a") as file:
         file.write(f"{os.getpid()} born\n")
@@ -184,12 +191,15 @@ def run_other(order: Fork, setting: Setting, connection: socket.socket) -> None:
                     time.sleep(0.01)  # the real ones end later, after the workers
                 return
             for message in messages:
+                if isinstance(message, say.Paths):
+                    file.write(f"{os.getpid()} paths {message.seen}\n")
                 if isinstance(message, say.Apply):
                     file.write(f"{os.getpid()} apply {message.policy.sequence} {list(message.problems)}\n")
 
 
 def read(request: Request) -> Outcome:
     document = json.loads(Path(str(request.options["config"])).read_text())
+    time.sleep(document.get("slow", 0))
     if "problems" in document:
         return Outcome(problems=tuple(document["problems"]))
     if document.get("crash"):

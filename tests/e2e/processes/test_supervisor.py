@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from shadowproxy.metrics import layout as at
@@ -342,3 +343,62 @@ def test_a_storm_of_reloads_ends_with_the_last_file(trees: Starter) -> None:
         assert tree.about()["slot"] == 0
     eventually(lambda: tree.about()["line"] == 149)
     assert tree.about()["sequence"] <= 51
+
+
+def test_paths_that_a_worker_tells_reach_control(trees: Starter) -> None:
+    tree = trees()
+    get(tree.url + "/see")
+    eventually(lambda: tree.notes("control")[-1].endswith("paths [('default', b'/seen')]"))
+
+
+def learn(tree: Tree, *templates: str) -> None:
+    """Let control say these templates: it is killed, and the one that follows finds them."""
+    (tree.directory / "data" / "templates").write_text(" ".join(templates))
+    [pid] = tree.children("ctl")
+    os.kill(pid, signal.SIGKILL)
+
+
+def test_learned_templates_reach_everybody_as_a_new_policy(trees: Starter) -> None:
+    tree = trees()
+    learn(tree, "/a/{id}", "/b")
+    about = eventually(lambda: (a := tree.about())["sequence"] == 2 and a)
+    assert about["routes"] == {"/a/{id}": 1, "/b": 2}
+    for role in ("comparer", "control"):
+        eventually(lambda r=role: tree.notes(r)[-1].endswith("apply 2 []"))
+    [line] = tree.logged("learned templates are routes now")
+    assert (line["sequence"], line["templates"]) == (2, {"default": ["/a/{id}", "/b"]})
+    with suppress(OSError):
+        get(tree.url + "/die")
+    assert eventually(lambda: (a := tree.about())["pid"] != about["pid"] and a)["routes"] == about["routes"]
+    learn(tree, "/b", "/c")
+    assert eventually(lambda: (a := tree.about())["sequence"] == 3 and a)["routes"] == {**about["routes"], "/c": 3}
+
+
+def test_templates_wait_for_the_end_of_a_reload_which_gives_out_rows_as_well(trees: Starter) -> None:
+    tree = trees()
+    reload(tree, launch=launch(tree.directory), limits={"line": 4096}, slow=0.7)
+    learn(tree, "/a")
+    about = eventually(lambda: (a := tree.about())["sequence"] == 3 and a)
+    assert (about["line"], about["routes"]) == (4096, {"/a": 1})
+    assert [
+        tree.logged(event)[0]["sequence"] for event in ("configuration reloaded", "learned templates are routes now")
+    ] == [
+        2,
+        3,
+    ]
+    reload(tree, problems=["x.yaml:1:1: a: bad"], slow=0.7)
+    learn(tree, "/b")
+    about = eventually(lambda: (a := tree.about())["sequence"] == 4 and a)
+    assert about["routes"] == {"/a": 1, "/b": 2}
+
+
+def test_templates_that_find_no_place_are_said(trees: Starter) -> None:
+    tree = trees()
+    learn(tree, *(f"/t{i}" for i in range(203)))
+    assert len(eventually(lambda: (a := tree.about())["sequence"] == 2 and a)["routes"]) == 200
+    learn(tree, *(f"/t{i}" for i in range(203)))
+    lines = eventually(
+        lambda: len(said := tree.logged("no place for learned templates: they stay in `other`")) > 1 and said
+    )
+    assert [(line["service"], line["templates"]) for line in lines] == [("default", 3)] * 2
+    assert tree.about()["sequence"] == 2, "what is there already is no new policy"

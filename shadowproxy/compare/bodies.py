@@ -13,7 +13,8 @@ from shadowproxy.compare.flat import compare_bytes, compare_forms, compare_lines
 from shadowproxy.compare.jsontext import NotJsonError, canonical, read, read_all, repeats
 from shadowproxy.compare.limits import Deadline, IncomparableError
 from shadowproxy.compare.rules import RouteRules
-from shadowproxy.compare.walker import Walker, same
+from shadowproxy.compare.trees import same
+from shadowproxy.compare.walker import Walker
 from shadowproxy.model.pair import CapturedResponse
 
 
@@ -112,7 +113,8 @@ class BodyComparer:
 
     def _walk(self, left: object, right: object) -> None:
         if not same(left, right):
-            Walker(self._deadline, self._found.recorded).walk(self._rules.fields.root, left, right, self._found)
+            walker = Walker(self._deadline, self._found.recorded, self._rules.policy.max_depth)
+            walker.walk(self._rules.fields.root, left, right, self._found)
 
     def _value(self, text: bytes) -> object:
         try:

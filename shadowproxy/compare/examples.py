@@ -21,7 +21,8 @@ from shadowproxy.compare.pruning import Pruner
 from shadowproxy.compare.redaction import Mask, Redactor
 from shadowproxy.compare.rules import RouteRules
 from shadowproxy.compare.shapes import shape_of
-from shadowproxy.compare.walker import Walker, same
+from shadowproxy.compare.trees import same
+from shadowproxy.compare.walker import Walker
 from shadowproxy.model.pair import CapturedResponse, Difference, Example, Fields, Pair
 from shadowproxy.model.policy import KIB
 
@@ -128,6 +129,9 @@ class ExampleMaker:
             sentences.insert(0, wording.describe_failure(pair.failure, pair.arm, primary.status, primary.seconds))
         return [wording.printable(sentence) for sentence in sentences]
 
+    def _walker(self, deadline: Deadline) -> Walker:
+        return Walker(deadline, max_depth=self._rules.policy.max_depth)
+
     def _open(self, response: CapturedResponse, deadline: Deadline) -> Opened:
         return Opened(response.fields, response.body, self._rules, deadline, partial=response.truncated)
 
@@ -135,14 +139,14 @@ class ExampleMaker:
         """Where two JSON bodies differ, redacted; two equal nulls when there are no two."""
         if b is None or a.value is ABSENT or b.value is ABSENT or self._redactor.hides_bodies:
             return None, None
-        left, right = Pruner().prune(a.value, b.value)
+        left, right = Pruner(self._walker(deadline)).prune(self._rules.fields.root, a.value, b.value)
         return self._redactor.value(left, deadline), self._redactor.value(right, deadline)
 
     def _differences(self, found: Findings, left: Any, right: Any, deadline: Deadline) -> list[Difference]:
         """The findings with redacted values. Those of JSON are found again in what is redacted and pruned."""
         again = Findings()
         if not same(left, right):
-            Walker(deadline).walk(self._rules.fields.root, left, right, again)
+            self._walker(deadline).walk(self._rules.fields.root, left, right, again)
         redacted = again.ruled | again.counted
         by_field = {field: values for (field, _), values in redacted.items()}
         differences = []

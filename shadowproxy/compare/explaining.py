@@ -1,4 +1,4 @@
-"""Sentences that say what differs in two pruned, redacted JSON values: DeepDiff finds, `wording` says.
+"""Sentences that say what differs in two pruned, redacted values: DeepDiff finds, `wording` says.
 
 DeepDiff knows nothing of rules: what it reports is held against the findings of the walker, so that nothing is
 explained that does not count, and what it leaves out is explained from the findings.
@@ -7,13 +7,13 @@ explained that does not count, and what it leaves out is explained from the find
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from shadowproxy.compare import wording
 from shadowproxy.compare.fields import Field
-from shadowproxy.compare.findings import Findings, Key
+from shadowproxy.compare.findings import ABSENT, Findings, Key
 from shadowproxy.compare.paths import write_member
-from shadowproxy.compare.walker import same
+from shadowproxy.compare.trees import ORDER, SIZE, TEXT, Aligned, below, same
 from shadowproxy.model.pair import Difference
 
 MAX_SENTENCES: Final = 20
@@ -34,7 +34,9 @@ def explain(differences: list[Difference], found: Findings, root: Field, a: Any,
     for each in differences:
         if each.kind == "body_size":
             sentences.append(wording.describe_size(each.field, *found.counted[each.field, each.kind]))
-            sentences += inside.pop(f"{each.field}[]", ())
+            for field in (each.field, f"{each.field}[]"):
+                sentences += inside.get(field, ())
+                inside[field] = []
         elif each.field in inside:
             sentences += inside[each.field]
             inside[each.field] = []
@@ -52,31 +54,66 @@ def _deep(keys: set[Key], root: Field, a: Any, b: Any) -> Iterator[tuple[str, st
         return
     from deepdiff import DeepDiff  # takes a tenth of a second and 10 MB, so only where examples are made
 
+    told = []
     for category, levels in DeepDiff(a, b, view="tree", threshold_to_diff_deeper=0).items():
         for level in levels:
-            path = level.path(output_format="list")
-            field = _counted(keys, root, path)
-            if field is None:
-                continue
-            where = "$" + "".join(f"[{step}]" if isinstance(step, int) else write_member(step) for step in path)
-            if category in _MISSING:
-                yield field, f"{where} is missing; the primary has {wording.quoted(level.t1)}."
-            elif category in _EXTRA:
-                yield field, f"{where} is new: {wording.quoted(level.t2)}."
-            else:
-                yield field, wording.changed(where, level.t1, level.t2)
+            place = _place(keys, root, (a, b), level.path(output_format="list"))
+            if place is not None:
+                told.append((place.order, place.field, _sentence(category, place.where, level)))
+    for _, field, sentence in sorted(told):
+        yield field, sentence
 
 
-def _counted(keys: set[Key], root: Field, path: list[Any]) -> str | None:
-    """The field that `path` leads to, if a difference there counts: by itself, or as an element of a resized array."""
-    field = root
-    resized = False
+def _sentence(category: str, where: str, level: Any) -> str:
+    if category in _MISSING:
+        return f"{where} is missing; the primary has {wording.quoted(level.t1)}."
+    if category in _EXTRA:
+        return f"{where} is new: {wording.quoted(level.t2)}."
+    return wording.changed(where, level.t1, level.t2)
+
+
+class _Place(NamedTuple):
+    """Where a path leads: as it is written, its field, and what sorts places in the order of the bodies."""
+
+    where: str
+    field: str
+    order: tuple[int, ...]
+
+
+def _place(keys: set[Key], root: Field, values: tuple[Any, Any], path: list[Any]) -> _Place | None:
+    """None where a difference does not count: neither by itself nor as part of an array of another length."""
+    where, field, resized = "$", root, False
+    order = []
     for step in path:
-        if field.ignored or field.unordered or (field.text, "body_order") in keys:
+        holder = next(value for value in values if value is not ABSENT)
+        if field.ignored or step in (ORDER, SIZE):
             return None
-        resized = (field.text, "body_size") in keys
-        field = field.element() if isinstance(step, int) else field.member(step)
-    if field.ignored:
+        if isinstance(holder, list) and (field.unordered or (field.text, "body_order") in keys):
+            return None
+        resized = isinstance(holder, list) and (field.text, "body_size") in keys
+        where += _step(holder, step)
+        order.append(_rank(values, step))
+        field = below(field, holder, step)
+        values = (_held(values[0], step), _held(values[1], step))
+    if field.ignored or not (resized or any(text == field.text for text, _ in keys)):
         return None
-    counts = resized or any(text == field.text for text, _ in keys)
-    return field.text if counts else None
+    return _Place(where, field.text, tuple(order))
+
+
+def _rank(values: tuple[Any, Any], step: Any) -> int:
+    if isinstance(step, int):
+        return step
+    members = [key for value in values if isinstance(value, dict) for key in value]
+    return members.index(step)
+
+
+def _step(holder: object, step: object) -> str:
+    if isinstance(holder, (list, Aligned)):
+        return f"[{str(step).removeprefix('+')}]"
+    return "" if step == TEXT else write_member(str(step))
+
+
+def _held(holder: Any, step: Any) -> Any:
+    if isinstance(holder, list):
+        return holder[step] if step < len(holder) else ABSENT
+    return holder.get(step, ABSENT) if isinstance(holder, dict) else ABSENT

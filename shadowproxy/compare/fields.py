@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from functools import reduce
 from typing import Final
 
 from msgspec import Struct
 
 from shadowproxy.compare.paths import CHILD, ELEMENT, MEMBER, FieldPath, write_member
+from shadowproxy.compare.tolerance import Tolerance
 
 MAX_MEMBERS: Final = 64
 MAX_NODES: Final = 8192
@@ -35,12 +37,13 @@ _State = tuple[int, int]
 
 
 class Rule(Struct, frozen=True):
-    """What a rule of the user does to the fields that its path names. `tolerance` is an absolute difference."""
+    """What a rule of the user does to the fields that its path names. `identity` leads to the names of elements."""
 
     path: FieldPath
     ignore: bool = False
     unordered: bool = False
-    tolerance: float | None = None
+    tolerance: Tolerance | None = None
+    identity: tuple[str, ...] | None = None
 
 
 def looks_like_id(key: str) -> bool:
@@ -63,6 +66,7 @@ class Field:
         "_named",
         "_states",
         "_tree",
+        "identity",
         "ignored",
         "members",
         "plain",
@@ -80,10 +84,12 @@ class Field:
         self._element: Field | None = None
         self._any: Field | None = None
         self._folded = False
-        rules = [tree.rules[index] for index, at in states if at == len(tree.rules[index].path.steps)]
+        rules = [tree.rules[index] for index, at in sorted(states) if at == len(tree.rules[index].path.steps)]
         self.ignored = any(rule.ignore for rule in rules)
         self.unordered = any(rule.unordered for rule in rules)
-        self.tolerance = max((rule.tolerance for rule in rules if rule.tolerance is not None), default=None)
+        tolerances = [rule.tolerance for rule in rules if rule.tolerance is not None]
+        self.tolerance = reduce(Tolerance.widened, tolerances) if tolerances else None
+        self.identity = next((rule.identity for rule in reversed(rules) if rule.identity is not None), None)
         self.plain = not states
         self._named = frozenset(
             step.name

@@ -23,6 +23,9 @@ _MAX_DIGITS: Final = 4000
 MAX_CONTAINERS: Final = 250_000
 """Arrays and objects of one text: each takes a hundred bytes and a microsecond, whatever little it holds."""
 _LARGE: Final = 4 * KIB
+BEGINNINGS: Final = frozenset("{[ \t\r\n")
+"""What a text that holds JSON begins with."""
+_ENDS: Final = frozenset("}]")
 _BOM: Final = b"\xef\xbb\xbf"
 _BRACKETS: Final = b"[]{}"
 _ALL_BUT_BRACKETS_AND_QUOTES: Final = bytes(i for i in range(256) if i not in b'"' + _BRACKETS)
@@ -61,6 +64,17 @@ def read(text: bytes, max_depth: int) -> object:
 def read_all(text: bytes) -> object:
     """As `read`, but members that occur more than once have a `Repeated` as their value. For texts read before."""
     return _read_slowly(text.removeprefix(_BOM), repeated=True)
+
+
+def embedded(text: str, max_depth: int) -> object:
+    """The object or array whose JSON a text is; None when it is none, or one that nests too deep."""
+    if text[:1] not in BEGINNINGS or text.strip()[-1:] not in _ENDS:
+        return None
+    try:
+        value = read(text.encode(), max_depth)
+    except (NotJsonError, IncomparableError, UnicodeEncodeError):
+        return None
+    return value if isinstance(value, (dict, list)) else None
 
 
 def repeats(text: bytes, again: bytes) -> bool:

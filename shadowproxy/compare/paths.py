@@ -74,6 +74,26 @@ def compile_path(text: str) -> FieldPath:
     return FieldPath(text, "header", name.lower())
 
 
+def compile_names(text: str) -> tuple[str, ...]:
+    """The members that lead from an element to its name: `id`, `node.id` or `['an id']`. Raises PathError."""
+    try:
+        steps = () if text.startswith("$") else _steps(text if text.startswith("[") else f".{text}", 0)
+    except PathError:
+        steps = ()
+    if not steps or any(step.kind != MEMBER or step.deep for step in steps):
+        raise PathError(f"{text!r} leads to no member of an element: write its name, such as id, or node.id")
+    return tuple(step.name for step in steps)
+
+
+def check_names(text: str) -> str | None:
+    """What is wrong with the name of an identifying member and what would be right; None when it is fine."""
+    try:
+        compile_names(text)
+    except PathError as error:
+        return str(error)
+    return None
+
+
 def check_path(text: str, *, json: bool = False, masked: bool = False) -> str | None:
     """What is wrong with a field and what would be right; None when it is fine.
 
@@ -116,9 +136,8 @@ def write_member(key: str) -> str:
     return f"['{escaped}']"
 
 
-def _steps(text: str) -> tuple[Step, ...]:
+def _steps(text: str, at: int = 1) -> tuple[Step, ...]:
     steps: list[Step] = []
-    at = 1
     while at < len(text):
         deep = text.startswith("..", at)
         dots = 2 if deep else int(text[at] == ".")

@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import hashlib
 import re
+from copy import copy
 from typing import Final
 from urllib.parse import quote, unquote_plus
 
+import msgspec
+
 from shadowproxy.compare.fields import Field, FieldTree, Rule
-from shadowproxy.compare.jsontext import Repeated, canonical
+from shadowproxy.compare.jsontext import BEGINNINGS, Repeated, canonical, embedded
 from shadowproxy.compare.limits import Deadline
 from shadowproxy.compare.masks import is_mask
 from shadowproxy.compare.paths import compile_path
 from shadowproxy.compare.patterns import compile_pattern, pieces
 from shadowproxy.compare.pruning import NAME_MEMBERS
+from shadowproxy.compare.trees import ORDER, SIZE, TEXT, Aligned, below, inside
 from shadowproxy.model.pair import Fields
 from shadowproxy.model.policy import ComparePolicy
 
@@ -27,7 +31,7 @@ _SECRET_NAME: Final = re.compile(
     r"|signature|authenticationinfo|jwt|^(?:auth|pass|pwd|otp|pin|cvv|cvc|sig|ssn|sid|session)$"
 )
 """In a name in lower case, without `-`, `_` and `.`."""
-_PLAIN_NAME: Final = str.maketrans("", "", "-_. ")
+_PLAIN_NAME: Final = str.maketrans("", "", "-_. @")
 
 _NAMES: Final = r"(?:token|secret|passw(?:or)?d|passphrase|signature|(?:api|access|private|auth)[-_]?key)"
 _BRIDGES: Final = (
@@ -52,8 +56,10 @@ _SECRET_TEXT: Final = re.compile(
     re.IGNORECASE,
 )
 """What looks like a secret in any text. Each alternative is linear: none can start twice in what it has passed."""
-_VALUE_MEMBERS: Final = ("value", "values")
+_VALUE_MEMBERS: Final = ("value", "values", "@value", "@content", TEXT)
 """`{"name": "password", "value": …}`: what stands beside the name of a secret."""
+_MAX_EMBEDDED: Final = 3
+"""JSON in a text in JSON in a text …: what lies deeper is masked by its look alone."""
 _COOKIES: Final = ("cookie", "set-cookie")
 _SCHEMES: Final = ("authorization", "proxy-authorization")
 
@@ -82,11 +88,12 @@ class Redactor:
     `hides_bodies`: a rule names `body` or `line`, so that no body is shown at all.
     """
 
-    __slots__ = ("_mask", "_named", "_patterns", "_tree", "hides_bodies")
+    __slots__ = ("_mask", "_max_depth", "_named", "_patterns", "_tree", "hides_bodies")
 
     def __init__(self, policy: ComparePolicy, mask: Mask) -> None:
         paths = [compile_path(text) for text in policy.redact]
         self._mask = mask
+        self._max_depth = policy.max_depth
         self._named = frozenset(f"{path.room}:{path.name}" for path in paths)
         self.hides_bodies: Final = any(path.room in ("body", "line") for path in paths)
         self._tree = FieldTree(Rule(path, ignore=True) for path in paths)
@@ -169,26 +176,52 @@ class Redactor:
         name, equals, value = pair
         return f"{name}={self._mask(value)}" if equals else f"{' ' * part.startswith(' ')}{self._mask(part.strip())}"
 
-    def _json(self, value: object, field: Field, secret: bool, deadline: Deadline) -> object:
+    def _json(self, value: object, field: Field, secret: bool, deadline: Deadline, embedded: int = 0) -> object:
         deadline.tick()
         secret = secret or field.ignored
         if isinstance(value, str):
-            return self._mask(value) if secret else self.text(value, deadline)
+            return self._mask(value) if secret else self._text(value, field, deadline, embedded)
         if isinstance(value, dict):
-            spelt = any(is_secret_name(name) for key in NAME_MEMBERS if isinstance(name := value.get(key), str))
-            return {
-                self.text(key, deadline): self._json(
-                    child,
-                    field if field.plain else field.member(key),
-                    secret or is_secret_name(key) or (spelt and key in _VALUE_MEMBERS),
-                    deadline,
-                )
-                for key, child in value.items()
-            }
+            return self._object(value, field, secret, deadline, embedded)
         if isinstance(value, list):
-            member = field if field.plain or isinstance(value, Repeated) else field.element()
-            return type(value)(self._json(child, member, secret, deadline) for child in value)
+            member = field if field.plain or isinstance(value, Repeated) else inside(field, value)
+            return type(value)(self._json(child, member, secret, deadline, embedded) for child in value)
         return self._mask(value) if secret and value is not None else value
+
+    def _object(
+        self, value: dict[str, object], field: Field, secret: bool, deadline: Deadline, embedded: int
+    ) -> dict[str, object]:
+        spelt = any(is_secret_name(name) for key in NAME_MEMBERS if isinstance(name := value.get(key), str))
+        shown = copy(value)
+        shown.clear()
+        for key, child in value.items():
+            inner = field if field.plain else below(field, value, key)
+            hidden = secret or is_secret_name(key) or (spelt and key in _VALUE_MEMBERS)
+            name = self._label(value, field, key, deadline) if isinstance(value, Aligned) else self.text(key, deadline)
+            if key == ORDER and isinstance(value, Aligned) and value.names and isinstance(child, list):
+                shown[name] = [self._label(value, field, str(each), deadline) for each in child]
+            else:
+                shown[name] = self._json(child, inner, hidden, deadline, embedded)
+        return shown
+
+    def _label(self, aligned: Aligned, field: Field, label: str, deadline: Deadline) -> str:
+        """The label of an element, or its name alone, which may be a secret itself."""
+        inner, hidden = inside(field, aligned), False
+        for name in aligned.names or ():
+            inner = inner.member(name)
+            hidden = hidden or inner.ignored or is_secret_name(name)
+        if not hidden or label in (ORDER, SIZE):
+            return self.text(label, deadline)
+        before, equals, name = label.rpartition("=")
+        return before + equals + self._mask(name)
+
+    def _text(self, text: str, field: Field, deadline: Deadline, level: int) -> str:
+        """A text; one that is JSON itself is masked as JSON, and written anew if that changed something."""
+        if level < _MAX_EMBEDDED and text[:1] in BEGINNINGS and (held := embedded(text, self._max_depth)) is not None:
+            shown = self._json(held, field, False, deadline, level + 1)
+            if shown != held:
+                return msgspec.json.encode(shown).decode()
+        return self.text(text, deadline)
 
 
 def _as_text(fields: Fields) -> list[tuple[str, str]]:

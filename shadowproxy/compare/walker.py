@@ -1,64 +1,88 @@
-"""Walks two unequal JSON values and finds every field that differs, by exact rules.
+"""Walks two unequal values and finds every field that differs, by exact rules.
 
 Values are equal when their types and contents are: Python's `==` also holds true, 1 and 1.0 equal, so it only ever
 prunes; what it calls equal is confirmed by its encoding. An integer against a float is a `body_type`, and so is null
-against anything. Arrays are compared element by element: another order of the same elements is one `body_order`,
-another length one `body_size`, after which the elements between the common beginning and end are compared in order.
-`unordered` arrays are compared as multisets, and what is left over on either side is missing or extra.
+against anything. Two texts that are both JSON objects or arrays are compared as what they hold. Which elements of two
+arrays are compared with each other is for `matching` to say: an element that one side lacks is missing or extra where
+elements have names or no order, and part of the array's `body_size` elsewhere; the same in another order is one
+`body_order`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
 
 from shadowproxy.compare.fields import Field
 from shadowproxy.compare.findings import ABSENT, Findings
-from shadowproxy.compare.jsontext import Repeated, canonical
+from shadowproxy.compare.jsontext import BEGINNINGS, Repeated, canonical, embedded
 from shadowproxy.compare.limits import Deadline
 from shadowproxy.compare.masks import unmasked
+from shadowproxy.compare.matching import Matcher
+from shadowproxy.compare.tolerance import equal_as_written, within
+from shadowproxy.compare.trees import CONTAINERS, ORDER, SIZE, TEXT, Aligned, Element, Siblings, inside, levelled, same
 
-_encode: Final = msgspec.json.Encoder().encode
-_CONTAINERS: Final = frozenset({dict, list, Repeated})
-_NUMBERS: Final = (int, float)
-_MAX_PAIRING: Final = 16
-"""A left-over element is compared with this many of the other side's, to find the one that it resembles."""
-
-
-def same(a: object, b: object) -> bool:
-    """Whether two JSON values are equal, types included."""
-    if a != b or type(a) is not type(b):
-        return False
-    return type(a) not in _CONTAINERS or canonical(a) == canonical(b)
+MAX_EMBEDDED: Final = 2
+"""JSON in a text in JSON in a text; what lies deeper is text."""
 
 
 class Walker:
-    """Compares within `deadline`; every method raises IncomparableError when it is over."""
+    """Compares within `deadline`; every method raises IncomparableError when it is over.
 
-    __slots__ = ("_deadline", "_recorded")
+    `recorded`: the primary's values come from a recording. `max_depth` is how deep JSON in texts may be nested.
+    `matcher` matches the elements of arrays as this walker does.
+    """
 
-    def __init__(self, deadline: Deadline, recorded: bool = False) -> None:
+    __slots__ = ("_deadline", "_embedded", "_max_depth", "_recorded", "matcher")
+
+    def __init__(self, deadline: Deadline, recorded: bool = False, max_depth: int = 64) -> None:
         self._deadline = deadline
         self._recorded = recorded
+        self._max_depth = max_depth
+        self._embedded = 0
+        self.matcher = Matcher(deadline, self._distance, strict=not recorded)
 
     def walk(self, field: Field, a: Any, b: Any, found: Findings) -> None:
         """Adds to `found` how `a` (the primary's value of `field`) and `b` differ; they are not the same."""
         self._deadline.tick()
+        kind = type(a)
         if field.ignored:
             found.add(field.text, _kind(a, b), a, b, ruled=True)
-        elif type(a) is not type(b) or type(a) not in _CONTAINERS:
-            ruled = field.tolerance is not None and _within(a, b, field.tolerance)
-            found.add(field.text, _kind(a, b), a, b, ruled=ruled)
-        elif type(a) is dict:
-            self._objects(field, a, b, found)
-        elif field.unordered:
-            self._multisets(field, a, b, found)
-        elif len(a) == len(b):
-            self._arrays(field, a, b, found)
+        elif kind is not type(b) or kind not in CONTAINERS:
+            self._leaves(field, a, b, found)
         else:
-            self._resized(field, a, b, found)
+            _WALKS[kind](self, field, a, b, found)
+
+    def held(self, a: str, b: str, level: int = 0) -> tuple[Any, Any] | None:
+        """What two texts hold, if both are JSON objects or arrays. `level`: how many texts they are in already."""
+        if level == MAX_EMBEDDED or a[:1] not in BEGINNINGS or (x := embedded(a, self._max_depth)) is None:
+            return None
+        self._deadline.check()
+        y = embedded(b, self._max_depth)
+        self._deadline.check()
+        return None if y is None else (x, y)
+
+    def _leaves(self, field: Field, a: Any, b: Any, found: Findings) -> None:
+        kind = type(a)
+        if kind is not type(b):
+            if level := levelled(a, b):
+                if not same(*level):
+                    self.walk(field, *level, found)
+                return
+        elif kind is str:
+            if a[:1] in BEGINNINGS and (held := self.held(a, b, self._embedded)):
+                if not same(*held):
+                    self._embedded += 1
+                    self.walk(field, *held, found)
+                    self._embedded -= 1
+                return
+        elif kind is msgspec.Raw and equal_as_written(a, b):
+            return
+        ruled = field.tolerance is not None and within(a, b, field.tolerance)
+        found.add(field.text, _kind(a, b), a, b, ruled=ruled)
 
     def _objects(self, field: Field, a: dict[str, Any], b: dict[str, Any], found: Findings) -> None:
         if self._recorded:
@@ -68,100 +92,63 @@ class Walker:
             if x is y:
                 continue
             kind = type(x)
-            if x == y and kind is type(y) and (kind not in _CONTAINERS or canonical(x) == canonical(y)):
+            if x == y and kind is type(y) and (kind not in CONTAINERS or canonical(x) == canonical(y)):
                 continue
             self.walk(field.member(key), x, y, found)
         for key, y in b.items():
             if key not in a:
                 self.walk(field.member(key), ABSENT, y, found)
 
-    def _arrays(self, field: Field, a: list[Any], b: list[Any], found: Findings) -> None:
-        differing = self._differing(a, b)
-        if len(differing) > 1 and self._reordered(differing):
-            found.add(field.text, "body_order", a, b)
-            return
-        element = field.element()
-        for x, y in differing:
-            self.walk(element, x, y, found)
+    def _lists(self, field: Field, a: list[Any], b: list[Any], found: Findings) -> None:
+        match = self.matcher.match(field, a, b)
+        if match.kind:
+            found.add(field.text, match.kind, a, b, ruled=field.unordered)
+        inner = inside(field, a)
+        for i, j in match.pairs:
+            self.walk(inner, ABSENT if i is None else a[i], ABSENT if j is None else b[j], found)
 
-    def _differing(self, a: list[Any], b: list[Any]) -> list[tuple[Any, Any]]:
-        """The pairs of elements that are not the same. Types inside what `==` calls equal are confirmed all at once."""
-        self._deadline.check()
-        pairs = list(zip(a, b, strict=True))
-        equal = [pair for pair in pairs if pair[0] == pair[1]]
-        left, right = [pair[0] for pair in equal], [pair[1] for pair in equal]
-        if canonical(left) == canonical(right):
-            return pairs if not equal else [pair for pair in pairs if pair[0] != pair[1]]
-        return [pair for pair in pairs if not same(*pair)]
-
-    def _reordered(self, differing: list[tuple[Any, Any]]) -> bool:
-        """Whether the elements on both sides are the same. Their encodings are as long in any order: a cheap test."""
-        left, right = [list(side) for side in zip(*differing, strict=True)]
-        if len(_encode(left)) != len(_encode(right)):
-            return False
-        self._deadline.check()
-        return Counter(map(canonical, left)) == Counter(map(canonical, right))
-
-    def _resized(self, field: Field, a: list[Any], b: list[Any], found: Findings) -> None:
-        found.add(field.text, "body_size", a, b)
-        element = field.element()
-        start, ends = 0, (len(a), len(b))
-        while start < min(ends) and self._alike(element, a[start], b[start]):
-            start += 1
-        i, j = ends
-        while i > start and j > start and self._alike(element, a[i - 1], b[j - 1]):
-            i, j = i - 1, j - 1
-        for x, y in zip(a[start:i], b[start:j], strict=False):
-            if not same(x, y):
-                self.walk(element, x, y, found)
-
-    def _multisets(self, field: Field, a: list[Any], b: list[Any], found: Findings) -> None:
-        element = field.element()
-        left, right = self._without_common(a, b)
-        for x in left:
-            partner = self._partner(element, x, right)
-            self.walk(element, x, ABSENT if partner is None else right.pop(partner), found)
-        for y in right:
-            self.walk(element, ABSENT, y, found)
-        found.add(field.text, "body_order", a, b, ruled=True)
-
-    def _without_common(self, a: list[Any], b: list[Any]) -> tuple[list[Any], list[Any]]:
-        """What each side has beyond the other, counting repeats."""
-        tick = self._deadline.tick
-        waiting: dict[bytes, list[Any]] = {}
-        for y in b:
-            tick()
-            waiting.setdefault(canonical(y), []).append(y)
-        left = []
-        for x in a:
-            tick()
-            equal = waiting.get(canonical(x))
-            if equal:
-                equal.pop()
-            else:
-                left.append(x)
-        return left, [y for values in waiting.values() for y in values]
-
-    def _partner(self, element: Field, x: Any, right: list[Any]) -> int | None:
-        """The place in `right` of what differs least from `x`: anything that is alike, else an object for an object."""
-        best, least = None, len(x) if type(x) is dict else 1
-        for place, y in enumerate(right[:_MAX_PAIRING]):
-            if type(x) is not type(y):
+    def _elements(self, field: Field, a: Element, b: Element, found: Findings) -> None:
+        for key in dict.fromkeys((*a, *b)):
+            if key == ORDER:
+                self._order(field, a.get(key), b.get(key), found)
                 continue
-            count = self._distance(element, x, y)
-            if count < least:
-                best, least = place, count
-        return best
+            missing = "" if key == TEXT else ABSENT
+            x, y = a.get(key, missing), b.get(key, missing)
+            if not same(x, y):
+                self.walk(field if key == TEXT else field.member(key), x, y, found)
 
-    def _distance(self, element: Field, x: Any, y: Any) -> int:
+    def _order(self, field: Field, a: Any, b: Any, found: Findings) -> None:
+        """Tags of which both have as many have to come in the same order; that there are more of one is found there."""
+        if a and b and a != b:
+            tags, others = Counter(a), Counter(b)
+            kept = {tag for tag, times in tags.items() if others[tag] == times}
+            if [tag for tag in a if tag in kept] != [tag for tag in b if tag in kept]:
+                found.add(field.text, "body_order", a, b, ruled=field.unordered)
+
+    def _aligned(self, field: Field, a: Aligned, b: Aligned, found: Findings) -> None:
+        """What `pruning` made of two arrays."""
+        for key in dict.fromkeys((*a, *b)):
+            x, y = a.get(key, ABSENT), b.get(key, ABSENT)
+            if key in (ORDER, SIZE):
+                kind = "body_order" if key == ORDER else "body_size"
+                found.add(field.text, kind, x, y, ruled=field.unordered)
+            elif not same(x, y):
+                self.walk(inside(field, a), x, y, found)
+
+    def _distance(self, field: Field, x: Any, y: Any) -> int:
         scratch = Findings(self._recorded)
-        self.walk(element, x, y, scratch)
+        self.walk(field, x, y, scratch)
         return len(scratch.counted)
 
-    def _alike(self, element: Field, x: Any, y: Any) -> bool:
-        """Whether two elements are the same as far as the rules go."""
-        self._deadline.tick()
-        return same(x, y) or ((self._recorded or not element.plain) and not self._distance(element, x, y))
+
+_WALKS: Final[dict[type, Callable[[Walker, Field, Any, Any, Findings], None]]] = {
+    dict: Walker._objects,
+    list: Walker._lists,
+    Repeated: Walker._lists,
+    Siblings: Walker._lists,
+    Element: Walker._elements,
+    Aligned: Walker._aligned,
+}
 
 
 def _kind(a: Any, b: Any) -> str:
@@ -176,15 +163,3 @@ def _kind(a: Any, b: Any) -> str:
 
 def _is_number(value: object) -> bool:
     return type(value) in (int, float, msgspec.Raw)
-
-
-def _within(a: Any, b: Any, tolerance: float) -> bool:
-    """Whether two numbers are at most `tolerance` apart; floats get the last digits that arithmetic costs them."""
-    if type(a) not in _NUMBERS or type(b) not in _NUMBERS:
-        return False
-    exact = type(a) is int and type(b) is int
-    try:
-        slack = 0.0 if exact else 1e-15 * max(abs(a), abs(b))
-        return bool(abs(a - b) <= tolerance + slack)
-    except OverflowError:
-        return False

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from shadowproxy.config import document as doc
+from shadowproxy.config.values import Relative
 from shadowproxy.model import policy as p
 from shadowproxy.model.terms import ARMS, OTHER
 
@@ -180,7 +181,7 @@ def versioned(section: doc.Version | None) -> p.VersionPolicy:
 
 
 def comparing(base: p.ComparePolicy, section: doc.Compare | None) -> p.ComparePolicy:
-    """`base` with what a section adds (lists and tolerances) or says instead (caps)."""
+    """`base` with what a section adds (to lists, and field by field) or says instead (caps)."""
     if section is None:
         return base
     added = {
@@ -188,4 +189,14 @@ def comparing(base: p.ComparePolicy, section: doc.Compare | None) -> p.ComparePo
         for name in ("ignore", "unordered", "redact", "redact_patterns")
         if getattr(section, name) is not None
     }
-    return fill(base, section, **added, tolerance=base.tolerance | (section.tolerance or {}))
+    near = section.tolerance or {}
+    absolute = {path: limit for path, limit in near.items() if not isinstance(limit, Relative)}
+    return fill(
+        base,
+        section,
+        **added,
+        identity=base.identity | (section.identity or {}),
+        tolerance={path: limit for path, limit in base.tolerance.items() if path not in near} | absolute,
+        relative_tolerance={path: share for path, share in base.relative_tolerance.items() if path not in near}
+        | {path: float(share) for path, share in near.items() if path not in absolute},
+    )

@@ -161,8 +161,12 @@ def _rules(route: p.RoutePolicy, mirrored: list[str]) -> Iterator[str]:
     for verb, fields in named.items():
         if fields:
             yield f"  {verb} {', '.join(fields)}"
-    if compare.tolerance:
-        yield "  tolerates " + ", ".join(f"{field} ± {limit:g}" for field, limit in compare.tolerance.items())
+    if compare.identity:
+        yield "  matches " + ", ".join(f"{field} by {member}" for field, member in compare.identity.items())
+    tolerances = {field: f"{limit:g}" for field, limit in compare.tolerance.items()}
+    tolerances |= {field: render_percent(share) for field, share in compare.relative_tolerance.items()}
+    if tolerances:
+        yield "  tolerates " + ", ".join(f"{field} ± {limit}" for field, limit in tolerances.items())
     if compare.redact_patterns:
         yield f"  masks what {_count(len(compare.redact_patterns), 'pattern')} of yours match"
 

@@ -260,7 +260,7 @@ class Shadow(RouteShadow):
 
 
 class Compare(Section):
-    """Comparison rules. A route's lists and tolerances add to the service's; its caps replace them.
+    """Comparison rules. What a route says of fields adds to what the service says; its caps replace the service's.
 
     Fields are written `$.item.price`, `$.items[].sku`, `$.by_id.*`, `$..name`, `header:name`, `form:name`, `status`,
     `line`.
@@ -269,8 +269,11 @@ class Compare(Section):
     fills: ClassVar[Struct | None] = policy.ComparePolicy()
     ignore: tuple[v.FieldPath, ...] | None = about("Fields whose differences do not count.")
     unordered: tuple[v.BodyPath, ...] | None = about("Lists whose order does not count.")
+    identity: dict[v.BodyPath, v.Member] | None = about(
+        "By list: the member that tells its elements apart, such as `id` or `node.id`. Absent: one is found."
+    )
     tolerance: dict[v.BodyPath, v.Difference] | None = about(
-        "By field: the largest difference of two numbers that is equal."
+        "By field: the largest difference of two numbers that is equal; `1%` is of the larger one."
     )
     redact: tuple[v.FieldPath, ...] | None = about("Fields to mask in examples, besides credentials and cookies.")
     redact_patterns: tuple[v.Pattern, ...] | None = about("Regular expressions; what they match is masked in examples.")

@@ -37,8 +37,8 @@ schema` prints a JSON Schema for editors, and the directory `config/` has exampl
   `--data-dir`, `--sample`, `--workers`) replaces what the file says. A route that has a `sample` of its own keeps it.
 - **One service** may have its keys at the top level: `upstreams`, `match`, `shadow`, `compare`, `isolation`, `routes`,
   `endpoints`. It is then called `default`, or what `service` says. With `services` they stand below a name each.
-- **A route's rules and its service's**: values of `shadow` replace the service's one by one (`headers` arm by arm); the
-  lists and tolerances of `compare` add to the service's, its caps replace them.
+- **A route's rules and its service's**: values of `shadow` replace the service's one by one (`headers` arm by arm);
+  what `compare` says of fields adds to what the service says, its caps replace the service's.
 - **A reload** (SIGHUP) takes everything but the keys marked *restart*; it names those that were changed.
 """
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from shadowproxy.compare.paths import check_path
+from shadowproxy.compare.paths import check_names, check_path
 from shadowproxy.compare.patterns import check_pattern
 from shadowproxy.config import addresses, matching, units
 from shadowproxy.config.expand import Expanded
@@ -134,12 +134,24 @@ def _flag(value: Any) -> bool:
     return flag
 
 
+class Relative(float):
+    """A difference in relation to the larger number, as a share."""
+
+
 def _difference(value: Any) -> float:
-    right = "write the largest difference that is still equal, a number such as 0.001"
+    right = "write the largest difference that is still equal: a number such as 0.001, or a percentage such as 1%"
     number = _scalar(value, right)
+    if isinstance(number, str):
+        try:
+            return Relative(units.parse_percent(number))
+        except BadValueError:
+            raise BadValueError(right) from None
     if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number < float("inf"):
         raise BadValueError(right)
-    return float(number)
+    try:
+        return float(number)
+    except OverflowError:
+        raise BadValueError(right) from None
 
 
 def _workers(value: Any) -> int | str:
@@ -215,6 +227,13 @@ def _body_field(text: str) -> str:
     return text
 
 
+def _member(text: str) -> str:
+    why = check_names(text)
+    if why is not None:
+        raise BadValueError(_without(text, why))
+    return text
+
+
 def _without(text: str, why: str) -> str:
     """Another room's message less the value that it begins with: the caller knows whether that may be shown."""
     return why.removeprefix(repr(text)).lstrip(" :,")
@@ -226,6 +245,7 @@ def _some(text: str) -> str:
     return text
 
 
+_PERCENTAGE: Final = {"type": "string", "pattern": f"{units.PERCENT_PATTERN}|{_VARIABLE}"}
 _WORKERS: Final = {"anyOf": [{"type": "integer", "minimum": 1, "maximum": 256}, {"const": "auto"}]}
 _DURATION: Final = _unit("duration", units.parse_duration, units.DURATION_PATTERN, units.render_duration)
 _POSITIVE: Final = _unit("duration", units.parse_duration, units.DURATION_PATTERN, units.render_duration, "1ms")
@@ -250,7 +270,7 @@ Depth = Annotated[int, _count(1, 200)]
 Processes = Annotated[int, _count(1, 64)]
 Workers = Annotated[int | str, Kind("1 … 256 or `auto`", _workers, _or_variable(_WORKERS))]
 Flag = Annotated[bool, Kind("`true` or `false`", _flag, _or_variable({"type": "boolean"}))]
-Difference = Annotated[float, Kind("number", _difference, _or_variable({"type": "number"}))]
+Difference = Annotated[float, Kind("number or percentage", _difference, {"anyOf": [{"type": "number"}, _PERCENTAGE]})]
 Name = Annotated[str, _text("name", matching.parse_name, matching.NAME_PATTERN)]
 Version = Annotated[str, _text("version", _version)]
 Method = Annotated[str, _text("method", matching.parse_method)]
@@ -265,6 +285,7 @@ Network = Annotated[str, _text("network", addresses.parse_network)]
 File = Annotated[str, _text("file", _some)]
 FieldPath = Annotated[str, _text("field", _field)]
 BodyPath = Annotated[str, _text("JSON field", _body_field)]
+Member = Annotated[str, _text("name of a member", _member)]
 Pattern = Annotated[str, Kind("regular expression", _pattern, {"type": "string"})]
 FieldName = Annotated[str, _text("header name", matching.parse_field_name)]
 FieldValue = Annotated[str, Kind("header value", _set_value, {"type": "string"})]

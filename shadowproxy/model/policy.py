@@ -45,13 +45,16 @@ class ShadowPolicy(Struct, frozen=True):
 class ComparePolicy(Struct, frozen=True):
     """Comparison rules of one route, as written. `compare` compiles them once.
 
-    Fields are written as in the contract, meaning 11. `tolerance` maps a path to an absolute difference.
+    Fields are written as in the contract, meaning 11. By path: `identity` names the member that tells the elements of
+    an array apart, `tolerance` an absolute difference, `relative_tolerance` a share of the larger number.
     `by_nature` are further header fields, in lower case, that differ between two versions as they should.
     """
 
     ignore: tuple[str, ...] = ()
     unordered: tuple[str, ...] = ()
+    identity: dict[str, str] = field(default_factory=dict)
     tolerance: dict[str, float] = field(default_factory=dict)
+    relative_tolerance: dict[str, float] = field(default_factory=dict)
     redact: tuple[str, ...] = ()
     redact_patterns: tuple[str, ...] = ()
     max_decoded: int = 8 * MIB

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from shadowproxy.compare.fields import MAX_MEMBERS, MAX_NODES, MAX_TEXT, Field, FieldTree, Rule, looks_like_id
 from shadowproxy.compare.paths import compile_path
+from shadowproxy.compare.tolerance import Tolerance
 
 
 def tree(*ignored: str) -> FieldTree:
@@ -53,10 +54,18 @@ def test_only_fields_that_a_rule_can_still_reach_are_not_plain() -> None:
 
 
 def test_the_wider_of_two_tolerances_holds() -> None:
-    rules = [Rule(compile_path("$.x"), tolerance=0.1), Rule(compile_path("$.*"), tolerance=0.5)]
+    near, far, share = Tolerance(0.1), Tolerance(0.5), Tolerance(relative=0.01)
+    rules = [Rule(compile_path(path), tolerance=each) for path, each in (("$.x", near), ("$.*", far), ("$.y", share))]
     root = FieldTree(rules).root
-    assert root.member("x").tolerance == 0.5
+    assert root.member("x").tolerance == far
+    assert root.member("y").tolerance == Tolerance(0.5, 0.01)
     assert root.tolerance is None
+
+
+def test_the_last_rule_says_what_names_the_elements() -> None:
+    rules = [Rule(compile_path(path), identity=(name,)) for path, name in (("$.*", "a"), ("$.x", "b"), ("$.y", "c"))]
+    root = FieldTree(rules).root
+    assert (root.member("x").identity, root.member("z").identity, root.identity) == (("b",), ("a",), None)
 
 
 def test_names_that_are_ids_fold_into_a_star() -> None:

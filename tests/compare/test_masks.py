@@ -101,6 +101,10 @@ def test_one_more_element_is_one_difference_beside_masked_ones() -> None:
     a = [{"token": M, "id": 1}, {"token": N, "id": 2}]
     b = [{"token": "x", "id": 1}, {"token": "y", "id": 2}, {"token": "z", "id": 3}]
     found = judged(pair(response(a), response(b)), RECORDED).found
+    assert set(found.counted) == {("$[]", "body_extra")}
+    for each in (*a, *b):
+        del each["id"]
+    found = judged(pair(response(a), response(b)), RECORDED).found
     assert set(found.counted) == {("$", "body_size")}
 
 

@@ -4,7 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shadowproxy.compare.paths import CHILD, ELEMENT, MEMBER, PathError, Step, check_path, compile_path, write_member
+from shadowproxy.compare.paths import (
+    CHILD,
+    ELEMENT,
+    MEMBER,
+    PathError,
+    Step,
+    check_path,
+    compile_names,
+    compile_path,
+    write_member,
+)
 
 
 @pytest.mark.parametrize(
@@ -94,3 +104,12 @@ def test_a_status_cannot_be_masked() -> None:
 def test_what_is_written_compiles_to_the_same_members(keys: list[str]) -> None:
     path = compile_path("$" + "".join(map(write_member, keys)))
     assert [step.name for step in path.steps] == keys
+
+
+def test_the_way_to_a_name_is_members_alone() -> None:
+    assert compile_names("id") == ("id",)
+    assert compile_names("node.id") == ("node", "id")
+    assert compile_names("['a b'].@id") == ("a b", "@id")
+    for wrong in ("", "$", "$.id", "a.", "a[]", "*", "a..b", "..a", "['a'", "a b"):
+        with pytest.raises(PathError, match=r"write its name, such as id"):
+            compile_names(wrong)

@@ -102,7 +102,8 @@ shadow:
 compare:
   ignore: [status, "header:Server"]
   unordered: [$.tags]
-  tolerance: {$.a: 1, $.b: 0.5}
+  identity: {$.a: id, $.b: id}
+  tolerance: {$.a: 1, $.b: 0.5, $.c: 1%, $.d: 2%, $.e: 5}
   redact: [$.email]
   redact_patterns: ['x[0-9]{4}']
   max_depth: 10
@@ -110,7 +111,7 @@ routes:
   - name: one
     match: {path: "/one/{id}", methods: [GET], host: a.example}
     shadow: {sample: 25%, max_body: 1KiB, headers: {candidate: {set: {C: "2"}}}}
-    compare: {ignore: [status, line], tolerance: {$.b: 2}, max_depth: 20}
+    compare: {ignore: [status, line], identity: {$.b: node.id}, tolerance: {$.b: 2, $.d: 0.5%, $.e: 3%}, max_depth: 20}
   - name: two
     match: {path: /two}
 """
@@ -135,11 +136,14 @@ def test_values_of_a_route_replace_and_its_lists_add(tmp_path: Path) -> None:
     assert one.compare == p.ComparePolicy(
         ignore=("status", "header:Server", "line"),
         unordered=("$.tags",),
+        identity={"$.a": "id", "$.b": "node.id"},
         tolerance={"$.a": 1.0, "$.b": 2.0},
+        relative_tolerance={"$.c": 0.01, "$.d": 0.005, "$.e": 0.03},
         redact=("$.email",),
         redact_patterns=("x[0-9]{4}",),
         max_depth=20,
     )
+    assert type(one.compare.relative_tolerance["$.c"]) is float
     assert service.other.compare.max_depth == 10
     assert service.other.name == "other"
 

@@ -32,6 +32,7 @@ routes:
   - name: item
     match: {path: "/api/{id}", methods: [GET, PUT], host: shop.example}
     shadow: {sample: 25%, methods: []}
+    compare: {tolerance: {$.b: 1%}, identity: {$.l: id}}
 """
 MOST = "at most 1024 connections a worker"
 SECRETS = {"TOKEN": "hunter2-viewer"}
@@ -70,7 +71,8 @@ def test_listeners_services_and_routes_are_named(tmp_path: Path) -> None:
     assert "headers to candidate: remove Cookie; set Authorization" in joined
     assert "ignores header:server" in joined
     assert "masks $.email" in joined
-    assert "tolerates $.a ± 0.001" in joined
+    assert "tolerates $.a ± 0.001, $.b ± 1%" in joined
+    assert "matches $.l by id" in joined
     assert "masks what 1 pattern of yours match" in joined
 
 

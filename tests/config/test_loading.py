@@ -94,6 +94,25 @@ empty:
             'compare.tolerance["$.a"]: cannot be ".inf": write the largest difference',
         ),
         (
+            "compare: {tolerance: {$.a: 101%}}",
+            'compare.tolerance["$.a"]: cannot be "101%": write the largest difference',
+        ),
+        (
+            "compare: {tolerance: {$.a: near}}",
+            'compare.tolerance["$.a"]: cannot be "near": write the largest difference',
+        ),
+        (
+            "compare: {identity: {$.a: '$.id'}}",
+            'compare.identity["$.a"]: cannot be "$.id": leads to no member of an element: write its name, such as id',
+        ),
+        ("compare: {identity: {$.a: 'a.*'}}", 'compare.identity["$.a"]: cannot be "a.*": leads to no member'),
+        ("compare: {identity: {$.a: ''}}", 'compare.identity["$.a"]: cannot be "": leads to no member'),
+        ("compare: {identity: {$.a: 5}}", 'compare.identity["$.a"]: cannot be "5": this is text: put quotes around it'),
+        (
+            "compare: {identity: {status: id}}",
+            "compare.identity.status: this name cannot be used: is no path into JSON",
+        ),
+        (
             "compare: {ignore: [price]}",
             'compare.ignore[0]: cannot be "price": is no field: write status, line, body, header',
         ),

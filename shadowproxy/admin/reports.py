@@ -11,6 +11,7 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from shadowproxy.admin import queries
+from shadowproxy.control.examples import with_examples
 from shadowproxy.control.state import State
 from shadowproxy.report import (
     CONTENT_SECURITY_POLICY,
@@ -22,7 +23,6 @@ from shadowproxy.report import (
     render_junit,
     render_markdown,
     render_text,
-    wanted_examples,
 )
 from shadowproxy.store import StoreError
 
@@ -65,13 +65,3 @@ async def made(state: State, service: str | None, since: float | None = None) ->
         return replace(report, notes=[*report.notes, f"what changed is not known: {error}"])
     before = {each.name: state.history.before(each.name, now - (since or 0.0)) for each in report.services}
     return compare(report, {name: memory for name, memory in before.items() if memory})
-
-
-async def with_examples(state: State, report: Report, most: int) -> Report:
-    """The report with the whole examples of its causes; what is no longer stored is left out."""
-    ids = wanted_examples(report, most)
-    try:
-        found = await state.read(lambda: [state.store.example(each) for each in ids])
-    except StoreError as error:
-        return replace(report, notes=[*report.notes, f"bodies are missing: {error}"])
-    return replace(report, examples=[example for example in found if example])

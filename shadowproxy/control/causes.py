@@ -7,7 +7,7 @@ before is put under those fields too, so that the list is as short as if it had 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Final
 
 import msgspec
@@ -15,6 +15,7 @@ import msgspec
 from shadowproxy.compare.causes import MAX_CAUSES, MAX_SETS, Place, cause_id, describe, lead_of, rest_of
 from shadowproxy.compare.findings import Key
 from shadowproxy.compare.suggestions import unknown_route
+from shadowproxy.evidence.ledger import FieldId
 from shadowproxy.model.pair import CauseCount
 from shadowproxy.model.terms import CANDIDATE
 from shadowproxy.model.totals import CauseTotal, RouteTotals
@@ -89,7 +90,7 @@ class CauseBook:
             advice = unknown_route(row.primary_status, row.shadow_status, row.pairs, compared)
             if advice and not row.suggestion:
                 found[row.id] = msgspec.structs.replace(row, suggestion=advice)
-        return sorted(found.values(), key=lambda row: (-row.pairs, -row.before, row.service, row.route, row.id))
+        return _by_impact(found.values())
 
     def _failed(self, place: Place) -> CauseTotal:
         """A failed exchange's cause; where no comparer has seen one there are no times and no example."""
@@ -199,6 +200,35 @@ def _merged(row: CauseTotal, count: CauseCount) -> CauseTotal:
         mixed=row.mixed or (count.mixed and same),
         left_out=count.left_out if same else row.left_out,
     )
+
+
+def without_noise(rows: Sequence[CauseTotal], noisy: Mapping[str, Set[FieldId]]) -> list[CauseTotal]:
+    """Causes less what turned out to be noise since: those of noise alone are left out, others join their like.
+
+    `noisy` are noisy fields by service. A cause without a like stays: its example tells the noise apart.
+    """
+    found = {row.id: row for row in rows}
+    like = {_likeness(row, row.keys): row.id for row in rows}
+    for row in rows:
+        known = noisy.get(row.service, frozenset())
+        standing = tuple(key for key in row.keys if (row.route, *key) not in known)
+        if standing == row.keys:
+            continue
+        other = like.get(_likeness(row, standing)) if standing else None
+        if standing and other is None:
+            continue
+        del found[row.id]
+        if other is not None:
+            found[other] = _joined(found[other], row)
+    return _by_impact(found.values())
+
+
+def _likeness(row: CauseTotal, keys: tuple[tuple[str, str], ...]) -> tuple[object, ...]:
+    return row.service, row.route, row.primary_status, row.shadow_status, row.failure, row.mixed, keys
+
+
+def _by_impact(rows: Iterable[CauseTotal]) -> list[CauseTotal]:
+    return sorted(rows, key=lambda row: (-row.pairs, -row.before, row.service, row.route, row.id))
 
 
 def _suggestion(row: CauseTotal, count: CauseCount) -> str | None:

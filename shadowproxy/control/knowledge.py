@@ -228,6 +228,10 @@ class Knowledge:
             for name, here in self.services.items()
         }
 
+    def noisy(self, now: float) -> dict[str, set[FieldId]]:
+        """The noisy fields of each service."""
+        return {name: set(here.ledger.noisy(now, here.policy.noise.max_age)) for name, here in self.services.items()}
+
     def figures(self, now: float) -> dict[str, tuple[int, int]]:
         """By service that learns: how many fields regressed, and how many are noisy."""
         return {

@@ -11,7 +11,7 @@ from typing import Final, ParamSpec, TypeVar
 from msgspec import Struct
 
 from shadowproxy import __version__
-from shadowproxy.control.causes import CauseBook, find
+from shadowproxy.control.causes import CauseBook, find, without_noise
 from shadowproxy.control.history import History
 from shadowproxy.control.isolation import IsolationProof
 from shadowproxy.control.knowledge import Knowledge
@@ -167,7 +167,7 @@ class State:
         """The causes asked for, of earlier instances too, and how many there are. Raises StoreError."""
         rows = [
             row
-            for row in self.causes.rows(self._routes(), now)
+            for row in self._causes(self._routes(), now)
             if query.service in {None, row.service} and query.route in {None, row.route}
         ]
         return await self.shown(rows[query.offset : query.offset + query.limit]), len(rows)
@@ -181,6 +181,9 @@ class State:
         examples = await self.read(self.store.cause_examples, rows)
         return [cause_of(row, compared[row.service], examples.get(row.id)) for row in rows]
 
+    def _causes(self, counted: Sequence[RouteTotals], now: float) -> list[CauseTotal]:
+        return without_noise(self.causes.rows(counted, now), self.knowledge.noisy(now))
+
     def _routes(self) -> list[RouteTotals]:
         return list(routes(self.counters, self.registry, self.policy))
 
@@ -189,7 +192,7 @@ class State:
         examples: Sequence[FieldExample] = ()
         shown: Mapping[str, FieldExample] = {}
         counted = self.weigh(now)
-        causes = self.causes.rows(counted, now)
+        causes = self._causes(counted, now)
         notes: list[str] = []
         try:
             examples = await self.read(self.store.field_examples)

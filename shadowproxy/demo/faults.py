@@ -7,6 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from shadowproxy.evidence.ledger import NOISE
 from shadowproxy.model.terms import CANDIDATE
 from shadowproxy.report import Report
 from shadowproxy.report.values import RouteReport
@@ -91,6 +92,12 @@ def search(report: Report) -> list[Finding]:
         found = bool(evidence) and (bool(cause) or fault.key is None)
         findings.append(Finding(fault.name, fault.route, fault.says, found, evidence, cause))
     return findings
+
+
+def learned(report: Report) -> list[str]:
+    """The fields that turned out to be noise."""
+    routes = [route for service in report.services for route in service.routes]
+    return sorted({row.field for route in routes for row in route.evidence if row.state == NOISE})
 
 
 def at_rest(report: Report) -> bool:

@@ -17,7 +17,7 @@ from typing import Final, TextIO
 import msgspec
 import uvloop
 
-from shadowproxy.demo.faults import Finding, at_rest, search
+from shadowproxy.demo.faults import Finding, at_rest, learned, search
 from shadowproxy.demo.progress import Progress
 from shadowproxy.demo.stage import DemoError, Stage, stage
 from shadowproxy.demo.traffic import Outcome, drive, plan
@@ -65,7 +65,7 @@ def _play(scene: Stage, options: Options, out: TextIO, err: TextIO) -> int:
         out.write(_as_json(report, findings))
     else:
         out.write(render_text(report, color=out.isatty()))
-        out.write(_as_text(scene, outcome, findings))
+        out.write(_as_text(scene, outcome, findings, learned(report)))
     out.flush()
     if options.keep:
         with suppress(KeyboardInterrupt):
@@ -110,12 +110,12 @@ def _as_json(report: Report, findings: list[Finding]) -> str:
     return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
 
 
-def _as_text(scene: Stage, outcome: Outcome, findings: list[Finding]) -> str:
+def _as_text(scene: Stage, outcome: Outcome, findings: list[Finding], noise: list[str]) -> str:
     servers = ", ".join(f"{count:,} by {server or 'nobody'}" for server, count in outcome.servers.items())
     lines = [
         "",
         f"Users: {outcome.answered:,} requests answered ({servers}), {outcome.broken:,} without a whole answer.",
-        "Noise: header:server, $.generated_at and $..trace_id differ by nature; the demo's rules ignore them.",
+        f"Noise, learned from a second instance of version 1: {', '.join(noise) or 'none yet'}.",
         "Seeded faults of version 2:",
     ]
     for finding in findings:

@@ -9,9 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import inf
 
 from msgspec import Struct
-from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector, CollectorRegistry
 
 from shadowproxy.metrics import layout as at
 from shadowproxy.metrics import series
@@ -19,6 +17,7 @@ from shadowproxy.metrics.counters import Counters
 from shadowproxy.metrics.fields import FieldTable
 from shadowproxy.metrics.reading import routes, upstreams, workers
 from shadowproxy.metrics.series import Series
+from shadowproxy.metrics.text import render
 from shadowproxy.model.policy import Policy, Registry
 from shadowproxy.model.terms import CANDIDATE, LEARNED, OPENAPI
 from shadowproxy.model.totals import (
@@ -54,33 +53,27 @@ class Scrape(Struct, frozen=True):
     """By service: how many fields regressed, and how many are noisy."""
 
 
-class _Collector(Collector):
-    def __init__(self, scrape: Scrape) -> None:
-        self._scrape = scrape
-
-    def collect(self) -> Iterator[Metric]:
-        scrape = self._scrape
-        rows = list(routes(scrape.counters, scrape.registry, scrape.policy))
-        yield from _per_route(rows)
-        yield from _second_answers(rows)
-        yield _family(series.FIELD_MISMATCHES, ((tuple(_words(key)), n) for key, n in scrape.fields.exported()))
-        yield _family(series.INCOMPARABLE, scrape.incomparable.items())
-        yield _family(series.REGRESSED_FIELDS, (((name,), fields[0]) for name, fields in scrape.learned.items()))
-        yield _family(series.NOISY_FIELDS, (((name,), fields[1]) for name, fields in scrape.learned.items()))
-        yield _family(series.TEMPLATES, _templates(scrape.policy))
-        yield from _per_upstream(list(upstreams(scrape.counters, scrape.policy)))
-        yield from _isolation(scrape.isolation)
-        yield from _per_process(workers(scrape.counters, scrape.now))
-        yield _family(series.EXAMPLES_SUPPRESSED, (((reason,), n) for reason, n in scrape.suppressed.items()))
-        yield from _store(scrape.store)
-        yield from _instance(scrape.counters.supervisor, scrape.version)
+def collect(scrape: Scrape) -> Iterator[Metric]:
+    """Every family, with its samples."""
+    rows = list(routes(scrape.counters, scrape.registry, scrape.policy))
+    yield from _per_route(rows)
+    yield from _second_answers(rows)
+    yield _family(series.FIELD_MISMATCHES, ((tuple(_words(key)), n) for key, n in scrape.fields.exported()))
+    yield _family(series.INCOMPARABLE, scrape.incomparable.items())
+    yield _family(series.REGRESSED_FIELDS, (((name,), fields[0]) for name, fields in scrape.learned.items()))
+    yield _family(series.NOISY_FIELDS, (((name,), fields[1]) for name, fields in scrape.learned.items()))
+    yield _family(series.TEMPLATES, _templates(scrape.policy))
+    yield from _per_upstream(list(upstreams(scrape.counters, scrape.policy)))
+    yield from _isolation(scrape.isolation)
+    yield from _per_process(workers(scrape.counters, scrape.now))
+    yield _family(series.EXAMPLES_SUPPRESSED, (((reason,), n) for reason, n in scrape.suppressed.items()))
+    yield from _store(scrape.store)
+    yield from _instance(scrape.counters.supervisor, scrape.version)
 
 
 def expose(scrape: Scrape) -> bytes:
     """The text format, version 0.0.4."""
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(scrape))
-    return generate_latest(registry)
+    return render(collect(scrape))
 
 
 def _words(key: Struct) -> Iterator[str]:

@@ -20,6 +20,7 @@ import uvloop
 from msgspec import Struct
 
 from shadowproxy.config import host_names
+from shadowproxy.control.examples import with_examples
 from shadowproxy.control.links import Feed
 from shadowproxy.control.state import State
 from shadowproxy.metrics import layout as at
@@ -38,7 +39,7 @@ from shadowproxy.replay.progress import Progress
 from shadowproxy.replay.progress import State as Shown
 from shadowproxy.replay.recording import Recording, RecordingError
 from shadowproxy.replay.rules import Targets, UsageError, replay_policy
-from shadowproxy.report import Report
+from shadowproxy.report import MOST_EXAMPLES, Report
 from shadowproxy.report.build import build
 from shadowproxy.runtime.comparer import LAST_WORDS
 from shadowproxy.runtime.loader import POLICY_FILE, masking_key, resolve
@@ -194,7 +195,8 @@ async def _play(
     took = time.monotonic() - began
     facts = await state.facts(time.time())
     notes = [*describe(player.played, player.lateness, recording, took, paced=options.speed is not None), *facts.notes]
-    return build(msgspec.structs.replace(facts, notes=notes))
+    # Whole: what is stored goes away with the replay, unless a directory was named.
+    return await with_examples(state, build(msgspec.structs.replace(facts, notes=notes)), MOST_EXAMPLES)
 
 
 async def _learn(state: State, feed: Feed) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from difflib import SequenceMatcher
 from itertools import zip_longest
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -24,7 +24,7 @@ Row = tuple[str, str, str]
 
 def side_by_side(primary: str, shadow: str) -> Iterator[Row]:
     """The lines that differ, with a little around them; `…` stands for equal lines left out."""
-    rows = list(_aligned(_pretty(primary), _pretty(shadow)))
+    rows = list(_aligned(*_lines(primary, shadow)))
     changed = [place for place, row in enumerate(rows) if row[0] != " "]
     shown = {near for place in changed for near in range(place - _CONTEXT, place + _CONTEXT + 1)}
     left_out = False
@@ -65,13 +65,41 @@ def _mark(one: str | None, other: str | None) -> str:
     return " " if one == other else "|"
 
 
-def _pretty(body: str) -> list[str]:
-    """The lines of a body; of JSON, one per value."""
+def _lines(primary: str, shadow: str) -> tuple[list[str], list[str]]:
+    """The lines of both; of JSON, one per value, members in the order of the primary's: it says nothing."""
     try:
-        body = json.dumps(json.loads(body), indent=1, ensure_ascii=False)
+        left, right = json.loads(primary), json.loads(shadow)
+        primary, shadow = _pretty(left), _pretty(_arranged(right, left))
     except (ValueError, RecursionError):
-        pass  # not JSON, or cut off, or too deep: as it is
-    return body.splitlines()[:_MAX_LINES]
+        pass  # one is not JSON, or cut off, or too deep: as they are
+    return primary.splitlines()[:_MAX_LINES], shadow.splitlines()[:_MAX_LINES]
+
+
+def _pretty(value: Any) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=False)
+
+
+def _arranged(value: Any, model: Any) -> Any:
+    """`value` with the members of its objects in the order of `model`."""
+    if isinstance(value, dict) and isinstance(model, dict):
+        return {name: _arranged(value[name], model.get(name)) for name in _order(value, model)}
+    if isinstance(value, list) and isinstance(model, list):
+        return [_arranged(each, one) for each, one in zip(value, model, strict=False)] + value[len(model) :]
+    return value
+
+
+def _order(names: Iterable[str], model: Iterable[str]) -> list[str]:
+    """`names` in the order of `model`; one that the model lacks stays behind the one that it followed."""
+    known = set(model)
+    behind: dict[str | None, list[str]] = {}
+    last: str | None = None
+    for name in names:
+        if name in known:
+            last = name
+            behind[name] = [name]
+        else:
+            behind.setdefault(last, []).append(name)
+    return [name for each in (None, *model) for name in behind.get(each, ())]
 
 
 class Line(Struct, frozen=True):

@@ -17,7 +17,7 @@ from shadowproxy.report.build import FAIL, PASS
 from shadowproxy.report.fitting import Section, fit, listed
 from shadowproxy.report.html_causes import cause, definitions, overview
 from shadowproxy.report.html_page import TABLE_FOOT, chip, code, e, head, heads, n, row, table_head
-from shadowproxy.report.html_routes import FIELD_HEADS, FIELDS_SHOWN, VERDICT_HEADS, details, field, isolation, verdicts
+from shadowproxy.report.html_routes import FIELDS_SHOWN, VERDICT_HEADS, details, field, field_heads, isolation, verdicts
 from shadowproxy.report.plain import number
 from shadowproxy.report.values import Accepted, Cause, Report, ServiceReport
 
@@ -70,7 +70,11 @@ def _service(report: Report, place: int, service: ServiceReport, examples: dict[
     yield from _causes(place, service, examples, now)
     fields = [(route, row) for route in service.routes for row in phrases.rows(service, route)[:FIELDS_SHOWN]]
     fields.sort(key=lambda each: phrases.rank(each[1]))
-    yield _table("Fields", "What differs, and whether it is noise", FIELD_HEADS, fields, lambda each: field(*each, now))
+    weighed = any(each.evidence for _, each in fields)
+    names = field_heads(weighed)
+    yield _table(
+        "Fields", "What differs, and whether it is noise", names, fields, lambda each: field(*each, now, weighed)
+    )
     yield _table("Routes", "How the pairs of each route were judged", VERDICT_HEADS, service.routes, verdicts)
     routes = list(enumerate(service.routes, 1))
     yield listed(

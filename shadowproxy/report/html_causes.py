@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from shadowproxy.model.pair import Example
+from shadowproxy.model.pair import Difference, Example
 from shadowproxy.report import charts, phrases
 from shadowproxy.report.bodies import Line, marked, side_by_side
 from shadowproxy.report.html_page import Cell, code, e, folded, heads, lines, n, row, table, values
@@ -16,6 +16,7 @@ EXAMPLE_BYTES: Final = 150_000
 """Of one example's bodies: twenty of them leave room for the rest of the file."""
 LONGEST_COMMAND: Final = 20_000
 OPENED: Final = 3
+DIFFERENCES_SHOWN: Final = 40
 
 _AROUND: Final = 80
 _WIDTH: Final = 600
@@ -97,9 +98,25 @@ def _bodies(shown: Shown | None, example: Example | None) -> Iterator[str]:
     yield f'<table class="bodies"><thead>{head}</thead><tbody>'
     yield from _rows(example)
     yield "</tbody></table>\n"
+    if example.differences:
+        names = heads("Field", "Kind", "Counts", "Primary → candidate")
+        yield table("What differs in this example", names, _differences(example))
     said = [f"<li>{e(sentence)}</li>" for sentence in example.explanation[:20]]
     if said:
         yield f"<h5>In words</h5><ul>{''.join(said)}</ul>\n"
+
+
+def _differences(example: Example) -> str:
+    """What counts first: the bodies above also show what a rule ignores and what is noise."""
+    found = sorted(example.differences, key=lambda each: (each.by_rule, each.noise))[:DIFFERENCES_SHOWN]
+    left = len(example.differences) - len(found)
+    rest = f'<tr><td colspan="4">… and {left:,} more</td></tr>' if left else ""
+    return "".join(map(_difference, found)) + rest
+
+
+def _difference(found: Difference) -> str:
+    why = "no: ignored by a rule" if found.by_rule else "no: noise" if found.noise else "yes"
+    return row(code(found.field), e(found.kind), why, values(found.primary, found.shadow))
 
 
 def _rows(example: Example) -> Iterator[str]:

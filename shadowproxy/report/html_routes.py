@@ -47,9 +47,10 @@ def _wrong(route: RouteReport) -> Iterator[tuple[str, bool]]:
     yield "slower", phrases.is_slower(route)
 
 
-def field(route: RouteReport, found: Row, now: float) -> str:
-    """What differs, how often, how sure that is, and a pair of values."""
+def field(route: RouteReport, found: Row, now: float, weighed: bool) -> str:
+    """What differs, how often, how sure that is (where any field was `weighed`), and a pair of values."""
     example = found.example
+    evidence = _evidence(found.evidence, now) if found.evidence else ("", "")
     return row(
         e(found.name) if found.kind.startswith("candidate_") else code(found.name),
         chip(found.state),
@@ -57,14 +58,14 @@ def field(route: RouteReport, found: Row, now: float) -> str:
         e(found.kind),
         n("" if found.pairs is None else found.pairs),
         n("" if found.share is None else percent(found.share)),
-        *(_evidence(found.evidence, now) if found.evidence else ("", "")),
+        *(evidence if weighed else ()),
         values(example.primary, example.candidate) if example else "",
     )
 
 
-FIELD_HEADS: Final = heads(
-    "Field", "State", "Route", "Kind", "#Pairs", "#Share", "Evidence and threshold", "In figures", "Primary → candidate"
-)
+def field_heads(weighed: bool) -> str:
+    names = ["Field", "State", "Route", "Kind", "#Pairs", "#Share", "Evidence and threshold", "In figures"]
+    return heads(*(names if weighed else names[:-2]), "Primary → candidate")
 
 
 def _evidence(found: FieldEvidence, now: float) -> tuple[Cell, Cell]:
@@ -83,10 +84,10 @@ def details(number: int, place: int, route: RouteReport) -> str:
             table(f"Latency of {route.name}: durations from zero, differences around a dashed zero", names, rows)
         )
         parts.append(f'<p class="small quiet">{e(phrases.latency_legend(route))}</p>\n')
-    if route.paired:
-        parts.append(f"<p>Latency: {e(phrases.latency(route.paired))}.</p>\n")
     if phrases.is_slower(route):
         parts.append(f"<p>{chip('slower', 'regressed')} {e(phrases.slower_why(route))}</p>\n")
+    if route.paired:
+        parts.append(f"<p>Slower? {e(phrases.latency(route.paired))}.</p>\n")
     if route.errors:
         parts += _errors(route.name, route.errors)
     parts += _books(route)

@@ -75,6 +75,7 @@ thead th { color: var(--quiet); white-space: nowrap }
 th.n, td.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
 th code, td code { overflow-wrap: break-word }
 td.bar { min-width: 8rem; width: 20% }
+th a { white-space: nowrap }
 td.value { min-width: 14rem }
 td.value code { overflow-wrap: anywhere }
 svg { display: block; width: 100%; height: 20px; overflow: visible }

@@ -55,10 +55,10 @@ def whole(service: ServiceReport, route: RouteReport, now: float) -> str:
     lines.append(table(("latency", *phrases.QUANTILES), latency))
     if legend := phrases.latency_legend(route):
         lines.append(f"{text(legend)}.\n\n")
-    if route.paired:
-        lines.append(f"Latency: {text(phrases.latency(route.paired))}.\n\n")
     if phrases.is_slower(route):
         lines.append(f"**Slower**: {text(phrases.slower_why(route))}.\n\n")
+    if route.paired:
+        lines.append(f"Slower? {text(phrases.latency(route.paired))}.\n\n")
     if route.errors:
         lines += [f"- errors: {text(sentence)}\n" for sentence in phrases.errors(route.errors)]
     return "".join(lines)

@@ -191,6 +191,10 @@ def errors(found: PairedErrors) -> Iterator[str]:
         yield f"secondary alone {alone:,}, both {both:,}, neither {neither:,}{worse}"
 
 
+def anyone_failed(found: PairedErrors) -> bool:
+    return bool(found.candidate_only or found.primary_only or found.both or found.secondary_worse)
+
+
 def primary_alone(found: PairedErrors) -> str:
     worse = "; the primary fails more often" if found.primary_worse else ""
     return f"primary alone {found.primary_only:,}: no credit to the candidate{worse}"
@@ -209,10 +213,9 @@ def asides(route: RouteReport) -> Iterator[str]:
 
 
 def latency(found: PairedLatency) -> str:
-    """Whether it is slower, and how sure that is."""
-    verdict = "slower, " if found.slower else ""
+    """How sure it is that the candidate is slower, and what is missing."""
     missing = "" if found.slower else more(found.more)
-    return f"{verdict}{weight(found.evidence, found.needed)}{missing}, in {number(found.pairs, 'pair')}"
+    return f"{weight(found.evidence, found.needed)} in {number(found.pairs, 'pair')}{missing}"
 
 
 Line = tuple[str, tuple[str, str, str]]

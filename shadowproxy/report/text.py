@@ -7,7 +7,7 @@ response can speak to the terminal.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from shadowproxy.report import phrases
@@ -15,7 +15,7 @@ from shadowproxy.report.build import FAIL, PASS
 from shadowproxy.report.isolation import isolation_words
 from shadowproxy.report.plain import bracketed, clip, number, plain, seconds, wrap_command
 from shadowproxy.report.terminal import LABEL, ROOM, WIDTH, Paint, labelled, paragraph
-from shadowproxy.report.text_routes import block
+from shadowproxy.report.text_routes import Told, block
 from shadowproxy.report.values import Cause, Report, RouteReport, ServiceReport, Shown
 
 CAUSES_SHOWN: Final = 8
@@ -115,16 +115,25 @@ def _shown(example: Shown, paint: Paint) -> Iterator[str]:
 
 
 def _routes(service: ServiceReport, now: float, paint: Paint, full: bool) -> Iterator[str]:
-    shown = {cause.example.id for cause in service.causes[:CAUSES_SHOWN] if cause.example}
+    told = set() if full else set(_told(service.causes[:CAUSES_SHOWN]))
     loud = [route for route in service.routes if full or not phrases.is_calm(route)]
     whole = loud if full else loud[:ROUTES_SHOWN]
     for route in whole:
-        yield from block(service, route, now, paint, shown, full)
+        yield from block(service, route, now, paint, told, full)
         yield ""
-    rest = [route for route in service.routes if route not in whole]
+    names = {route.name for route in whole}
+    rest = [route for route in service.routes if route.name not in names]
     yield from _overview(rest, paint)
     if rest:
         yield ""
+
+
+def _told(causes: Sequence[Cause]) -> Iterator[Told]:
+    """What a request was shown for already."""
+    for cause in causes:
+        if cause.example:
+            yield from ((cause.route, field, kind) for field, kind in cause.keys)
+            yield cause.route, "", cause.failure
 
 
 def _overview(routes: list[RouteReport], paint: Paint) -> Iterator[str]:

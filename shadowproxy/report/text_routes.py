@@ -16,6 +16,9 @@ FIELDS_SHOWN: Final = 12
 NOISE_SHOWN: Final = 3
 """Of the fields that are noise: they are named so that nobody wonders where they are."""
 
+Told = tuple[str, str, str]
+"""A route, a field (empty: the candidate failed) and a kind."""
+
 _ROOM: Final = WIDTH - LABEL - 20
 """For the name, kind and values of a difference: what its label, count and share leave."""
 _SHORTEST_VALUES: Final = 28
@@ -24,9 +27,9 @@ _STATES: Final = {phrases.REGRESSED: "red", phrases.OPEN: "yellow", phrases.NOIS
 
 
 def block(
-    service: ServiceReport, route: RouteReport, now: float, paint: Paint, shown: set[str], full: bool
+    service: ServiceReport, route: RouteReport, now: float, paint: Paint, told: set[Told], full: bool
 ) -> Iterator[str]:
-    """Everything about one route. Requests of the examples `shown` elsewhere are not repeated unless `full`."""
+    """One route; `full` leaves nothing out. For what was `told` with a cause no request is shown once more."""
     style = "green" if phrases.is_calm(route) else "red"
     title = f"{paint('bold', paint(style, plain(route.name)))} · {number(route.requests, 'request')}"
     yield title + (paint("red", f" · {route.mismatches:,} differ") if route.mismatches else "")
@@ -37,9 +40,9 @@ def block(
         yield labelled("verdicts", f"{_of(arm)}{' · '.join(f'{word} {n:,}' for word, n in verdicts.items())}")
     if route.incomparable:
         yield from paragraph("", f"incomparable because of {counts(route.incomparable)}", paint)
-    yield from _fields(service, route, now, paint, shown, full)
+    yield from _fields(service, route, now, paint, told, full)
     yield from _latency(route, paint, full)
-    if route.errors:
+    if route.errors and (full or phrases.anyone_failed(route.errors)):
         label = "errors"
         for sentence in phrases.errors(route.errors):
             yield from paragraph(label, sentence, paint, "red" if route.errors.regressed and label else "")
@@ -82,7 +85,7 @@ def _balanced(label: str, line: str, off: int, paint: Paint) -> Iterator[str]:
 
 
 def _fields(
-    service: ServiceReport, route: RouteReport, now: float, paint: Paint, shown: set[str], full: bool
+    service: ServiceReport, route: RouteReport, now: float, paint: Paint, told: set[Told], full: bool
 ) -> Iterator[str]:
     """Failures and fields as a table, with the evidence below each, then each example's request once."""
     every = phrases.rows(service, route)
@@ -102,7 +105,8 @@ def _fields(
             yield from paragraph("", "  " + phrases.evidence(row.evidence, now), paint, "dim")
     if left := len(every) - len(rows):
         yield labelled("", f"… and {left} more: shadowproxy diffs list --route {plain(route.name)}")
-    yield from _requests(rows, set() if full else shown, paint)
+    untold = [row for row in rows if (route.name, "" if _is_failure(row) else row.name, row.kind) not in told]
+    yield from _requests(untold, paint)
 
 
 def _most_telling(rows: Sequence[Row]) -> list[Row]:
@@ -144,12 +148,10 @@ def _value(value: str | None) -> str:
     return "absent" if value is None else value
 
 
-def _requests(rows: Sequence[Row], shown: set[str], paint: Paint) -> Iterator[str]:
+def _requests(rows: Sequence[Row], paint: Paint) -> Iterator[str]:
     commands = {row.example.id: row.example.curl for row in rows if row.example and row.state != phrases.NOISE}
     label = "requests"
     for example, curl in commands.items():
-        if example in shown:
-            continue
         first, *rest = wrap_command(curl, WIDTH - LABEL - len(example) - 6)
         yield labelled(label, f"{example}  {paint('dim', first)}")
         for line in rest:
@@ -167,7 +169,7 @@ def _latency(route: RouteReport, paint: Paint, full: bool) -> Iterator[str]:
         yield labelled("latency", paint("dim", line)) if label == "latency" else labelled("", line)
     if full and (legend := phrases.latency_legend(route)):
         yield from paragraph("", legend, paint, "dim")
-    if route.paired:
-        yield from paragraph("", phrases.latency(route.paired), paint)
     if phrases.is_slower(route):
         yield from paragraph("", f"slower: {phrases.slower_why(route)}", paint, "red")
+    if route.paired and (full or phrases.is_slower(route) or route.paired.evidence >= phrases.TREND):
+        yield from paragraph("", phrases.latency(route.paired), paint)

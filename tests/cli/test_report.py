@@ -222,3 +222,13 @@ def test_a_stored_report_is_not_compared_by_age(report: Report, stored: Path) ->
     code, _, err = report("--from", str(stored), "--since", "2h")
     assert code == 2
     assert "'2h' asks a running proxy" in err
+
+
+def test_the_help_and_the_document_know_every_word(run: Run) -> None:
+    from shadowproxy.report.judging import WORDS
+
+    document = (Path(__file__).parents[2] / "docs" / "reports.md").read_text(encoding="utf-8")
+    help_text = " ".join(run("report", "--help")[1].split())
+    for word in WORDS:
+        assert f"\n| `{word}` |" in document
+        assert f" {word}," in help_text or f" {word}." in help_text

@@ -192,3 +192,31 @@ def test_a_cause_is_found_by_its_id_or_the_beginning_of_it() -> None:
     assert find([first, second], "nope") is None
     longer = msgspec.structs.replace(second, id=first.id + "0")
     assert find([first, longer], first.id) == first
+
+
+def noise(*names: str) -> dict[str, set[tuple[str, str, str]]]:
+    return {"shop": {("item", f"$.{name}", "body_value") for name in names}}
+
+
+def test_a_cause_of_nothing_but_noise_is_left_out() -> None:
+    table = book()
+    table.add([count("a", pairs=2), count("at", pairs=9), count("at", "trace", pairs=4)])
+    left = room.without_noise(rows(table), noise("at", "trace"))
+    assert [(row.keys, row.pairs) for row in left] == [(keys("a"), 2)]
+
+
+def test_what_differed_in_noise_as_well_joins_its_like() -> None:
+    table = book()
+    table.add([count("a", pairs=2, at=NOW - 9), count("a", "at", pairs=7, at=NOW - 50), count("b", pairs=8)])
+    left = room.without_noise(rows(table), noise("at"))
+    assert [(row.keys, row.pairs, row.first_at) for row in left] == [
+        (keys("a"), 9, NOW - 50),
+        (keys("b"), 8, NOW),
+    ]
+
+
+def test_without_a_like_it_stays_as_it_is() -> None:
+    table = book()
+    table.add([count("a", "at", pairs=7)])
+    assert room.without_noise(rows(table), noise("at")) == rows(table)
+    assert room.without_noise(rows(table), {}) == rows(table)

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from shadowproxy.demo.faults import FAULTS, at_rest, search
+from shadowproxy.demo.faults import FAULTS, at_rest, learned, search
 from shadowproxy.demo.run import settle
 from shadowproxy.report import Report
-from shadowproxy.report.values import Books, Cause, FieldReport, RouteReport, ServiceReport
+from shadowproxy.report.values import Books, Cause, FieldEvidence, FieldReport, RouteReport, ServiceReport
 
 
 def route(name: str, **more: Any) -> RouteReport:
@@ -101,3 +101,12 @@ def test_the_report_is_read_until_it_rests_and_stays_the_same() -> None:
 def test_what_does_not_come_to_rest_is_reported_as_it_is() -> None:
     moving = report(route("item", books={"candidate": books(in_flight=3)}))
     assert settle(lambda: moving, lambda: None, 2) == moving
+
+
+def test_the_fields_that_turned_out_to_be_noise_are_named_once() -> None:
+    def row(field: str, state: str) -> FieldEvidence:
+        return FieldEvidence(field, "body_value", 0, 0, 9, 0, state, 0.0, 4.0, None, 0.0, 0.0, None)
+
+    rows = [row("$.trace_id", "noise"), row("$.stock", "regressed")]
+    both = report(route("item", evidence=rows), route("user", evidence=rows))
+    assert learned(both) == ["$.trace_id"]

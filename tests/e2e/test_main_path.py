@@ -118,6 +118,12 @@ def test_the_report_and_the_examples_say_what_differs(
     report: Any = json.loads(shadowproxy(proxy, "report", "-o", "json").stdout)
     assert "$.price" in json.dumps(report)
     assert shadowproxy(proxy, "report", "-o", "markdown").stdout.startswith("#")
+    assert "changes" not in text.stdout
+    assert report["services"][0]["changes"]["pairs"] == 0
+    page = shadowproxy(proxy, "report", "-o", "html", "--fail-on", "latency")
+    assert page.returncode == 0, page.stderr
+    assert "&quot;price&quot;: <mark>&quot;103&quot;</mark>" in page.stdout
+    assert shadowproxy(proxy, "report", "-o", "junit").stdout.count("<failure ") == 1
 
     (cause,) = report["services"][0]["causes"]
     assert (cause["keys"], cause["share"]) == ([["$.price", "body_type"]], 0.2)
@@ -133,7 +139,7 @@ def test_the_report_and_the_examples_say_what_differs(
     shown = shadowproxy(proxy, "diffs", "list", "-o", "json")
     assert shown.returncode == 0, shown.stderr
     assert "$.price" in shown.stdout
-    assert "very-secret" not in shown.stdout + text.stdout
+    assert "very-secret" not in shown.stdout + text.stdout + page.stdout
     for path in proxy.data.rglob("*"):
         assert not path.is_file() or b"very-secret" not in path.read_bytes(), path
 

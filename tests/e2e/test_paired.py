@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -114,3 +116,36 @@ def test_what_regressed_on_the_same_requests_is_named_and_a_failing_primary_is_n
     assert "slower: p50 of the paired difference +" in said
     code, document = report(proxy, "json")
     assert (code, json.loads(document)["verdict"]) == (1, "fail")
+
+
+def takes(seconds: float) -> Script:
+    async def script(peer: Peer) -> None:
+        while True:
+            await peer.request()
+            await asyncio.sleep(seconds)
+            await peer.send(OK)
+
+    return script
+
+
+def test_a_new_version_is_not_held_answerable_for_the_one_before(upstreams: Serve, proxies: Start) -> None:
+    primary, slow, fixed = (upstreams(takes(seconds)).url for seconds in (0.0, 0.04, 0.0))
+    proxy = proxies(settings(primary, slow, isolation={"hold_out": "0%"}))
+
+    def latency() -> dict[str, Any]:
+        (service,) = proxy.api("report")["services"]
+        found: dict[str, Any] = service["routes"][0]["paired"] or {"pairs": 0}
+        return found
+
+    visit(proxy, "x", 75)  # the last of them are not weighed yet when the next version comes
+    eventually(lambda: latency()["slower"], 10)
+    assert proxy.config is not None
+    proxy.config.write_text(proxy.config.read_text().replace(slow, fixed))
+    proxy.process.send_signal(signal.SIGHUP)
+    eventually(lambda: latency()["pairs"] == 0, 10)
+    time.sleep(2.5)  # control looks once a second, and then leaves out what comes within a second
+    visit(proxy, "x", 75)
+    found = eventually(lambda: (now := latency())["pairs"] == 75 and now, 10)
+    assert not found["slower"]
+    assert found["evidence"] < 1
+    assert proxy.metrics().total("shadowproxy_paired_durations_total") >= 120, "counters never go back"

@@ -152,6 +152,8 @@ def test_a_bad_and_slow_candidate_fails_and_nothing_is_given_up_at_full_speed(
     assert books(report) == whole(600)
     fields = {(field["field"], field["kind"]) for field in report["services"][0]["routes"][0]["fields"]}
     assert fields == {("$.stock", "body_type")}
+    assert [each["shadow_status"] for each in report["examples"]] == [200] * len(report["examples"])
+    assert '"stock": "5"' in report["examples"][0]["shadow_body"]
     assert "600 differ" in err
 
 

@@ -10,7 +10,7 @@ from itertools import pairwise
 import pytest
 from msgspec.structs import replace
 
-from shadowproxy.model.pair import Example
+from shadowproxy.model.pair import Difference, Example
 from shadowproxy.report import Report, html, judge, render_html
 from shadowproxy.report.html import LIMIT
 from shadowproxy.report.html_page import CONTENT_SECURITY_POLICY
@@ -207,6 +207,17 @@ def test_both_bodies_stand_side_by_side_with_the_difference_marked() -> None:
     assert "<code> &quot;price&quot;: <mark>1.5</mark>,</code>" in written
     assert "<code> &quot;price&quot;: <mark>&quot;1.5&quot;</mark>,</code>" in written
     assert checked(full(examples=[whole])).text.count("Smallest example: GET /items/1") == 1
+
+
+def test_what_a_rule_ignores_and_what_is_noise_is_told_apart_from_what_counts() -> None:
+    differences = [
+        Difference("$.trace", "body_value", "1", "2", by_rule=True),
+        Difference("$.price", "body_type", "1.5", '"1.5"'),
+        *(Difference(f"$.n{i}", "body_value", "1", None, noise=True) for i in range(60)),
+    ]
+    text = checked(full(examples=[example(1, id="3f2a9c", differences=differences)])).text
+    assert '$.price body_type yes 1.5 → "1.5" $.n0 body_value no: noise 1 → absent' in text
+    assert "… and 22 more" in text
 
 
 def test_without_the_whole_example_its_values_are_shown() -> None:

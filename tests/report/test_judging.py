@@ -2,13 +2,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
+from shadowproxy.model.pair import FieldCount
 from shadowproxy.model.terms import VERDICTS
-from shadowproxy.report import Report, judge
-from shadowproxy.report.judging import WORDS, UnknownWordError, parse
+from shadowproxy.report import Report, build, judge, render_json
+from shadowproxy.report.judging import DEFAULT, WORDS, UnknownWordError, parse
 from shadowproxy.report.values import FieldReport, RouteReport, ServiceReport
+from tests.report.facts import facts, mirror, route, service
 from tests.report.reports import accepted, errors, evidence, field, knowledge, latency, of, rich, routes
 
 
@@ -165,9 +168,25 @@ def test_a_wrong_list_is_explained(text: str, says: str) -> None:
 
 
 def test_a_judged_report_travels() -> None:
-    import msgspec
-
-    from shadowproxy.report import render_json
-
     judged = judge(of(rich()), ["fields"])
     assert msgspec.json.decode(render_json(judged), type=Report) == judged
+
+
+FIELD = FieldCount("shop", "item", "$.price", "body_type", 5)
+BUILT = {
+    "nothing": facts(route(mirror(match=60))),
+    "a field differs": facts(route(mirror(kinds={"body_type": 5}, match=55, mismatch=5)), fields=[FIELD]),
+    "fields were lost": facts(route(mirror(kinds={"body_type": 5}, match=55, mismatch=5))),
+    "no answer": facts(route(mirror(kinds={"candidate_timeout": 5}, match=55, mismatch=5))),
+    "only differences that a rule ignores": facts(route(mirror(ignored=60))),
+    "too few": facts(route(mirror(match=3, mismatch=3))),
+    "nothing comparable": facts(route(mirror(incomparable=90))),
+    "no candidate": facts(services=[service(arms=("primary",))]),
+}
+
+
+@pytest.mark.parametrize("case", BUILT)
+def test_the_default_words_say_what_the_reports_own_verdict_says(case: str) -> None:
+    report = build(BUILT[case])
+    judged = judge(report, DEFAULT)
+    assert (judged.verdict, judged.exit_code) == (report.verdict, report.exit_code)

@@ -179,6 +179,25 @@ def test_one_more_element_of_a_long_array_is_one_difference() -> None:
     assert len(rows) < 12
 
 
+def test_the_order_of_members_is_no_difference() -> None:
+    left = '{"a": {"x": 1, "y": [{"p": 1, "q": 2}]}, "b": 2}'
+    right = '{"b": 2, "new": 3, "a": {"y": [{"q": 2, "p": 9}, 5], "x": 1}}'
+    rows = [row for row in side_by_side(left, right) if row[0] != " "]
+    assert [(mark, one.strip(), other.strip()) for mark, one, other in rows] == [
+        ("|", '"p": 1,', '"p": 9,'),
+        ("|", "}", "},"),
+        (">", "", "5"),
+        ("|", '"b": 2', '"b": 2,'),
+        (">", "", '"new": 3'),
+    ]
+    reordered = '{"b": {"d": 3, "c": 2}, "a": 1}'
+    assert list(side_by_side('{"a": 1, "b": {"c": 2, "d": 3}}', reordered)) == []
+
+
+def test_one_side_that_is_no_json_leaves_both_as_they_are() -> None:
+    assert list(side_by_side('{"a":1}', "<p>")) == [("|", '{"a":1}', "<p>")]
+
+
 def test_deep_json_is_shown_as_it_is() -> None:
     deep = "[" * 100_000
     assert next(iter(side_by_side(deep, "[]")))[1] == deep

@@ -3,7 +3,20 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from shadowproxy.report import render_text
-from tests.report.reports import accepted, cause, errors, evidence, field, full, knowledge, of, rich, routes, shown
+from tests.report.reports import (
+    accepted,
+    cause,
+    errors,
+    evidence,
+    field,
+    full,
+    knowledge,
+    latency,
+    of,
+    rich,
+    routes,
+    shown,
+)
 
 HOSTILE = "\x1b[31mred\x07\n\u202e| `x` <script>alert(1)</script>"
 
@@ -51,8 +64,22 @@ def test_what_regressed_comes_before_what_is_open_and_noise_is_last() -> None:
 
 
 def test_a_request_shown_with_its_cause_is_not_repeated_below_its_route() -> None:
-    assert render_text(full()).count("requests   3f2a9c  curl") == 0
-    assert render_text(full(), full=True).count("3f2a9c  curl") == 1
+    route = replace(routes()[0], fields=[field("$.price", example=shown(id="another"))], evidence=[], failures=[])
+    told, untold = (of(rich(routes=[route], causes=causes)) for causes in ([cause(1)], [cause(2, keys=[])]))
+    assert "another  curl" not in render_text(told)
+    assert render_text(told, full=True).count("another  curl") == 1
+    assert render_text(untold).count("another  curl") == 1
+
+
+def test_errors_that_nobody_had_and_latency_that_is_usual_take_no_line() -> None:
+    usual = {"regressed": False, "candidate_only": 0, "primary_only": 0, "both": 0}
+    route = replace(routes()[0], errors=errors(**usual), paired=latency(slower=False, evidence=-0.3), slower=False)
+    text = render_text(of(rich(routes=[route])))
+    assert "candidate alone 0" not in text
+    assert "10^-0.3" not in text
+    whole = render_text(of(rich(routes=[route])), full=True)
+    assert "candidate alone 0" in whole
+    assert "10^-0.3" in whole
 
 
 def test_only_entries_that_are_expired_or_dead_are_named() -> None:

@@ -304,7 +304,8 @@ class Copy:
         """This copy by itself."""
         mirror, primary = self.mirror, self.primary
         self._note()
-        mirror.note_version(self)
+        if mirror.version_header:
+            mirror.note_version(self)
         if looks_equal(primary, self.response, mirror.ignored):
             mirror.count_match()
         else:
@@ -320,8 +321,9 @@ class Copy:
         self.partner = second.partner = None
         self._note(second)
         second._note()
-        self.mirror.note_version(self)
-        second.mirror.note_version(second)
+        for copy in (self, second):
+            if copy.mirror.version_header:
+                copy.mirror.note_version(copy)
         self.mirror.count_triple()
         ignored = self.mirror.ignored
         if looks_equal(primary, self.response, ignored) and looks_equal(primary, second.response, ignored):

@@ -62,7 +62,7 @@ class Mirror:
         self.timeout = shadow.timeout
         self._mark(shadow.headers.get(arm.name, HeaderRules()), arm.name)
         self.ignored = IGNORED | {name.encode("latin-1") for name in route.compare.by_nature}
-        self._version = version.encode("latin-1") if version else b""
+        self.version_header = version.encode("latin-1") if version else b""
         self._counters = counters
         row = at.route_row(route.index)
         self._find_words(row)
@@ -205,12 +205,11 @@ class Mirror:
             self._counters[at.EXAMPLES_SKIPPED] += 1
 
     def note_version(self, copy: Copy) -> None:
-        """Say which versions answered, where a header tells."""
-        if self._version:
-            for arm, head in ((PRIMARY, copy.primary.head), (self.arm.name, copy.response.head)):
-                named = head.value_of(self._version) if head is not None else None
-                if named:
-                    self.link.sight(self.service, arm, named[:MAX_VERSION].decode("latin-1"))
+        """Say which versions answered, by `version_header`."""
+        for arm, head in ((PRIMARY, copy.primary.head), (self.arm.name, copy.response.head)):
+            named = head.value_of(self.version_header) if head is not None else None
+            if named:
+                self.link.sight(self.service, arm, named[:MAX_VERSION].decode("latin-1"))
 
     def _pair(self, copy: Copy, failure: str | None, answer: bool, second: Copy | None) -> Pair | None:
         request, primary = copy.request, copy.primary.frozen()

@@ -47,16 +47,16 @@ def assert_settled_pairs_have_an_outcome(stage: Stage, arm: str, books: dict[str
     assert settled <= table <= settled + doubtful, (table, books)
 
 
-def one_step(traffic: Traffic, chance: random.Random) -> None:
+def one_step(traffic: Traffic, chance: random.Random, arms: tuple[str, ...] = ARMS, resample: float = 0.0) -> None:
     stage, roll = traffic.stage, chance.random()
     if roll < 0.35:
         traffic.client_step()
     elif roll < 0.6:
         traffic.origin_step("primary", chance)
     elif roll < 0.8:
-        traffic.origin_step(chance.choice(ARMS), chance)
+        traffic.origin_step(chance.choice(arms), chance)
     elif roll < 0.83:
-        traffic.dial_step(chance.choice(("primary", *ARMS)), chance)
+        traffic.dial_step(chance.choice(("primary", *arms)), chance)
     elif roll < 0.9:
         traffic.comparer_step(chance)
     elif roll < 0.91:
@@ -65,7 +65,7 @@ def one_step(traffic: Traffic, chance: random.Random) -> None:
     elif roll < 0.97:
         stage.tick(chance.choice((0.05, 0.3, 1.0, 2.5)))
     elif roll < 0.985:
-        stage.apply(rules(*ARMS, first_byte=chance.choice((4.0, 5.0))))
+        stage.apply(rules(*arms, first_byte=chance.choice((4.0, 5.0)), resample=resample))
     else:
         stage.pressure.observe(stage.loop.time(), chance.choice((0.0, 1.0)), 0)
     if stage.loop.made["/comparer"][-1] is not stage.comparer:
@@ -88,15 +88,29 @@ def come_to_rest(stage: Stage, traffic: Traffic) -> None:
 
 @pytest.mark.parametrize("seed", range(60))
 def test_the_books_balance_after_every_step_and_nothing_is_held_at_rest(seed: int) -> None:
+    live_through(Stage(rules(*ARMS)), seed)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_books_balance_where_the_primary_is_asked_again_and_each_question_has_one_result(seed: int) -> None:
+    stage = Stage(rules("candidate", resample=0.5))
+    live_through(stage, seed, resample=0.5)
+    results = stage.resamples()
+    assert results.get("sent", 0) == results.get("compared", 0) + results.get("wasted", 0)
+    assert stage.books("secondary") == {}
+
+
+def live_through(stage: Stage, seed: int, resample: float = 0.0) -> None:
+    """Random steps, then rest: the law holds all the time."""
     chance = random.Random(seed)
-    stage = Stage(rules(*ARMS))
     traffic = Traffic(stage, seed)
+    arms = ("candidate",) if resample else ARMS
     for _ in range(STEPS):
-        one_step(traffic, chance)
+        one_step(traffic, chance, arms, resample)
         assert_balanced(stage)
     come_to_rest(stage, traffic)
     assert_balanced(stage)
-    for arm in ARMS:
+    for arm in arms:
         assert "in_flight" not in stage.books(arm)
     for current in stage.site.snapshot.arms:
         assert (current.held, list(current.live)) == (0, [])

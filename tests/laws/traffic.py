@@ -9,7 +9,7 @@ import msgspec
 
 from shadowproxy.channel import FrameReader
 from shadowproxy.model.pair import Pair
-from shadowproxy.model.policy import Policy, RoutePolicy, ShadowPolicy, UpstreamTimeouts
+from shadowproxy.model.policy import NoisePolicy, Policy, RoutePolicy, ShadowPolicy, UpstreamTimeouts
 from tests.fakes.stage import PORTS, Client, Stage, policy, upstream
 from tests.fakes.transport import FakeTransport
 
@@ -69,11 +69,14 @@ SHADOW = ShadowPolicy(
 )
 
 
-def rules(*arms: str, first_byte: float = 4.0, sample: float = 0.9) -> Policy:
+def rules(*arms: str, first_byte: float = 4.0, sample: float = 0.9, resample: float = 0.0) -> Policy:
     """The policy that random traffic runs under, with or without mirrors."""
     primary = upstream(1, max_connections=4, max_waiting=2, timeouts=UpstreamTimeouts(first_byte=first_byte, idle=5.0))
     return policy(
-        *arms, primary=primary, route=RoutePolicy("other", 0, shadow=msgspec.structs.replace(SHADOW, sample=sample))
+        *arms,
+        primary=primary,
+        route=RoutePolicy("other", 0, shadow=msgspec.structs.replace(SHADOW, sample=sample)),
+        noise=NoisePolicy(resample=resample),
     )
 
 

@@ -123,7 +123,7 @@ def load(path: Path, option: str, hint: str = "") -> Report:
         return msgspec.json.decode(body, type=Report)
     except OSError as error:
         fail(f"{option} {path}: {error.strerror or error}{f', {hint}' if hint else ''}")
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         fail(f"{option} {path}: not a report as JSON ({error}); {_RIGHT}")
 
 

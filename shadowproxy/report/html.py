@@ -7,7 +7,6 @@ stays under `LIMIT`; what is left out is counted where it would have stood.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
 from typing import Final, TypeVar
 
 from shadowproxy.model.pair import Example
@@ -18,7 +17,7 @@ from shadowproxy.report.fitting import Section, fit, listed
 from shadowproxy.report.html_causes import cause, definitions, overview
 from shadowproxy.report.html_page import TABLE_FOOT, chip, code, e, head, heads, n, row, table_head
 from shadowproxy.report.html_routes import FIELDS_SHOWN, VERDICT_HEADS, details, field, field_heads, isolation, verdicts
-from shadowproxy.report.plain import number
+from shadowproxy.report.plain import moment, number
 from shadowproxy.report.values import Accepted, Cause, Report, ServiceReport
 
 T = TypeVar("T")
@@ -60,8 +59,8 @@ def _top(report: Report) -> Section:
 
 
 def _when(at: float) -> str:
-    moment = datetime.fromtimestamp(at, UTC)
-    return f'<time datetime="{moment:%Y-%m-%dT%H:%M:%SZ}">{moment:%Y-%m-%d %H:%M:%S} UTC</time>'
+    made = moment(at)
+    return f'<time datetime="{made}">{made.replace("T", " ").replace("Z", " UTC")}</time>'
 
 
 def _service(report: Report, place: int, service: ServiceReport, examples: dict[str, Example]) -> Iterator[Section]:

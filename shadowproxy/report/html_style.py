@@ -60,8 +60,8 @@ pre.copy { user-select: all; -webkit-user-select: all }
 .noise { --tone: var(--quiet) }
 .active, .better { --tone: var(--good) }
 nav ul { display: flex; flex-wrap: wrap; gap: .25rem 1rem; list-style: none; padding: 0 }
-dl.facts { display: grid; grid-template-columns: max-content 1fr; gap: .15rem .9rem }
-dl.facts dt { color: var(--quiet) }
+dl.facts { display: grid; grid-template-columns: fit-content(14rem) 1fr; gap: .15rem .9rem }
+dl.facts dt { color: var(--quiet); overflow-wrap: anywhere }
 dl.facts dd { margin: 0; overflow-wrap: anywhere }
 .scroll { overflow-x: auto; margin: .5rem 0 }
 table { border-collapse: collapse; width: 100%; font-size: .875rem }

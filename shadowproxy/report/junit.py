@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Final
 from xml.etree import ElementTree as Xml
 
@@ -19,7 +18,7 @@ from msgspec.structs import replace
 from shadowproxy.report import phrases
 from shadowproxy.report.build import FAIL
 from shadowproxy.report.judging import DEFAULT, WORDS, findings, is_few
-from shadowproxy.report.plain import number, percent
+from shadowproxy.report.plain import moment, number, percent
 from shadowproxy.report.values import Report, RouteReport, ServiceReport, Shown
 
 LONGEST_COMMAND: Final = 8_000
@@ -61,7 +60,7 @@ def render(report: Report) -> str:
             "errors": 0,
         }
         suite = Xml.SubElement(root, "testsuite", name=_legal(service.name), time="0.000")
-        suite.set("timestamp", datetime.fromtimestamp(report.generated_at, UTC).strftime("%Y-%m-%dT%H:%M:%S"))
+        suite.set("timestamp", moment(report.generated_at).rstrip("Z"))
         suite.set("skipped", str(sum(case.skipped for case in cases)))
         _count(suite, counted)
         _properties(suite, report, service)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Final
 
 _TOKEN: Final = re.compile(r"""(?:-\w\s+)?(?:[^\s'"\\]|\\.|'[^']*'|"(?:[^"\\]|\\.)*")+""")
@@ -50,6 +51,15 @@ def duration(value: float) -> str:
     if whole < 86400:
         return f"{whole // 3600}h {whole % 3600 // 60:02d}m"
     return f"{whole // 86400}d {whole % 86400 // 3600:02d}h"
+
+
+def moment(at: float) -> str:
+    """`2026-11-25T22:43:17Z` of a Unix time; of one that no calendar has, the beginning of all."""
+    try:
+        found = datetime.fromtimestamp(at, UTC)
+    except (OverflowError, ValueError, OSError):
+        found = datetime.fromtimestamp(0, UTC)
+    return f"{found:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def ago(at: float, now: float) -> str:

@@ -23,6 +23,7 @@ _ROOM: Final = WIDTH - LABEL - 20
 """For the name, kind and values of a difference: what its label, count and share leave."""
 _SHORTEST_VALUES: Final = 28
 """An id and the beginning of two values."""
+_LONGEST_KIND: Final = 20
 _STATES: Final = {phrases.REGRESSED: "red", phrases.OPEN: "yellow", phrases.NOISE: "dim"}
 
 
@@ -98,7 +99,7 @@ def _fields(
         state, label = ("" if row.state == label else row.state), row.state
         values = _values(row, _ROOM - wide - kinds)
         name = paint("cyan", f"{clip_left(_name(row), wide):<{wide}}")
-        kind = f"{'' if _is_failure(row) else row.kind:<{kinds}}"
+        kind = f"{'' if _is_failure(row) else clip(row.kind, kinds):<{kinds}}"
         head = paint(_STATES.get(row.state, ""), f"{state:<{LABEL}}")
         yield f"  {head}{_count(row)}  {name} {kind} {values}".rstrip()
         if row.evidence and (full or row.state != phrases.NOISE):
@@ -118,7 +119,7 @@ def _most_telling(rows: Sequence[Row]) -> list[Row]:
 
 def _columns(rows: Sequence[Row]) -> tuple[int, int]:
     """The widths of names and kinds."""
-    kinds = max(0 if _is_failure(row) else len(row.kind) for row in rows)
+    kinds = min(max(0 if _is_failure(row) else len(plain(row.kind)) for row in rows), _LONGEST_KIND)
     return min(max(len(plain(_name(row))) for row in rows), _ROOM - kinds - _SHORTEST_VALUES), kinds
 
 

@@ -144,7 +144,9 @@ def test_the_report_and_the_examples_say_what_differs(
         assert not path.is_file() or b"very-secret" not in path.read_bytes(), path
 
     proxy.stop()
-    known = proxies({**config, "data_dir": str(proxy.data)}).api(f"causes/{cause['id']}")
+    again = proxies({**config, "data_dir": str(proxy.data)})
+    assert again.api("report")["services"][0]["changes"]["items"][0]["says"] == "fail → inconclusive"
+    known = again.api(f"causes/{cause['id']}")
     assert (known["cause"]["pairs"], known["cause"]["before"]) == (0, cause["pairs"])
     assert known["cause"]["first_at"] == cause["first_at"]
     assert json.loads(known["example"]["shadow_body"])["price"] == "103"

@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tests.e2e.harness import Proxy, eventually
+from shadowproxy.evidence.latency import stratum_size
+from tests.e2e.harness import Proxy, books, eventually
 from tests.e2e.talk import request, settings, talk, tally, until_calm
 from tests.e2e.upstreams import Peer, RawUpstream, Script, answer
 
@@ -130,22 +131,36 @@ def takes(seconds: float) -> Script:
 
 def test_a_new_version_is_not_held_answerable_for_the_one_before(upstreams: Serve, proxies: Start) -> None:
     primary, slow, fixed = (upstreams(takes(seconds)).url for seconds in (0.0, 0.04, 0.0))
-    proxy = proxies(settings(primary, slow, isolation={"hold_out": "0%"}))
+    proxy = proxies(
+        settings(primary, slow, isolation={"hold_out": "0%"}, routes=[{"name": "x", "match": {"path": "/x/*"}}])
+    )
 
     def latency() -> dict[str, Any]:
         (service,) = proxy.api("report")["services"]
-        found: dict[str, Any] = service["routes"][0]["paired"] or {"pairs": 0}
+        found: dict[str, Any] = service["routes"][0]["paired"] or {"pairs": 0, "slower": False}
         return found
 
-    visit(proxy, "x", 75)  # the last of them are not weighed yet when the next version comes
-    eventually(lambda: latency()["slower"], 10)
+    def weighed() -> float:
+        return proxy.metrics().total("shadowproxy_paired_durations_total")
+
+    def waiting() -> int:
+        return int(latency()["pairs"] - weighed())
+
+    visit(proxy, "x", 60)
+    books(proxy)
+    eventually(lambda: latency()["slower"] and waiting() < 20, 10)
+    before = weighed()
+    while waiting() < stratum_size(int(before)) - 1:  # one more, and these would be weighed
+        visit(proxy, "x", 1)
+        books(proxy)
+    assert weighed() == before
     assert proxy.config is not None
     proxy.config.write_text(proxy.config.read_text().replace(slow, fixed))
     proxy.process.send_signal(signal.SIGHUP)
     eventually(lambda: latency()["pairs"] == 0, 10)
     time.sleep(2.5)  # control looks once a second, and then leaves out what comes within a second
-    visit(proxy, "x", 75)
-    found = eventually(lambda: (now := latency())["pairs"] == 75 and now, 10)
-    assert not found["slower"]
+    visit(proxy, "x", 30)
+    eventually(lambda: weighed() >= before + 20, 10)
+    found = latency()
+    assert (found["pairs"], found["slower"]) == (30, False)
     assert found["evidence"] < 1
-    assert proxy.metrics().total("shadowproxy_paired_durations_total") >= 120, "counters never go back"

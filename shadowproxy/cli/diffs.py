@@ -112,7 +112,7 @@ def render(page: DiffPage) -> Iterator[str]:
         return
     for item in page.items:
         when = time.strftime("%m-%d %H:%M:%S", time.localtime(item.at))
-        name = clip(f"{item.service}/{item.route}", 20)
+        name = clip(f"{item.service}/{item.route.removeprefix('/')}", 20)
         yield f"{item.id}  {when}  {name:<20} {clip(f'{item.method} {item.target}', 28):<28} {clip(_what(item), 32)}"
     last = page.offset + len(page.items)
     if last < page.total:

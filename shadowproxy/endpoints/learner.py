@@ -235,15 +235,14 @@ def _fold(node: _Node) -> None:
 
 def _merge(into: _Node, other: _Node) -> None:
     into.seen += other.seen
+    into.folded = into.folded or other.folded
     for name, child in other.looks.items():
         _merge(into.looks.setdefault(name, _Node()), child)
     for segment, child in other.literals.items():
-        if segment and into.folded:
-            _merge(into.looks.setdefault(NAME, _Node()), child)
-        elif segment in into.literals:
+        if segment in into.literals:
             _merge(into.literals[segment], child)
         else:
             into.literals[segment] = child
             into.quiet, into.since = 0, max(into.since, other.since)
-    if not into.folded and into.is_crowded:
+    if into.literals and (into.folded or into.is_crowded):
         _fold(into)

@@ -95,6 +95,21 @@ def test_what_lies_below_folded_names_is_learned_with_them() -> None:
     assert learned(shuffled(paths)) == {"/products/{name}/reviews/{id}"}
 
 
+def test_what_few_have_below_them_stays_literal_when_they_fold_and_what_many_have_folds_as_well() -> None:
+    sections = [f"/products/{slug}/{section}" for slug in SLUGS for section in ("reviews", "stock")]
+    assert learned(shuffled(sections * 2)) == {"/products/{name}/reviews", "/products/{name}/stock"}
+    photos = [f"/products/{slug}/{slug[::-1]}" for slug in SLUGS]
+    assert learned(shuffled(photos * 2)) == {"/products/{name}/{name}"}
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_names_fold_whatever_had_folded_below_them_before(seed: int) -> None:
+    photos = [f"/products/{slug}/{photo}" for slug in SLUGS[:8] for photo in SLUGS]
+    rest = [f"/products/{slug}/{photo}" for slug in SLUGS[8:] for photo in SLUGS[:3]]
+    paths = shuffled(photos, seed) + shuffled(rest, seed)
+    assert learned([*paths, *shuffled(paths, seed)]) == {"/products/{name}/{name}"}
+
+
 def test_folded_stays_folded() -> None:
     made = learner(f"/products/{slug}" for slug in SLUGS * 2)
     for _ in range(500):

@@ -86,6 +86,7 @@ def test_placeholders_of_written_templates_take_anything(path: bytes, expected: 
         "/items/{id}.json",
         "/items/{id}:cancel",
         "/items/{from}...{to}",
+        "/items/{number}.json",
     )
     assert tree.find(path) == expected
 

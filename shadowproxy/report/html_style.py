@@ -24,7 +24,7 @@ STYLE: Final = """
 }
 * { box-sizing: border-box }
 html { background: var(--ground); color: var(--text); font: 16px/1.5 system-ui, sans-serif }
-body { margin: 0 auto; max-width: 76rem; padding: 1rem 1.25rem 4rem; -webkit-text-size-adjust: 100% }
+body { margin: 0 auto; max-width: 76rem; padding: 1rem 1.25rem 4rem; overflow-wrap: break-word }
 h1 { font-size: 1.3rem; line-height: 1.35; margin: 0 0 .5rem }
 h2 { font-size: 1.3rem; margin: 2.5rem 0 .5rem; border-bottom: 2px solid var(--line); padding-bottom: .3rem }
 h3 { font-size: 1.1rem; margin: 2rem 0 .5rem }
@@ -59,6 +59,7 @@ pre.copy { user-select: all; -webkit-user-select: all }
 .open, .dead, .other { --tone: var(--warn) }
 .noise { --tone: var(--quiet) }
 .active, .better { --tone: var(--good) }
+nav li { min-width: 0 }
 nav ul { display: flex; flex-wrap: wrap; gap: .25rem 1rem; list-style: none; padding: 0 }
 dl.facts { display: grid; grid-template-columns: fit-content(14rem) 1fr; gap: .15rem .9rem }
 dl.facts dt { color: var(--quiet); overflow-wrap: anywhere }

@@ -16,7 +16,7 @@ EXAMPLES = sorted((Path(__file__).parents[2] / "config").glob("*.yaml"))
 
 
 def test_the_examples_are_there() -> None:
-    assert {path.stem for path in EXAMPLES} >= {"minimal", "sidecar", "gateway", "everything"}
+    assert {path.stem for path in EXAMPLES} >= {"minimal", "sidecar", "gateway", "everything", "noise"}
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)

@@ -11,7 +11,7 @@ from shadowproxy.config.addresses import is_loopback
 from shadowproxy.config.units import render_duration, render_percent, render_size
 from shadowproxy.model import policy as p
 from shadowproxy.model.nature import IGNORED_FIELDS
-from shadowproxy.model.terms import CONFIGURED, MIRRORED_ARMS, OPENAPI
+from shadowproxy.model.terms import CONFIGURED, MIRRORED_ARMS, OPENAPI, SECONDARY
 
 MASK: Final = "***"
 
@@ -89,6 +89,8 @@ def _service(service: p.ServicePolicy) -> Iterator[str]:
     else:
         yield f"  copies     {_bounds(service.shadow)}"
         yield f"  isolation  {_isolation(service.isolation)}"
+        yield f"  noise      {_noise(service)}"
+        yield f"  version    {_version(service.version)}"
     yield "  routes, the first that matches takes the request:"
     rows = [*(route for route in service.routes if route.origin == CONFIGURED), service.other]
     width = max(len(route.name) for route in rows)
@@ -135,6 +137,24 @@ def _isolation(isolation: p.IsolationPolicy) -> str:
     if not isolation.hold_out:
         return "not measured: nothing is held out"
     return f"in {render_percent(isolation.hold_out)} of the time nothing is mirrored, to measure what mirroring adds"
+
+
+def _noise(service: p.ServicePolicy) -> str:
+    rate = f"false discoveries at most {render_percent(service.noise.fdr)}"
+    if SECONDARY in service.upstreams:
+        return f"learned from the secondary, which answers every mirrored request too; {rate}"
+    if service.noise.resample:
+        share = render_percent(service.noise.resample)
+        return f"learned by asking the primary once more for {share} of the mirrored safe requests; {rate}"
+    return "not learned, so that whatever differs counts: add upstreams.secondary or noise.resample"
+
+
+def _version(version: p.VersionPolicy) -> str:
+    if version.header:
+        return f"what the response header {version.header} says"
+    if version.get:
+        return f"what each arm answers at {version.get}"
+    return version.static or "not known, so the URLs of an arm stand for it"
 
 
 def _match(route: p.RoutePolicy, service: p.ServicePolicy) -> str:

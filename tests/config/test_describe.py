@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+import pytest
 
-from shadowproxy.config import describe
+from shadowproxy.config import ConfigError, Overrides, describe, load
 from shadowproxy.config.describing import masked
+from shadowproxy.model.policy import Registry
 from tests.config.builders import MIRRORED, PLAIN, loaded
 
 TEXT = """\
@@ -121,3 +123,30 @@ def test_what_is_held_out_is_said(tmp_path: Path) -> None:
     )
     assert "  isolation  not measured: nothing is held out" in text(tmp_path, MIRRORED + "isolation: {hold_out: 0%}")
     assert "  isolation  " not in text(tmp_path, PLAIN)
+
+
+def test_where_knowledge_of_noise_and_versions_comes_from_is_said(tmp_path: Path) -> None:
+    assert "  noise      not learned, so that whatever differs counts: add" in text(tmp_path, MIRRORED)
+    asked = text(tmp_path, MIRRORED + "noise: {resample: 2%, fdr: 1%}\nversion: {header: X-Build}")
+    assert "asking the primary once more for 2% of the mirrored safe requests; false discoveries at most 1%" in asked
+    assert "  version    what the response header x-build says" in asked
+    assert "what each arm answers at /version" in text(tmp_path, MIRRORED + "version: {get: /version}")
+    assert "  version    v2" in text(tmp_path, MIRRORED + "version: {static: v2}")
+    both = MIRRORED.replace("}}", "}, secondary: {urls: [http://10.0.0.9:80]}}", 1)
+    assert "learned from the secondary" in text(tmp_path, both)
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ("noise: {resample: 2%}\n", "noise.resample: has no effect beside upstreams.secondary: delete one"),
+        ("version: {header: x-v, static: v2}\n", "version: has header and static: keep one of them"),
+    ],
+)
+def test_one_source_of_second_answers_and_one_of_versions(more: str, says: str, tmp_path: Path) -> None:
+    both = MIRRORED.replace("}}", "}, secondary: {urls: [http://10.0.0.9:80]}}", 1)
+    path = tmp_path / "both.yaml"
+    path.write_text(both + more)
+    with pytest.raises(ConfigError) as refused:
+        load(path, Overrides(), Registry(), {})
+    assert [str(problem).partition(": ")[2] for problem in refused.value.problems] == [says]

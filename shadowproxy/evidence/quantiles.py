@@ -8,6 +8,8 @@ under drift the interval is about their mixture.
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from itertools import accumulate
 from math import log, sqrt
 
 from msgspec import Struct
@@ -62,10 +64,5 @@ def _upper_edge(values: Distribution, p: float) -> float | None:
 
 
 def _bin(values: Distribution, p: float) -> int:
-    """The first bin up to which a share p of the values lie."""
-    rank, below = p * values.count, 0
-    for index, here in enumerate(values.bins):
-        below += here
-        if here and below >= rank:
-            return index
-    return len(values.bins) - 1
+    """The first bin up to which a share p (more than 0) of the values lie."""
+    return bisect_left(list(accumulate(values.bins)), p * values.count)

@@ -89,7 +89,7 @@ def check_shape(text: str) -> str | None:
     """What is wrong with a look as somebody wrote it, and what would be right; None when values can look so."""
     if text in _WORDS or _NUMBERED.fullmatch(text):
         return None
-    return f"no value looks so: write one of {', '.join(sorted(_WORDS))}, integer e3, integer below 0 e3, hex 32"
+    return f"no value looks so: write integer e3, integer below 0 e3, hex 32, or one of: {'; '.join(sorted(_WORDS))}"
 
 
 def _integer(value: int) -> str:

@@ -26,15 +26,23 @@ __all__ = [
 ]
 
 
-def load(path: Path | None, overrides: Overrides, registry: Registry, environ: Mapping[str, str]) -> Loaded:
+def load(
+    path: Path | None,
+    overrides: Overrides,
+    registry: Registry,
+    environ: Mapping[str, str],
+    *,
+    from_data_dir: bool = True,
+) -> Loaded:
     """Read the file at `path` (None: options alone), with what the command line says instead of it.
 
     `registry` gives rows to services and routes that it knows; it is not changed, the grown copy is in the result.
-    `environ` is where `${NAME}` looks. Raises ConfigError with every problem at once.
+    `environ` is where `${NAME}` looks; `from_data_dir`: accepted differences in the data directory count too. Raises
+    ConfigError with every problem at once.
     """
     from shadowproxy.config.loading import load as read
 
-    return read(path, overrides, registry, environ)
+    return read(path, overrides, registry, environ, from_data_dir=from_data_dir)
 
 
 def schema() -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path as FilePath
 from typing import TypeVar
 
@@ -9,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from shadowproxy.config import document as doc
+from shadowproxy.config.accepted import AcceptedDifferences
 from shadowproxy.config.values import Relative
 from shadowproxy.model import policy as p
 from shadowproxy.model.terms import ARMS, OTHER
@@ -30,9 +32,15 @@ def fill(base: S, section: doc.Section | None, **changes: object) -> S:
 
 
 class Builder:
-    """Builds the values of one document. Relative paths are relative to `base`; `registry` gets the rows."""
+    """Builds the values of one document. Relative paths are relative to `base`; `registry` gets the rows.
 
-    def __init__(self, document: doc.Document, base: FilePath, registry: p.Registry) -> None:
+    `accepted` are the accepted differences by service.
+    """
+
+    def __init__(
+        self, document: doc.Document, base: FilePath, registry: p.Registry, accepted: Mapping[str, AcceptedDifferences]
+    ) -> None:
+        self._accepted = accepted
         self._document = document
         self._base = base
         self._registry = registry
@@ -123,6 +131,8 @@ class Builder:
             noise=fill(p.NoisePolicy(), section.noise),
             version=version,
             endpoints=self._endpoints(section.endpoints),
+            accepted=self._accepted[name].entries,
+            accepted_file=self._accepted[name].file,
         )
 
     def _route(self, service: str, route: doc.Route, shadow: p.ShadowPolicy, compare: p.ComparePolicy) -> p.RoutePolicy:

@@ -91,6 +91,8 @@ def _service(service: p.ServicePolicy) -> Iterator[str]:
         yield f"  isolation  {_isolation(service.isolation)}"
         yield f"  noise      {_noise(service)}"
         yield f"  version    {_version(service.version)}"
+    if service.accepted:
+        yield f"  accepted   {_count(len(service.accepted), 'difference')}, in {service.accepted_file}"
     yield "  routes, the first that matches takes the request:"
     rows = [*(route for route in service.routes if route.origin == CONFIGURED), service.other]
     width = max(len(route.name) for route in rows)

@@ -357,6 +357,9 @@ class Service(Section):
     isolation: Isolation | None = about("How the cost of mirroring is measured.")
     noise: Noise | None = about("How noise is learned.")
     version: Version | None = about("How it is known which build an arm runs.")
+    accepted: v.File | None = about(
+        "A file of accepted differences, as below. Absent: `accepted.yaml` in `data_dir`, where there is one."
+    )
     routes: tuple[Route, ...] | None = about("Request patterns, in the order in which they are tried.")
     endpoints: Endpoints | None = about("Routes that nobody configured.")
 

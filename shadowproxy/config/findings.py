@@ -63,8 +63,13 @@ class Findings:
         self.warnings.append(str(self._problem(path, message, at_key=False)))
 
     def in_order(self) -> list[Problem]:
-        """Every problem once, in the order of the file, the command line last."""
-        return sorted(dict.fromkeys(self.problems), key=lambda p: (p.file == COMMAND_LINE, p.line, p.column))
+        """Every problem once, in the order of the files."""
+        return sorted(dict.fromkeys(self.problems), key=self._order)
+
+    def _order(self, problem: Problem) -> tuple[bool, bool, str, int, int]:
+        """The file itself first, then those that it names, the command line last."""
+        file = problem.file
+        return file == COMMAND_LINE, file != self.file, file, problem.line, problem.column
 
     def _problem(self, path: Path, message: str, at_key: bool) -> Problem:
         path = as_written(path, self._places)

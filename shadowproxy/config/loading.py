@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 from pydantic import ValidationError
 
+from shadowproxy.config.accepted import read_accepted
 from shadowproxy.config.build import Builder
 from shadowproxy.config.command_line import apply
 from shadowproxy.config.document import Document
@@ -36,10 +37,17 @@ _ROUNDS: Final = 40
 """Validation is repeated on what is left after wrong values were taken out; each round takes at least one."""
 
 
-def load(path: FilePath | None, overrides: Overrides, registry: Registry, environ: Mapping[str, str]) -> Loaded:
+def load(
+    path: FilePath | None,
+    overrides: Overrides,
+    registry: Registry,
+    environ: Mapping[str, str],
+    *,
+    from_data_dir: bool = True,
+) -> Loaded:
     """Read `path` (None: options alone) and give back what to run. `registry` is not changed: a copy is returned.
 
-    Raises ConfigError with every problem.
+    `from_data_dir`: accepted differences in the data directory count too. Raises ConfigError with every problem.
     """
     cwd = FilePath.cwd()
     base = cwd if path is None else path.absolute().parent
@@ -56,10 +64,11 @@ def load(path: FilePath | None, overrides: Overrides, registry: Registry, enviro
     for rule in RULES:
         rule(document, findings)
     templates = described(document, findings)
+    accepted = read_accepted(document, findings, from_data_dir=from_data_dir)
     if findings.problems:
         raise ConfigError(findings.in_order())
     rows = msgspec.structs.replace(registry, services=dict(registry.services), routes=dict(registry.routes))
-    builder = Builder(document, base, rows)
+    builder = Builder(document, base, rows, accepted)
     launch = builder.launch("" if path is None else str(path.absolute()), len(os.sched_getaffinity(0)))
     policy, rows = with_described(builder.policy(), rows, templates, document, findings)
     return Loaded(launch, policy, rows, tuple(findings.warnings))

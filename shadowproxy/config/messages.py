@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any, Final
 
-from shadowproxy.config.document import LATER
+from shadowproxy.config.document import LATER, Document, Section
 from shadowproxy.config.outline import section_at
 from shadowproxy.config.problems import Path, printable
 from shadowproxy.config.tree import Place
@@ -45,45 +45,45 @@ def is_about_key(error: Mapping[str, Any]) -> bool:
     return error["type"] == "extra_forbidden" or "[key]" in error["loc"][-1:]
 
 
-def sentence(error: Mapping[str, Any], path: Path, places: Mapping[Path, Place]) -> str:
-    """What is wrong with the value at `path`, and what would be right."""
-    return _SENTENCES.get(error["type"], _unforeseen)(error, path, places)
+def sentence(error: Mapping[str, Any], path: Path, places: Mapping[Path, Place], root: type[Section] = Document) -> str:
+    """What is wrong with the value at `path` below `root`, and what would be right."""
+    return _SENTENCES.get(error["type"], _unforeseen)(error, path, places, root)
 
 
-def meant_key(path: Path) -> str | None:
+def meant_key(path: Path, root: type[Section] = Document) -> str | None:
     """The key that an unknown one was probably meant to be."""
-    section = section_at(path[:-1])
-    if section is None or path[-1] in LATER:
+    section = section_at(path[:-1], root)
+    if section is None or (root is Document and path[-1] in LATER):
         return None
     return close_to(str(path[-1]), list(section.model_fields))
 
 
-def _unknown(error: Mapping[str, Any], path: Path, places: Mapping[Path, Place]) -> str:
+def _unknown(error: Mapping[str, Any], path: Path, places: Mapping[Path, Place], root: type[Section]) -> str:
     name = str(path[-1])
-    if name in LATER:
+    if root is Document and name in LATER:
         return "is not supported by this version yet: delete it"
-    meant = meant_key(path)
+    meant = meant_key(path, root)
     if meant is not None:
         return f"unknown key: did you mean {meant}?"
-    section = section_at(path[:-1])
+    section = section_at(path[:-1], root)
     return f"unknown key: known here are {', '.join(section.model_fields) if section is not None else 'others'}"
 
 
-def _not_a_section(error: Mapping[str, Any], path: Path, places: Mapping[Path, Place]) -> str:
-    section = section_at(path)
+def _not_a_section(error: Mapping[str, Any], path: Path, places: Mapping[Path, Place], root: type[Section]) -> str:
+    section = section_at(path, root)
     known = ", ".join(section.model_fields) if section is not None else ""
     return f"must be a mapping with keys of its own: {known}"
 
 
-def _not_a_mapping(error: Mapping[str, Any], path: Path, places: Mapping[Path, Place]) -> str:
+def _not_a_mapping(error: Mapping[str, Any], path: Path, places: Mapping[Path, Place], root: type[Section]) -> str:
     return "must be a mapping: write a key, a colon and a value on each line below"
 
 
-def _not_a_list(error: Mapping[str, Any], path: Path, places: Mapping[Path, Place]) -> str:
+def _not_a_list(error: Mapping[str, Any], path: Path, places: Mapping[Path, Place], root: type[Section]) -> str:
     return "must be a list: put [ and ] around it, or write each item on a line of its own after a dash"
 
 
-def _wrong(error: Mapping[str, Any], path: Path, places: Mapping[Path, Place]) -> str:
+def _wrong(error: Mapping[str, Any], path: Path, places: Mapping[Path, Place], root: type[Section]) -> str:
     wrong = error["ctx"]["error"]
     place = places.get(path)
     if is_about_key(error):
@@ -93,11 +93,11 @@ def _wrong(error: Mapping[str, Any], path: Path, places: Mapping[Path, Place]) -
     return f'cannot be "{printable(place.written)}": {wrong}'
 
 
-def _unforeseen(error: Mapping[str, Any], path: Path, places: Mapping[Path, Place]) -> str:
+def _unforeseen(error: Mapping[str, Any], path: Path, places: Mapping[Path, Place], root: type[Section]) -> str:
     return f"cannot be used: {error['msg']}"
 
 
-_SENTENCES: Final[dict[str, Callable[[Mapping[str, Any], Path, Mapping[Path, Place]], str]]] = {
+_SENTENCES: Final[dict[str, Callable[[Mapping[str, Any], Path, Mapping[Path, Place], type[Section]], str]]] = {
     "extra_forbidden": _unknown,
     "model_type": _not_a_section,
     "model_attributes_type": _not_a_section,

@@ -34,9 +34,9 @@ def meaning(section: type[doc.Section], name: str) -> str:
     return (text[:1].lower() + text[1:]).rstrip(".")
 
 
-def section_at(path: Path) -> type[doc.Section] | None:
-    """The section that stands at a path of the document, None where there is none."""
-    section: type[doc.Section] = doc.Document
+def section_at(path: Path, root: type[doc.Section] = doc.Document) -> type[doc.Section] | None:
+    """The section that stands at a path below `root`, or below a list of such; None where there is none."""
+    section = root
     named = False
     for step in path:
         if isinstance(step, int) or named:

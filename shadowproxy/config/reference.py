@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from shadowproxy.config import document as doc
+from shadowproxy.config.accepted import FILE_NAME, AcceptedEntry
 from shadowproxy.config.defaults import default_of
 from shadowproxy.config.differences import RESTART
 from shadowproxy.config.outline import kind_of
@@ -51,6 +52,7 @@ def reference() -> str:
     parts = [_HEAD]
     for section, paths in _places().items():
         parts.append("\n".join(_section(section, paths)))
+    parts.append("\n".join(_section(AcceptedEntry, [f"{FILE_NAME}[]"])))
     ignored = ", ".join(f"`{name.decode()}`" for name in sorted(IGNORED_FIELDS))
     parts.append(
         f"## Ignored by default\n\nThese header fields differ by nature and are never compared: {ignored}.\n{_LENGTH}"

@@ -60,6 +60,7 @@ _ADVICE: Final = {
     "expected ',' or '}'": "close the {{ of {opened}, and put commas between its items",
     "expected the node content": "write a value here, or close what is open",
     "unexpected end of stream": "close the quote of {opened}",
+    "alphabetic or numeric character": "put quotes around a value that begins with * or &",
     "cannot start any token": "put quotes around a value that begins with it",
     "unknown escape character": "write \\\\ for a backslash, or use single quotes",
     "could not find expected ':'": "write a colon and a space after a key",

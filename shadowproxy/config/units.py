@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -28,6 +29,12 @@ RATE_PATTERN: Final = SIZE_PATTERN[:-1] + "/s$"
 
 _DURATION_RIGHT: Final = "write a duration with its unit, such as 250ms, 10s, 5m, 24h or 7d"
 _SIZE_RIGHT: Final = "write a size with its unit, such as 512B, 64KiB or 1MiB"
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_TIME: Final = re.compile(
+    _DATE.pattern + r"[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+"""RFC 3339 section 5.6."""
+_MOMENT_RIGHT: Final = "write a date such as 2026-12-31 (the whole day, UTC), or a time such as 2026-12-31T17:00:00Z"
 _PERCENT_RIGHT: Final = "write a percentage from 0% to 100%, such as 25%"
 _RATE_RIGHT: Final = "write a rate with its unit, such as 240B/s or 1KiB/s"
 
@@ -64,6 +71,18 @@ def parse_rate(text: str) -> int:
     if not slash or second != "s":
         raise BadValueError(_RATE_RIGHT)
     return _bytes(size, _RATE_RIGHT)
+
+
+def parse_moment(text: str) -> float:
+    """Unix time of a time, or of the end of a day, UTC. Raises BadValueError."""
+    try:
+        if _DATE.fullmatch(text):
+            return (datetime.fromisoformat(text).replace(tzinfo=UTC) + timedelta(days=1)).timestamp()
+        if _TIME.fullmatch(text):
+            return datetime.fromisoformat(text.upper()).timestamp()
+    except (ValueError, OverflowError):
+        pass
+    raise BadValueError(_MOMENT_RIGHT)
 
 
 def _bytes(text: str, right: str) -> int:

@@ -14,18 +14,23 @@ from typing import Annotated, Any, Final
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from shadowproxy.compare.accepted import EVERY_ROUTE
 from shadowproxy.compare.paths import check_names, check_path
 from shadowproxy.compare.patterns import check_pattern
+from shadowproxy.compare.shapes import check_shape
 from shadowproxy.config import addresses, matching, units
 from shadowproxy.config.expand import Expanded
 from shadowproxy.config.problems import BadValueError
 from shadowproxy.config.tree import resolve
 from shadowproxy.model.policy import Bind, Endpoint
 from shadowproxy.model.slots import MOST
+from shadowproxy.model.terms import KINDS
 
 NONE: Final = "none"
 """The word that turns a limit off where there may be none."""
 _VARIABLE: Final = r"\$\{"
+ACCEPTABLE: Final = tuple(kind for kind in KINDS if not kind.startswith("candidate_"))
+"""Kinds of difference that can be accepted."""
 
 
 class SecretError(BadValueError):
@@ -234,6 +239,49 @@ def _member(text: str) -> str:
     return text
 
 
+def _acceptable(text: str) -> str:
+    if text.startswith("candidate_"):
+        raise BadValueError(
+            "an exchange without a whole answer cannot be accepted: mend what fails, or do not mirror it"
+        )
+    if text not in ACCEPTABLE:
+        raise BadValueError("write one of: " + ", ".join(ACCEPTABLE))
+    return text
+
+
+def _shape(text: str) -> str:
+    why = check_shape(text)
+    if why is not None:
+        raise BadValueError(why)
+    return text
+
+
+def _moment(text: str) -> str:
+    units.parse_moment(text)
+    return text
+
+
+def _some_route(text: str) -> str:
+    if text == EVERY_ROUTE or (text.startswith("/") and text.isprintable() and len(text) <= 1000):
+        return text
+    try:
+        return matching.parse_name(text)
+    except BadValueError:
+        raise BadValueError('write the name of a route, its template if it was learned, or "*" for all') from None
+
+
+def _words(most: int, right: str) -> Callable[[str], str]:
+    """Text for people, on one line whatever line breaks it was written with."""
+
+    def parse(text: str) -> str:
+        words = " ".join(text.split())
+        if not words or len(words) > most or not words.isprintable():
+            raise BadValueError(f"write {right}: 1 to {most} printable characters")
+        return words
+
+    return parse
+
+
 def _without(text: str, why: str) -> str:
     """Another room's message less the value that it begins with: the caller knows whether that may be shown."""
     return why.removeprefix(repr(text)).lstrip(" :,")
@@ -286,6 +334,12 @@ File = Annotated[str, _text("file", _some)]
 FieldPath = Annotated[str, _text("field", _field)]
 BodyPath = Annotated[str, _text("JSON field", _body_field)]
 Member = Annotated[str, _text("name of a member", _member)]
+AnyRoute = Annotated[str, _text("route", _some_route)]
+DifferenceKind = Annotated[str, _text("kind of difference", _acceptable)]
+Shape = Annotated[str, _text("look of a value", _shape)]
+Owner = Annotated[str, _text("name", _words(100, "who answers for it, a name or an address"))]
+Reason = Annotated[str, _text("reason", _words(500, "why it is accepted"))]
+Moment = Annotated[str, _text("date or time", _moment)]
 Pattern = Annotated[str, Kind("regular expression", _pattern, {"type": "string"})]
 FieldName = Annotated[str, _text("header name", matching.parse_field_name)]
 FieldValue = Annotated[str, Kind("header value", _set_value, {"type": "string"})]

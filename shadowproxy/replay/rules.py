@@ -55,7 +55,7 @@ def replay_policy(
     """
     try:
         overrides = Overrides(targets.primary or _NOWHERE, targets.candidate, targets.secondary)
-        given = load(None, overrides, p.Registry(), environ)
+        given = load(None, overrides, p.Registry(), environ, from_data_dir=False)
         base = load(config, Overrides(), p.Registry(), environ) if config is not None else given
     except ConfigError as error:
         raise UsageError(*(str(problem) for problem in error.problems)) from None

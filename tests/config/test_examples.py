@@ -12,7 +12,9 @@ from shadowproxy.config.outline import all_sections, kind_of
 from shadowproxy.config.tree import read
 from shadowproxy.model.policy import Bind, Registry
 
-EXAMPLES = sorted((Path(__file__).parents[2] / "config").glob("*.yaml"))
+EXAMPLES = sorted(
+    path for path in (Path(__file__).parents[2] / "config").glob("*.yaml") if path.name != "accepted.yaml"
+)
 
 
 def test_the_examples_are_there() -> None:
@@ -25,6 +27,13 @@ def test_an_example_starts_as_it_is(example: Path) -> None:
     assert got.warnings == ()
     binds = [*got.launch.listen, got.launch.admin.bind, got.launch.probe]
     assert all(isinstance(bind, Bind) and bind.host == "127.0.0.1" and bind.port >= 8080 for bind in binds)
+
+
+def test_the_accepted_differences_are_read_by_everything() -> None:
+    path = next(path for path in EXAMPLES if path.stem == "everything")
+    checkout, website = load(path, Overrides(), Registry(), {}).policy.services
+    assert [entry.route for entry in checkout.accepted] == ["item", "*"]
+    assert website.accepted == ()
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)

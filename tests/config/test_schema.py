@@ -23,6 +23,7 @@ from shadowproxy.model import policy as p
 from tests.config.builders import MIRRORED, said
 
 ROOT = Path(__file__).parents[2]
+EXAMPLES = sorted(path for path in (ROOT / "config").glob("*.yaml") if path.name != "accepted.yaml")
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +104,7 @@ def test_the_schema_refuses_what_is_wrong(
     assert said(tmp_path, text) != []
 
 
-@pytest.mark.parametrize("example", sorted((ROOT / "config").glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_the_schema_takes_every_example(example: Path, validator: jsonschema.Draft202012Validator) -> None:
     validator.validate(YAML(typ="safe").load(example))
 

@@ -61,7 +61,7 @@ def mirrors(document: doc.Document, findings: Findings) -> None:
         holders: list[tuple[Path, doc.Service | doc.Route]] = [(path, service)]
         holders += [((*path, "routes", index), route) for index, route in enumerate(service.routes or ())]
         for at, holder in holders:
-            for name in ("shadow", "compare", "isolation", "noise", "version"):
+            for name in ("shadow", "compare", "isolation", "noise", "version", "accepted"):
                 if holder.has(name) and not arms:
                     findings.wrong(
                         (*at, name), "needs upstreams.candidate: without it nothing is mirrored", at_key=True

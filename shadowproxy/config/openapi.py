@@ -109,7 +109,7 @@ class _Reader:
             found = msgspec.convert(data if isinstance(data, dict) else {}, Whole)
         except msgspec.ValidationError as error:
             what, _, where = str(error).partition(" - at ")
-            where = where.strip("`$").lstrip(".")
+            where = where.removeprefix("`key` in ").strip("`$").lstrip(".")
             raise self._error(where, _lower(what), re.split(r"[.\[]", where)[0]) from None
         version = str(found.openapi if found.openapi is not None else found.swagger)
         if not _VERSION.fullmatch(version):

@@ -189,6 +189,34 @@ def test_what_is_wrong_is_one_line_with_its_place(text: str, expected: str, tmp_
     assert "\n" not in found
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "openapi: 3.0.0\npaths:\n  ? [a]\n  : b\n",
+        "openapi: 3.0.0\npaths:\n  ? {a: b}\n  : c\n",
+        "openapi: 3.0.0\n[a]: b\npaths: {/a: {}}\n---\nb: c\n",
+        "%YAML 9.9\n---\nopenapi: 3.0.0\npaths: {/a: {}}",
+        "openapi: !!python/object:os.system x\npaths: {/a: {}}",
+        "&a openapi: 3.0.0\npaths: *a",
+        "!!omap\n- openapi: 3.0.0\n- paths: {/a: {}}",
+        "openapi: 3.0.0\nservers:\n- {[a]: b}\npaths: {/a: {}}",
+        "openapi: 3.0.0\nservers: [{url: /x, variables: {a: 5}}]\npaths: {/a: {}}",
+        '{"openapi": "3.0.0", "paths": {"/\\ud800": {}}}',
+        '{"openapi": ["3.0.0"], "paths": {"/a": {}}}',
+        '{"openapi": "3.0.0", "paths": {"/a": {"servers": "x"}}}',
+        "openapi: 3.0.0\npaths: \u2028{\x85\r",
+    ],
+)
+def test_whatever_stands_in_a_file_is_one_line_and_no_traceback(text: str, tmp_path: Path) -> None:
+    found = wrong(tmp_path, text)
+    assert re.fullmatch(r"api\.yaml:\d+:\d+: .+", found)
+    assert "`key`" not in found
+
+
+def test_an_alias_of_itself_is_no_circle(tmp_path: Path) -> None:
+    assert templates(tmp_path, "openapi: 3.0.0\npaths: &p {/a: *p}") == ("/a",)
+
+
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     big = tmp_path / "big"
     with big.open("wb") as file:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from shadowproxy.evidence.ledger import OPEN
 from shadowproxy.model.terms import CANDIDATE
 from shadowproxy.model.totals import ENOUGH_PAIRS
-from shadowproxy.report import phrases
+from shadowproxy.report import phrases, standing
 from shadowproxy.report.plain import bracketed, number, percent
 from shadowproxy.report.values import RouteReport, ServiceReport
 
@@ -50,15 +51,13 @@ def _wrong(service: ServiceReport) -> Iterator[str]:
     errors = [route for route in service.routes if route.errors and route.errors.regressed]
     if errors:
         yield f"Find out why the candidate fails more often on {_named(errors)}."
-    slower = [route for route in service.routes if phrases.is_slower(route)]
+    slower = [route for route in service.routes if standing.is_slower(route)]
     if slower:
         yield f"Find out why the candidate is slower on {_named(slower)}."
 
 
 def _later(service: ServiceReport) -> Iterator[str]:
-    waiting = [
-        each.more for route in service.routes for each in route.evidence if each.state == phrases.OPEN and each.more
-    ]
+    waiting = [each.more for route in service.routes for each in route.evidence if each.state == OPEN and each.more]
     if waiting:
         yield f"Wait for about {number(max(waiting), 'more pair')} to know what the open fields are."
     if service.mismatches and not (service.knowledge and service.knowledge.source):

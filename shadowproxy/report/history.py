@@ -12,7 +12,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from shadowproxy.report import phrases
+from shadowproxy.report import phrases, standing
 from shadowproxy.report.build import FAIL, INCONCLUSIVE, PASS
 from shadowproxy.report.judging import is_few
 from shadowproxy.report.plain import clip, number
@@ -77,7 +77,7 @@ def remember(report: Report, service: ServiceReport, before: Memory | None) -> M
         versions=service.knowledge.versions if service.knowledge else {},
         fields=_fields(service)[:MAX_FIELDS],
         causes=[_seen(report, service, cause, before) for cause in service.causes[:MAX_CAUSES]],
-        slower=[route.name for route in service.routes if phrases.is_slower(route)],
+        slower=[route.name for route in service.routes if standing.is_slower(route)],
         errors=[route.name for route in service.routes if route.errors and route.errors.regressed],
         failures=[route.name for route in service.routes if route.failures],
         due=[_accepted(entry.id, entry.state) for entry in service.accepted if phrases.is_due(entry)],
@@ -187,12 +187,12 @@ def _fields(service: ServiceReport) -> list[SeenField]:
     return [
         SeenField(route.name, row.name, row.kind, _pairs(row) / max(service.compared, 1))
         for route in service.routes
-        for row in phrases.fields(service, route)
-        if row.state in phrases.COUNT
+        for row in standing.fields(service, route)
+        if row.state in standing.COUNT
     ]
 
 
-def _pairs(row: phrases.Row) -> int:
+def _pairs(row: standing.Row) -> int:
     if row.pairs is not None:
         return row.pairs
     return row.evidence.candidate_only + row.evidence.both if row.evidence else 0

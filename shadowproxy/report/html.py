@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final, TypeVar
 
 from shadowproxy.model.pair import Example
-from shadowproxy.report import phrases
+from shadowproxy.report import phrases, standing
 from shadowproxy.report.advice import advice
 from shadowproxy.report.build import FAIL, PASS
 from shadowproxy.report.fitting import Section, fit, listed
@@ -67,8 +67,8 @@ def _service(report: Report, place: int, service: ServiceReport, examples: dict[
     now = report.generated_at
     yield Section(_service_head(report, place, service))
     yield from _causes(place, service, examples, now)
-    fields = [(route, row) for route in service.routes for row in phrases.rows(service, route)[:FIELDS_SHOWN]]
-    fields.sort(key=lambda each: phrases.rank(each[1]))
+    fields = [(route, row) for route in service.routes for row in standing.rows(service, route)[:FIELDS_SHOWN]]
+    fields.sort(key=lambda each: standing.rank(each[1]))
     weighed = any(each.evidence for _, each in fields)
     names = field_heads(weighed)
     yield _table(

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from shadowproxy.evidence.ledger import REGRESSED
 from shadowproxy.model.terms import CANDIDATE
 from shadowproxy.model.totals import Interval, Isolation
-from shadowproxy.report import charts, phrases
+from shadowproxy.report import charts, phrases, standing
 from shadowproxy.report.html_page import Cell, chip, code, e, folded, heads, n, row, table, values
 from shadowproxy.report.isolation import isolation_words
-from shadowproxy.report.phrases import Row
 from shadowproxy.report.plain import counts, percent, seconds
+from shadowproxy.report.standing import Row
 from shadowproxy.report.values import FieldEvidence, PairedErrors, Quantiles, RouteReport
 
 FIELDS_SHOWN: Final = 100
@@ -44,7 +45,7 @@ def _wrong(route: RouteReport) -> Iterator[tuple[str, bool]]:
     yield "differs", bool(route.mismatches)
     yield "no response", bool(route.failures)
     yield "errors", bool(route.errors and route.errors.regressed)
-    yield "slower", phrases.is_slower(route)
+    yield "slower", standing.is_slower(route)
 
 
 def field(route: RouteReport, found: Row, now: float, weighed: bool) -> str:
@@ -69,14 +70,14 @@ def field_heads(weighed: bool) -> str:
 
 
 def _evidence(found: FieldEvidence, now: float) -> tuple[Cell, Cell]:
-    drawn = charts.evidence(found.evidence, found.needed, found.state == phrases.REGRESSED)
+    drawn = charts.evidence(found.evidence, found.needed, found.state == REGRESSED)
     return Cell(drawn, "bar"), Cell(f'<span class="small">{e(phrases.evidence(found, now))}</span>', "value")
 
 
 def details(number: int, place: int, route: RouteReport) -> str:
     """Codes, latency, errors and books of one route, folded away unless one of them is the matter."""
-    matters = phrases.is_slower(route) or (route.errors is not None and route.errors.regressed)
-    traffic = f"{route.requests:,} requests, {phrases.compared(route):,} compared, {route.mismatches:,} differ"
+    matters = standing.is_slower(route) or (route.errors is not None and route.errors.regressed)
+    traffic = f"{route.requests:,} requests, {standing.compared(route):,} compared, {route.mismatches:,} differ"
     parts = [folded(f"s{number}r{place}", code(route.name), traffic, matters)]
     if rows := "".join(_latency(route)):
         names = heads("Duration", "Quantile", "#Value [interval]", "Drawn")
@@ -84,8 +85,8 @@ def details(number: int, place: int, route: RouteReport) -> str:
             table(f"Latency of {route.name}: durations from zero, differences around a dashed zero", names, rows)
         )
         parts.append(f'<p class="small quiet">{e(phrases.latency_legend(route))}</p>\n')
-    if phrases.is_slower(route):
-        parts.append(f"<p>{chip('slower', 'regressed')} {e(phrases.slower_why(route))}</p>\n")
+    if standing.is_slower(route):
+        parts.append(f"<p>{chip('slower', 'regressed')} {e(standing.slower_why(route))}</p>\n")
     if route.paired:
         parts.append(f"<p>Slower? {e(phrases.latency(route.paired))}.</p>\n")
     if route.errors:

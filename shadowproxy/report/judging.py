@@ -12,9 +12,10 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from shadowproxy.evidence.ledger import OPEN
 from shadowproxy.model.terms import CANDIDATE
 from shadowproxy.model.totals import ENOUGH_PAIRS
-from shadowproxy.report import phrases
+from shadowproxy.report import phrases, standing
 from shadowproxy.report.build import EXIT_CODES, FAIL, INCONCLUSIVE, PASS, concluded, overall
 from shadowproxy.report.plain import number
 from shadowproxy.report.values import Failed, Report, ServiceReport
@@ -43,10 +44,10 @@ def is_few(service: ServiceReport) -> bool:
 
 def _fields(service: ServiceReport) -> Found:
     for route in service.routes:
-        counted = [row for row in phrases.fields(service, route) if row.state in phrases.COUNT]
+        counted = [row for row in standing.fields(service, route) if row.state in standing.COUNT]
         if counted:
             yield route.name, _first([f"{row.name} {row.kind}" for row in counted], "field")
-        elif route.mismatches and not route.failures and not phrases.is_known(service, route):
+        elif route.mismatches and not route.failures and not standing.is_known(service, route):
             # A comparer that died took the names of the fields along; its verdicts were counted.
             yield route.name, f"{number(route.mismatches, 'pair')} differ"
 
@@ -59,8 +60,8 @@ def _errors(service: ServiceReport) -> Found:
 
 def _latency(service: ServiceReport) -> Found:
     for route in service.routes:
-        if phrases.is_slower(route):
-            yield route.name, phrases.slower_why(route) or "slower"
+        if standing.is_slower(route):
+            yield route.name, standing.slower_why(route) or "slower"
 
 
 def _failures(service: ServiceReport) -> Found:
@@ -77,7 +78,7 @@ def _mismatches(service: ServiceReport) -> Found:
 
 def _open(service: ServiceReport) -> Found:
     for route in service.routes:
-        rows = [row for row in phrases.fields(service, route) if row.state in {phrases.OPEN, phrases.DIFFERS}]
+        rows = [row for row in standing.fields(service, route) if row.state in {OPEN, standing.DIFFERS}]
         if rows:
             yield route.name, _first([f"{row.name} {row.kind}" for row in rows], "field")
 

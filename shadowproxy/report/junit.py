@@ -15,7 +15,8 @@ from xml.etree import ElementTree as Xml
 from msgspec import Struct
 from msgspec.structs import replace
 
-from shadowproxy.report import phrases
+from shadowproxy.evidence.ledger import NOISE, OPEN
+from shadowproxy.report import phrases, standing
 from shadowproxy.report.build import FAIL
 from shadowproxy.report.judging import DEFAULT, WORDS, findings, is_few
 from shadowproxy.report.plain import moment, number, percent
@@ -27,10 +28,10 @@ EVIDENCE_SHOWN: Final = 20
 """Fields told in one failure."""
 
 _STATES: Final = {
-    "fields": phrases.COUNT,
-    "failures": phrases.COUNT,
-    "open": {phrases.OPEN, phrases.DIFFERS},
-    "mismatches": {*phrases.COUNT, phrases.OPEN, phrases.NOISE},
+    "fields": standing.COUNT,
+    "failures": standing.COUNT,
+    "open": {OPEN, standing.DIFFERS},
+    "mismatches": {*standing.COUNT, OPEN, NOISE},
 }
 _ILLEGAL: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -129,7 +130,7 @@ def _route_cases(report: Report, service: ServiceReport) -> Iterator[Case]:
                 case = replace(case, text=_text(report, service, route, word))
             elif WORDS[word].needs_pairs and is_few(service):
                 case = replace(case, message=service.conclusion, skipped=True)
-            elif not phrases.compared(route) and WORDS[word].needs_pairs:
+            elif not standing.compared(route) and WORDS[word].needs_pairs:
                 case = replace(case, message="no pairs were compared", skipped=True)
             yield _judged(report, case)
 
@@ -164,17 +165,17 @@ def _evidence(report: Report, service: ServiceReport, route: RouteReport, word: 
     elif word == "incomparable":
         yield from (f"{reason}: {pairs:,}" for reason, pairs in route.incomparable.items())
     else:
-        rows = [row for row in phrases.rows(service, route) if row.state in _STATES[word] and _is_about(word, row)]
+        rows = [row for row in standing.rows(service, route) if row.state in _STATES[word] and _is_about(word, row)]
         yield from (_row(row, report.generated_at) for row in rows[:EVIDENCE_SHOWN])
         if (left := len(rows) - EVIDENCE_SHOWN) > 0:
             yield f"... and {left:,} more"
 
 
-def _is_about(word: str, row: phrases.Row) -> bool:
+def _is_about(word: str, row: standing.Row) -> bool:
     return word == "mismatches" or row.kind.startswith("candidate_") == (word == "failures")
 
 
-def _row(row: phrases.Row, now: float) -> str:
+def _row(row: standing.Row, now: float) -> str:
     pairs = "" if row.pairs is None else f": {number(row.pairs, 'pair')} ({percent(row.share or 0.0)})"
     known = f"; {phrases.evidence(row.evidence, now)}" if row.evidence else ""
     return f"{row.state} {row.name} {row.kind}{pairs}{_values(row.example)}{known}"
@@ -189,7 +190,7 @@ def _values(example: Shown | None) -> str:
 
 def _request(service: ServiceReport, route: RouteReport) -> Iterator[str]:
     """The smallest example: that of the first cause here, else of the first field."""
-    rows = (row.example for row in phrases.rows(service, route))
+    rows = (row.example for row in standing.rows(service, route))
     causes = (cause.example for cause in service.causes if cause.route == route.name)
     example = next((each for each in (*causes, *rows) if each), None)
     if example:

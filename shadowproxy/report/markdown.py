@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from shadowproxy.report import phrases
+from shadowproxy.report import phrases, standing
 from shadowproxy.report.build import FAIL, PASS
 from shadowproxy.report.fitting import Section, fit, listed
 from shadowproxy.report.isolation import isolation_words
@@ -85,7 +85,7 @@ def _urgent(report: Report, service: ServiceReport) -> Iterator[Section]:
         )
     if left := service.causes_left_out:
         yield Section(f"… and {left:,} more causes.\n\n")
-    found = phrases.regressions(service)
+    found = standing.regressions(service)
     if found:
         yield listed(
             "### Regressed\n\n" + head(*_REGRESSIONS),
@@ -149,5 +149,5 @@ def _told(cause: Cause, now: float) -> str:
 
 def _route(route: RouteReport) -> tuple[str, ...]:
     delta = (seconds(route.delta.p50, True), seconds(route.delta.p95, True)) if route.delta else ("", "")
-    figures = (f"{route.requests:,}", f"{phrases.compared(route):,}", f"{route.mismatches:,}")
-    return (cell(route.name), *figures, *delta, "**yes**" if phrases.is_slower(route) else "")
+    figures = (f"{route.requests:,}", f"{standing.compared(route):,}", f"{route.mismatches:,}")
+    return (cell(route.name), *figures, *delta, "**yes**" if standing.is_slower(route) else "")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from shadowproxy.report import phrases
+from shadowproxy.report import phrases, standing
 from shadowproxy.report.marking import cell, code, table, text, value
-from shadowproxy.report.phrases import Row
 from shadowproxy.report.plain import bracketed, counts, percent
+from shadowproxy.report.standing import Row
 from shadowproxy.report.values import Books, RouteReport, ServiceReport
 
 FIELDS_SHOWN: Final = 40
@@ -21,10 +21,10 @@ def regression(route: RouteReport, what: Row | str) -> tuple[str, ...]:
     if isinstance(what, Row):
         weight = phrases.weight(what.evidence.evidence, what.evidence.needed) if what.evidence else ""
         return name, *_row(what), text(weight)
-    if what == phrases.ERRORS and route.errors:
+    if what == standing.ERRORS and route.errors:
         said = text("; ".join(phrases.errors(route.errors)))
         return name, "errors", "", f"{route.errors.candidate_only:,}", "", "", "", said
-    return name, "latency", "**slower**", "", "", "", "", text(phrases.slower_why(route))
+    return name, "latency", "**slower**", "", "", "", "", text(standing.slower_why(route))
 
 
 def _row(row: Row) -> tuple[str, ...]:
@@ -55,8 +55,8 @@ def whole(service: ServiceReport, route: RouteReport, now: float) -> str:
     lines.append(table(("latency", *phrases.QUANTILES), latency))
     if legend := phrases.latency_legend(route):
         lines.append(f"{text(legend)}.\n\n")
-    if phrases.is_slower(route):
-        lines.append(f"**Slower**: {text(phrases.slower_why(route))}.\n\n")
+    if standing.is_slower(route):
+        lines.append(f"**Slower**: {text(standing.slower_why(route))}.\n\n")
     if route.paired:
         lines.append(f"Slower? {text(phrases.latency(route.paired))}.\n\n")
     if route.errors:
@@ -78,7 +78,7 @@ def _books(arm: str, books: Books) -> Iterator[str]:
 
 
 def _fields(service: ServiceReport, route: RouteReport, now: float) -> Iterator[str]:
-    rows = phrases.rows(service, route)
+    rows = standing.rows(service, route)
     yield table(
         ("state", "field", "kind", "pairs", "share", "primary", "candidate", "example", "evidence"),
         [

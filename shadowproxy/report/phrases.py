@@ -6,11 +6,8 @@ import textwrap
 from collections.abc import Iterator
 from typing import Final
 
-from msgspec import Struct
-
-from shadowproxy.model.terms import CANDIDATE
+from shadowproxy.evidence.ledger import OPEN
 from shadowproxy.model.totals import Interval
-from shadowproxy.report import knowing
 from shadowproxy.report.plain import ago, counts, duration, number, percent, plain, seconds
 from shadowproxy.report.values import (
     Accepted,
@@ -25,114 +22,16 @@ from shadowproxy.report.values import (
     Report,
     RouteReport,
     ServiceReport,
-    Shown,
 )
 
-REGRESSED: Final = "regressed"
-OPEN: Final = "open"
-NOISE: Final = "noise"
-DIFFERS: Final = "differs"
-"""A field of which no second answer says whether it is noise."""
-COUNT: Final = frozenset({REGRESSED, DIFFERS})
-"""States that make a report fail."""
 ACTIVE: Final = "active"
-ERRORS: Final = "errors"
-LATENCY: Final = "latency"
 QUANTILES: Final = ("p50", "p95", "p99")
 
 TREND: Final = 1.0
 """Ten to one: less is not worth a line of its own."""
 
-_ORDER: Final = (REGRESSED, DIFFERS, OPEN, NOISE)
 _KEYS_NAMED: Final = 3
 _UNITS: Final = {"s": 1.0, "ms": 1e3, "µs": 1e6}
-
-
-class Row(Struct, frozen=True):
-    """A field or a failure of a route, with what is known of it. `state` is one of the words above.
-
-    `pairs` and `share` are None where the field was never the reason of a mismatch.
-    """
-
-    name: str
-    kind: str
-    state: str
-    pairs: int | None
-    share: float | None
-    example: Shown | None
-    evidence: FieldEvidence | None
-
-
-def is_known(service: ServiceReport, route: RouteReport) -> bool:
-    """Whether second answers tell noise from regressions here; else whatever differs counts (contract, meaning 10)."""
-    return knowing.is_known(service.knowledge, route.second_answers)
-
-
-def fields(service: ServiceReport, route: RouteReport) -> list[Row]:
-    """The fields of a route: what counts before what is open, and noise last."""
-    known = {(each.field, each.kind): each for each in route.evidence}
-    undecided = OPEN if is_known(service, route) else DIFFERS
-    found: list[Row] = []
-    for each in route.fields:
-        evidence = known.pop((each.field, each.kind), None)
-        state = undecided if evidence is None or evidence.state == OPEN else evidence.state
-        example = each.example or (evidence.example if evidence else None)
-        found.append(Row(each.field, each.kind, state, each.pairs, each.share, example, evidence))
-    for left in known.values():
-        state = undecided if left.state == OPEN else left.state
-        found.append(Row(left.field, left.kind, state, None, None, left.example, left))
-    return sorted(found, key=rank)
-
-
-def rank(row: Row) -> int:
-    """Where a row stands by its state: what counts comes first."""
-    return _ORDER.index(row.state) if row.state in _ORDER else len(_ORDER)
-
-
-def rows(service: ServiceReport, route: RouteReport) -> list[Row]:
-    """The failures of a route, then its fields."""
-    failures = [
-        Row("no response", each.kind, DIFFERS, each.pairs, each.share, each.example, None) for each in route.failures
-    ]
-    return failures + fields(service, route)
-
-
-def regressions(service: ServiceReport) -> list[tuple[RouteReport, Row | str]]:
-    """Failures and fields that regressed or of which nothing is known; then ERRORS and LATENCY where they did."""
-    found: list[tuple[RouteReport, Row | str]] = []
-    for route in service.routes:
-        found += [(route, row) for row in rows(service, route) if row.state in COUNT]
-        if route.errors and route.errors.regressed:
-            found.append((route, ERRORS))
-        if is_slower(route):
-            found.append((route, LATENCY))
-    return found
-
-
-def is_calm(route: RouteReport) -> bool:
-    """Whether there is nothing on a route that anyone has to look at."""
-    return not (
-        route.mismatches
-        or route.failures
-        or is_slower(route)
-        or (route.errors and route.errors.regressed)
-        or any(each.state == REGRESSED for each in route.evidence)
-        or any(any(books.unaccounted) for books in route.books.values())
-    )
-
-
-def is_slower(route: RouteReport) -> bool:
-    return route.slower or bool(route.paired and route.paired.slower)
-
-
-def slower_why(route: RouteReport) -> str:
-    return (route.paired.why if route.paired and route.paired.slower else "") or route.slower_why
-
-
-def compared(route: RouteReport) -> int:
-    """Pairs of the candidate that say something."""
-    verdicts = route.verdicts.get(CANDIDATE, {})
-    return sum(verdicts.values()) - verdicts.get("incomparable", 0)
 
 
 def upstreams(service: ServiceReport) -> Iterator[tuple[str, str, str]]:

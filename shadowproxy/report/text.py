@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from shadowproxy.report import phrases
+from shadowproxy.report import phrases, standing
 from shadowproxy.report.build import FAIL, PASS
 from shadowproxy.report.isolation import isolation_words
 from shadowproxy.report.plain import bracketed, clip, number, plain, seconds, wrap_command
@@ -56,9 +56,9 @@ def _service(report: Report, service: ServiceReport, paint: Paint, full: bool) -
         yield from _cause(cause, now, paint)
     if left := service.causes_left_out + len(service.causes) - len(causes):
         yield f"… and {number(left, 'more cause')}"
-    slower = [route for route in service.routes if phrases.is_slower(route)]
+    slower = [route for route in service.routes if standing.is_slower(route)]
     for route in slower:
-        yield from paragraph("slower", f"{route.name}: {phrases.slower_why(route)}", paint, "red")
+        yield from paragraph("slower", f"{route.name}: {standing.slower_why(route)}", paint, "red")
     if causes or slower:
         yield ""
     yield from _routes(service, now, paint, full)
@@ -116,7 +116,7 @@ def _shown(example: Shown, paint: Paint) -> Iterator[str]:
 
 def _routes(service: ServiceReport, now: float, paint: Paint, full: bool) -> Iterator[str]:
     told = set() if full else set(_told(service.causes[:CAUSES_SHOWN]))
-    loud = [route for route in service.routes if full or not phrases.is_calm(route)]
+    loud = [route for route in service.routes if full or not standing.is_calm(route)]
     whole = loud if full else loud[:ROUTES_SHOWN]
     for route in whole:
         yield from block(service, route, now, paint, told, full)
@@ -144,10 +144,10 @@ def _overview(routes: list[RouteReport], paint: Paint) -> Iterator[str]:
     head = f"{'route':<{wide}} {'requests':>10} {'compared':>10} {'differ':>8} {'p50 Δ':>9} {'p95 Δ':>9}"
     yield paint("dim", f"{head}  given up")
     for route in routes:
-        mark = "green" if phrases.is_calm(route) else "red"
+        mark = "green" if standing.is_calm(route) else "red"
         delta = (seconds(route.delta.p50, True), seconds(route.delta.p95, True)) if route.delta else ("", "")
         name = paint(mark, f"{clip(route.name, wide):<{wide}}")
-        numbers = f"{route.requests:>10,} {phrases.compared(route):>10,} {route.mismatches:>8,}"
+        numbers = f"{route.requests:>10,} {standing.compared(route):>10,} {route.mismatches:>8,}"
         yield f"{name} {numbers} {delta[0]:>9} {delta[1]:>9}  {_given_up(route)}".rstrip()
         for aside in phrases.asides(route):
             yield from paragraph("", aside, paint, "yellow")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from shadowproxy.evidence.ledger import NOISE, OPEN, REGRESSED
 from shadowproxy.model.terms import CANDIDATE
-from shadowproxy.report import phrases
-from shadowproxy.report.phrases import Row
+from shadowproxy.report import phrases, standing
 from shadowproxy.report.plain import bracketed, clip, clip_left, counts, number, percent, plain, wrap_command
+from shadowproxy.report.standing import Row
 from shadowproxy.report.terminal import LABEL, WIDTH, Paint, labelled, paragraph
 from shadowproxy.report.values import Books, RouteReport, ServiceReport
 
@@ -24,14 +25,14 @@ _ROOM: Final = WIDTH - LABEL - 20
 _SHORTEST_VALUES: Final = 28
 """An id and the beginning of two values."""
 _LONGEST_KIND: Final = 20
-_STATES: Final = {phrases.REGRESSED: "red", phrases.OPEN: "yellow", phrases.NOISE: "dim"}
+_STATES: Final = {REGRESSED: "red", OPEN: "yellow", NOISE: "dim"}
 
 
 def block(
     service: ServiceReport, route: RouteReport, now: float, paint: Paint, told: set[Told], full: bool
 ) -> Iterator[str]:
     """One route; `full` leaves nothing out. For what was `told` with a cause no request is shown once more."""
-    style = "green" if phrases.is_calm(route) else "red"
+    style = "green" if standing.is_calm(route) else "red"
     title = f"{paint('bold', paint(style, plain(route.name)))} · {number(route.requests, 'request')}"
     yield title + (paint("red", f" · {route.mismatches:,} differ") if route.mismatches else "")
     yield labelled("codes", "   ".join(f"{arm} {_dotted(codes)}" for arm, codes in route.codes.items() if codes))
@@ -89,7 +90,7 @@ def _fields(
     service: ServiceReport, route: RouteReport, now: float, paint: Paint, told: set[Told], full: bool
 ) -> Iterator[str]:
     """Failures and fields as a table, with the evidence below each, then each example's request once."""
-    every = phrases.rows(service, route)
+    every = standing.rows(service, route)
     rows = every if full else _most_telling(every)
     if not every:
         return
@@ -102,7 +103,7 @@ def _fields(
         kind = f"{'' if _is_failure(row) else clip(row.kind, kinds):<{kinds}}"
         head = paint(_STATES.get(row.state, ""), f"{state:<{LABEL}}")
         yield f"  {head}{_count(row)}  {name} {kind} {values}".rstrip()
-        if row.evidence and (full or row.state != phrases.NOISE):
+        if row.evidence and (full or row.state != NOISE):
             yield from paragraph("", "  " + phrases.evidence(row.evidence, now), paint, "dim")
     if left := len(every) - len(rows):
         yield labelled("", f"… and {left} more: shadowproxy diffs list --route {plain(route.name)}")
@@ -111,9 +112,9 @@ def _fields(
 
 
 def _most_telling(rows: Sequence[Row]) -> list[Row]:
-    noise = [row for row in rows if row.state == phrases.NOISE][:NOISE_SHOWN]
+    noise = [row for row in rows if row.state == NOISE][:NOISE_SHOWN]
     failures = [row for row in rows if _is_failure(row)]
-    fields = [row for row in rows if not _is_failure(row) and row.state != phrases.NOISE]
+    fields = [row for row in rows if not _is_failure(row) and row.state != NOISE]
     return failures + fields[:FIELDS_SHOWN] + noise
 
 
@@ -150,7 +151,7 @@ def _value(value: str | None) -> str:
 
 
 def _requests(rows: Sequence[Row], paint: Paint) -> Iterator[str]:
-    commands = {row.example.id: row.example.curl for row in rows if row.example and row.state != phrases.NOISE}
+    commands = {row.example.id: row.example.curl for row in rows if row.example and row.state != NOISE}
     label = "requests"
     for example, curl in commands.items():
         first, *rest = wrap_command(curl, WIDTH - LABEL - len(example) - 6)
@@ -170,7 +171,7 @@ def _latency(route: RouteReport, paint: Paint, full: bool) -> Iterator[str]:
         yield labelled("latency", paint("dim", line)) if label == "latency" else labelled("", line)
     if full and (legend := phrases.latency_legend(route)):
         yield from paragraph("", legend, paint, "dim")
-    if phrases.is_slower(route):
-        yield from paragraph("", f"slower: {phrases.slower_why(route)}", paint, "red")
-    if route.paired and (full or phrases.is_slower(route) or route.paired.evidence >= phrases.TREND):
+    if standing.is_slower(route):
+        yield from paragraph("", f"slower: {standing.slower_why(route)}", paint, "red")
+    if route.paired and (full or standing.is_slower(route) or route.paired.evidence >= phrases.TREND):
         yield from paragraph("", phrases.latency(route.paired), paint)

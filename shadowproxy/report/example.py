@@ -10,12 +10,15 @@ from typing import Final
 
 from shadowproxy.model.pair import Difference, Example
 from shadowproxy.report import phrases
-from shadowproxy.report.bodies import Row, marked, side_by_side
+from shadowproxy.report.bodies import Line, Row, marked, side_by_side
 from shadowproxy.report.plain import clip, plain, seconds, wrap_command
 from shadowproxy.report.terminal import WIDTH, Paint, wrapped
 from shadowproxy.report.values import Cause
 
 _COLUMN: Final = (WIDTH - 7) // 2
+_AROUND: Final = 9
+_LONGEST: Final = 100_000
+"""Characters of a line that are looked at."""
 
 
 def render_example(example: Example, color: bool = False) -> str:
@@ -61,17 +64,23 @@ def _lines(example: Example, paint: Paint) -> Iterator[str]:
 
 def _side_by_side(row: Row, paint: Paint) -> str:
     """One line of both bodies. In a changed one what differs is coloured, the rest of it is not."""
-    mark, *sides = row
-    left, right = (clip(side, _COLUMN) for side in sides)
-    pad = " " * (_COLUMN - len(left))
+    mark, left, right = row
     if mark == "|":
-        left, right = (
-            line.before + paint("red" if line.changed else "", line.changed) + line.after
-            for line in marked(left, right, _COLUMN, _COLUMN)
-        )
-        return f"  | {left}{pad} {right}".rstrip()
-    line = f"  {mark} {left}{pad} {right}".rstrip()
+        return _changed(plain(left[:_LONGEST]), plain(right[:_LONGEST]), paint)
+    line = f"  {mark} {clip(left, _COLUMN):<{_COLUMN}} {clip(right, _COLUMN)}".rstrip()
     return line if mark == " " else paint("red", line)
+
+
+def _changed(left: str, right: str, paint: Paint) -> str:
+    """Of lines that do not fit, what differs and a little around it."""
+    fits = max(len(left), len(right)) <= _COLUMN
+    one, other = marked(left, right, *((_COLUMN, _COLUMN) if fits else (_AROUND, _COLUMN - 2 * _AROUND - 2)))
+    pad = " " * (_COLUMN - len(one.before + one.changed + one.after))
+    return f"  | {_painted(one, paint)}{pad} {_painted(other, paint)}".rstrip()
+
+
+def _painted(line: Line, paint: Paint) -> str:
+    return line.before + paint("red" if line.changed else "", line.changed) + line.after
 
 
 def _outcome(example: Example) -> str:

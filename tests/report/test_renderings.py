@@ -139,6 +139,15 @@ def test_an_example_is_shown_side_by_side() -> None:
     assert max(map(len, text.splitlines())) <= 100
 
 
+def test_of_long_lines_that_part_is_shown_that_differs() -> None:
+    left = "a" * 300 + "ONE" + "b" * 300
+    text = render_example(example(primary_body=left, shadow_body=left.replace("ONE", "two\x1b" + "x" * 90)))
+    (row,) = [line for line in text.splitlines() if line.startswith("  |")]
+    assert "…aaaaaaaaaONEbbbbbbbbb…" in row
+    assert "…aaaaaaaaatwo\\x1bxxxx" in row
+    assert len(row) <= 100
+
+
 def test_an_example_without_an_answer() -> None:
     failed = example(
         failure="candidate_refused",

@@ -128,10 +128,10 @@ class Engine:
 
     def _weigh(self, pair: Pair, comparison: Comparison, second: Comparison | None, accepted: Accepted) -> None:
         """Take what is accepted and what is noise out of the candidate's findings, and note the bits of a triple."""
-        found = comparison.found
-        other = second.found if second is not None and not second.limit else None
+        found, noise = comparison.found, self._noise_of(pair.service)
+        other = second.found if second is not None and not second.limit and noise.is_alike else None
         covering = accepted.set_aside(found, pair.at) if accepted else set()
-        self._noise_of(pair.service).judge(pair.route, found, other)
+        noise.judge(pair.route, found, other)
         if accepted:
             covering |= accepted.set_aside(found, pair.at)  # values whose look alone is strange: noise found them now
             self._accepted.count(pair.service, covering, pair.at)
@@ -142,8 +142,8 @@ class Engine:
             # What is accepted is no evidence on either side: else the side where it still counts would look worse.
             theirs = accepted.standing(other, pair.at) if accepted else other.counted
             self._bits.triple(pair.service, pair.route, mine, theirs)
-        elif pair.spared:
-            self._bits.spared(pair.service, pair.route, mine)
+        elif pair.spared is not None:
+            self._bits.alone(pair.service, pair.route, mine, pair.spared)
 
     def _count(self, pair: Pair, comparison: Comparison, route: _Route) -> tuple[str, tuple[str, ...]]:
         """The verdict and its kinds, counted; a mismatch may become an example."""

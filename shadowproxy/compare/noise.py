@@ -27,6 +27,7 @@ class ServiceNoise:
 
     def __init__(self) -> None:
         self.generation = 0
+        self.is_alike = True
         self.noisy: frozenset[_ROUTE_FIELD_KIND] = frozenset()
         self.looks = LooksTable()
 
@@ -35,6 +36,7 @@ class ServiceNoise:
         if learned.generation != self.generation:
             self.generation = learned.generation
             self.looks = LooksTable()
+        self.is_alike = learned.is_alike
         self.noisy = frozenset(learned.noisy) - frozenset(learned.regressed)
         self.looks.restore(learned.shapes)
 
@@ -88,14 +90,13 @@ class Bits:
     def triple(self, service: str, route: str, candidate: Iterable[Key], second: Iterable[Key]) -> None:
         """The keys in which each side of a triple differs from the primary's answer."""
         mine, theirs = set(candidate), set(second)
-        for place, keys in enumerate((mine - theirs, theirs - mine, mine & theirs)):
-            for key in keys:
-                self._count(service, route, key, place)
+        for key in mine | theirs:  # whose it is must not decide which still find room
+            self._count(service, route, key, 0 if key not in theirs else 2 if key in mine else 1)
 
-    def spared(self, service: str, route: str, candidate: Iterable[Key]) -> None:
-        """The candidate's keys where chance decided against a resample."""
+    def alone(self, service: str, route: str, candidate: Iterable[Key], spared: bool) -> None:
+        """The candidate's keys where there is no second answer: chance spared it, or it came to nothing."""
         for key in candidate:
-            self._count(service, route, key, 3)
+            self._count(service, route, key, 3 if spared else 4)
 
     def harvest(self) -> list[FieldBits]:
         counts, self._counts = self._counts, {}
@@ -107,5 +108,5 @@ class Bits:
         if counts is None:
             if len(self._counts) >= MAX_FIELDS:
                 return
-            counts = self._counts[whole] = [0, 0, 0, 0]
+            counts = self._counts[whole] = [0] * 5
         counts[place] += 1

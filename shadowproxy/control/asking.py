@@ -50,12 +50,23 @@ async def _ask(endpoint: Endpoint, upstream: UpstreamPolicy, path: str) -> str:
         connector = aiohttp.TCPConnector(ssl=_context(endpoint, upstream))
     base = "http://localhost" if endpoint.unix else endpoint.url
     async with (
-        aiohttp.ClientSession(connector=connector) as session,
+        aiohttp.ClientSession(connector=connector, auto_decompress=False) as session,
         session.get(
-            base + path, allow_redirects=False, server_hostname=upstream.tls.server_name if base[4] == "s" else None
+            base + path,
+            headers={"Accept-Encoding": "identity"},
+            allow_redirects=False,
+            server_hostname=upstream.tls.server_name if base[4] == "s" else None,
         ) as answer,
     ):
-        return read_version(await answer.content.read(MAX_ANSWER)) if answer.status == 200 else ""
+        return read_version(await _beginning(answer.content)) if answer.status == 200 else ""
+
+
+async def _beginning(content: aiohttp.StreamReader) -> bytes:
+    """The whole answer where it is short, in however many pieces it comes."""
+    try:
+        return await content.readexactly(MAX_ANSWER)
+    except asyncio.IncompleteReadError as all_there_is:
+        return all_there_is.partial
 
 
 def _context(endpoint: Endpoint, upstream: UpstreamPolicy) -> ssl.SSLContext | bool:
@@ -68,7 +79,7 @@ def read_version(answer: bytes) -> str:
     if text.startswith("{"):
         try:
             named = json.loads(text).get("version", "")
-        except ValueError:
+        except (ValueError, RecursionError):
             return ""
         text = str(named) if isinstance(named, str | int | float) and not isinstance(named, bool) else ""
     line = text.partition("\n")[0].strip()[:MAX_VERSION]

@@ -1,19 +1,22 @@
 """What is known of each service's noise and regressions: ledgers, looks, versions. It outlives the instance.
 
 The evidence is about two versions. When the candidate's changes, a new ledger begins and what is known of noise stays;
-when the primary's does, noise is learned anew as well. Pure but for its memory; time is passed in.
+when the primary's or the secondary's does, noise is learned anew as well. While those two run different versions,
+second answers are none: a secondary that runs the candidate's would excuse whatever the candidate does.
+Pure but for its memory; time is passed in.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final
+from math import isfinite
+from typing import Final, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from shadowproxy.control.versions import Versions
-from shadowproxy.evidence import FieldLedger, FieldRow
+from shadowproxy.evidence import CAPACITY, FieldLedger, FieldRow
 from shadowproxy.evidence.ledger import FieldId
 from shadowproxy.model.pair import Aggregate, FieldShapes, Learned
 from shadowproxy.model.policy import Policy, ServicePolicy
@@ -24,9 +27,15 @@ from shadowproxy.store import Known
 LEDGER: Final = "ledger"
 FIELD: Final = "field"
 SHAPES: Final = "shapes"
+SETTLING: Final = 3.0
+"""Seconds in which what comparers say is still of the ledger before: copies in flight, counts of a second."""
 _JOINT: Final = "\n"
 
+Place = tuple[str, str]
+"""Route and field."""
+
 _encode: Final = msgspec.msgpack.Encoder().encode
+S = TypeVar("S")
 
 
 class _Ledger(Struct):
@@ -40,6 +49,14 @@ class _Ledger(Struct):
     inherited: list[tuple[FieldId, float]]
     epoch: str
     seen: dict[str, int]
+    untracked: int = 0
+
+
+class _Row(Struct, array_like=True):
+    """A row of the ledger that began at `since`: rows of another one are not its."""
+
+    since: float
+    row: FieldRow
 
 
 class ServiceKnowledge:
@@ -49,10 +66,14 @@ class ServiceKnowledge:
         self.policy = policy
         self.ledger = FieldLedger(now, policy.noise.fdr, resample_share(policy))
         self.identity: dict[str, str] = {}
+        self.is_alike = True
+        """Whether second answers are of the primary's version, as far as is known."""
         self.generation = 0
-        self.shapes: dict[tuple[str, str], FieldShapes] = {}
-        self.seen: dict[str, int] = {}
+        self.shapes: dict[Place, FieldShapes] = {}
+        """The latest of `CAPACITY` fields, oldest first."""
         self.told: Learned | None = None
+        self.kept: bytes | None = None
+        self._settled_at = now
 
     @property
     def source(self) -> str:
@@ -63,50 +84,75 @@ class ServiceKnowledge:
             return SECONDARY
         return "resample" if self.policy.noise.resample else ""
 
-    def apply(self, policy: ServicePolicy, now: float) -> None:
-        """Another policy. Where second answers come from in another way, what they say cannot be added up."""
+    def is_deaf(self, now: float) -> bool:
+        """Whether what is heard and counted now is about an earlier ledger, or about another version."""
+        return now < self._settled_at or not self.is_alike
+
+    def apply(self, policy: ServicePolicy, now: float) -> bool:
+        """Another policy. Where second answers come from in another way, what they say cannot be added up: then True,
+        and a new ledger began.
+        """
         before, self.policy = self.policy, policy
-        self.ledger.alpha = policy.noise.fdr
-        if resample_share(before) != resample_share(policy):
-            self.renew(now)
+        self.ledger.promise(policy.noise.fdr)
+        if resample_share(before) == resample_share(policy):
+            return False
+        self.renew(now)
+        return True
 
     def renew(self, now: float, *, forget: bool = False) -> None:
         """A new ledger; `forget`: noise is to be learned anew as well."""
         noisy = {} if forget else self.ledger.inheritance(now, self.policy.noise.max_age)
         self.ledger = FieldLedger(now, self.policy.noise.fdr, resample_share(self.policy))
         self.ledger.inherited = noisy
+        self._settled_at = now + SETTLING
         if forget:
             self.generation += 1
             self.shapes.clear()
 
     def identify(self, versions: Versions, now: float) -> bool:
         """Look at what the arms run; True when a new ledger began."""
-        found = {arm: self._runs(arm, versions) for arm in ARMS if arm in self.policy.upstreams}
+        found: dict[str, str] = {arm: self._runs(arm, versions) for arm in ARMS if arm in self.policy.upstreams}
         changed = {arm for arm, name in found.items() if name and self.identity.get(arm, name) != name}
         self.identity |= {arm: name for arm, name in found.items() if name}
-        if changed & {PRIMARY, CANDIDATE}:
-            self.renew(now, forget=PRIMARY in changed)
-            return True
-        return False
+        were_alike, self.is_alike = self.is_alike, not self._names_versions or _may_be_equal(found)
+        forget = bool(changed & {PRIMARY, SECONDARY}) or (were_alike and not self.is_alike)
+        if changed or forget:
+            self.renew(now, forget=forget)
+        return bool(changed or forget)
+
+    @property
+    def _names_versions(self) -> bool:
+        """Whether arms say themselves what they run."""
+        return bool(self.policy.version.header or self.policy.version.get)
 
     def _runs(self, arm: str, versions: Versions) -> str:
         """What stands for the version of an arm; empty while it is not known."""
-        policy = self.policy.version
-        if policy.static:
-            return policy.static
-        if policy.header or policy.get:
+        if self.policy.version.static:
+            return self.policy.version.static
+        if self._names_versions:
             return versions.current(self.policy.name, arm)
         return " ".join(endpoint.url for endpoint in self.policy.upstreams[arm].endpoints)
+
+    def see(self, shapes: FieldShapes) -> list[Place]:
+        """What a comparer learned of looks; returns the places whose looks changed, those that made room among them."""
+        place = (shapes.route, shapes.field)
+        self.shapes.pop(place, None)
+        self.shapes[place] = shapes
+        if len(self.shapes) <= CAPACITY:
+            return [place]
+        oldest = next(iter(self.shapes))
+        del self.shapes[oldest]
+        return [place, oldest]
 
     def lesson(self, now: float) -> Learned:
         """What comparers need to know."""
         listed = self.ledger.listed(now)
         noisy = sorted(self.ledger.noisy(now, self.policy.noise.max_age))
-        return Learned(self.policy.name, self.generation, noisy, sorted(listed))
+        return Learned(self.policy.name, self.generation, noisy, sorted(listed), is_alike=self.is_alike)
 
-    def kept(self, epoch: str) -> Known:
+    def to_keep(self, epoch: str, seen: dict[str, int]) -> _Ledger:
         ledger = self.ledger
-        value = _Ledger(
+        return _Ledger(
             self.identity,
             ledger.share,
             ledger.since,
@@ -114,23 +160,30 @@ class ServiceKnowledge:
             ledger.triples,
             list(ledger.inherited.items()),
             epoch,
-            self.seen,
+            seen,
+            ledger.untracked,
         )
-        return Known(LEDGER, self.policy.name, "", _encode(value))
 
-    def restore(self, kept: _Ledger, rows: Mapping[FieldId, FieldRow], shapes: list[FieldShapes], epoch: str) -> None:
-        """What was kept, where it is about the same way of asking; `epoch` is the present instance."""
+    def restore(self, kept: _Ledger, rows: Mapping[FieldId, _Row], shapes: Iterable[FieldShapes]) -> set[FieldId]:
+        """What was kept, where it is about the same way of asking. Returns the rows that are of no use any more."""
         self.generation = kept.generation
         self.identity = kept.identity
-        self.shapes = {(row.route, row.field): row for row in shapes}
-        if kept.epoch == epoch:
-            self.seen = kept.seen
+        for each in shapes:
+            self.see(each)
         if kept.share != self.ledger.share:
-            return
+            return set(rows)
         self.ledger.since = kept.since
         self.ledger.triples = kept.triples
         self.ledger.inherited = dict(kept.inherited)
-        self.ledger.restore(rows)
+        self.ledger.untracked = kept.untracked
+        self.ledger.restore({key: kept_row.row for key, kept_row in rows.items() if kept_row.since == kept.since})
+        return rows.keys() - self.ledger.rows.keys()
+
+
+def _may_be_equal(found: Mapping[str, str]) -> bool:
+    """Whether the secondary may run the primary's version; who has not named one may."""
+    versions = {found.get(arm, "") for arm in (PRIMARY, SECONDARY)} - {""}
+    return len(versions) < 2
 
 
 def resample_share(policy: ServicePolicy) -> float:
@@ -139,7 +192,7 @@ def resample_share(policy: ServicePolicy) -> float:
 
 
 class Knowledge:
-    """Of all services. `learn` hands over what the store is to keep, `began` hears of each new ledger's service."""
+    """Of all services. `learn` hands over what the store is to keep, `began` hears of each new version's service."""
 
     def __init__(
         self,
@@ -154,7 +207,9 @@ class Knowledge:
         self._began = began
         self._epoch = policy.epoch
         self._now = now
-        self._changed_shapes: set[tuple[str, str, str]] = set()
+        self._seen: dict[str, dict[str, int]] = {}
+        """Triples of this instance by service and route, also of services that are gone: they may come back."""
+        self._changed_shapes: set[tuple[str, Place]] = set()
         self.apply(policy, now)
 
     def apply(self, policy: Policy, now: float) -> None:
@@ -165,23 +220,26 @@ class Knowledge:
             if here is None:
                 here = ServiceKnowledge(service, now)
             else:
-                here.apply(service, now)
+                before = here.ledger
+                if here.apply(service, now):
+                    self._forget(service.name, before)
             self.services[service.name] = here
 
     def hear(self, aggregate: Aggregate, now: float) -> None:
         """What a comparer says. `now` is Unix time, here and below."""
         for service, arm, version, _ in aggregate.versions:
             self.versions.hear(service, arm, version, now)
+        hearing = {name: here for name, here in self.services.items() if not here.is_deaf(now)}
         for row in aggregate.bits:
-            here = self.services.get(row.service)
-            if here is not None:
+            if row.service in hearing:
                 key = (row.route, row.field, row.kind)
-                here.ledger.add(key, row.candidate, row.second, row.both, row.spared, now)
+                hearing[row.service].ledger.add(
+                    key, row.candidate, row.second, row.both, row.spared, now, missed=row.missed
+                )
         for shapes in aggregate.shapes:
-            here = self.services.get(shapes.service)
-            if here is not None:
-                here.shapes[shapes.route, shapes.field] = shapes
-                self._changed_shapes.add((shapes.service, shapes.route, shapes.field))
+            if shapes.service in hearing:
+                changed = hearing[shapes.service].see(shapes)
+                self._changed_shapes.update((shapes.service, place) for place in changed)
 
     def tick(self, triples: Mapping[tuple[str, str], int], now: float) -> list[Learned]:
         """Once a second: count the triples, see who runs what, keep what changed. Returns what is new for comparers.
@@ -190,30 +248,25 @@ class Knowledge:
         """
         self._now = now
         for (service, route), total in triples.items():
+            seen = self._seen.setdefault(service, {})
+            more, seen[route] = total - seen.get(route, 0), total
             here = self.services.get(service)
-            if here is not None and total != here.seen.get(route, 0):
-                more = total - here.seen.get(route, 0)
+            if here is not None and more > 0 and not here.is_deaf(now):
                 here.ledger.triples[route] = here.ledger.triples.get(route, 0) + more
-                here.seen[route] = total
         news = []
-        for here in self.services.values():
-            before = here.ledger
+        for name, here in self.services.items():
+            before, looks = here.ledger, list(here.shapes)
             here.ledger.advance(now)
             if here.identify(self.versions, now):
-                self._begin(here, before)
+                self._forget(name, before)
+                self._changed_shapes.update((name, place) for place in looks if place not in here.shapes)
+                self._began(name)
             lesson = here.lesson(now)
             if lesson != here.told:
                 here.told = lesson
                 news.append(lesson)
         self._keep()
         return news
-
-    def renew(self, service: str, now: float) -> None:
-        """Somebody asks for a new ledger."""
-        here = self.services[service]
-        before = here.ledger
-        here.renew(now)
-        self._begin(here, before)
 
     def learned(self, now: float) -> dict[str, ReportLearned]:
         """For a report."""
@@ -224,6 +277,7 @@ class Knowledge:
                 {arm: version for arm in here.policy.upstreams if (version := self._version(here, arm))},
                 {arm: found for arm in here.policy.upstreams if (found := self.versions.beside(name, arm, now))},
                 here.policy.noise.max_age,
+                here.is_alike,
             )
             for name, here in self.services.items()
         }
@@ -250,40 +304,73 @@ class Knowledge:
             for here in self.services.values()
         ]
 
-    def restore(self, known: Callable[[str], list[Known]]) -> None:
-        """What was kept, by whichever instance. Raises StoreError."""
-        kept = {item.service: msgspec.msgpack.decode(item.value or b"", type=_Ledger) for item in known(LEDGER)}
-        rows: dict[str, dict[FieldId, FieldRow]] = {}
-        for item in known(FIELD):
-            route, field, kind = item.key.split(_JOINT, 2)
-            rows.setdefault(item.service, {})[route, field, kind] = msgspec.msgpack.decode(
-                item.value or b"", type=FieldRow
-            )
+    def restore(self, known: Callable[[str], list[Known]]) -> int:
+        """What was kept, by whichever instance. Returns how many items could not be read. Raises StoreError."""
+        ledgers, fields, looks = known(LEDGER), known(FIELD), known(SHAPES)
+        kept = {item.service: value for item in ledgers if (value := _ledger(item)) is not None}
+        rows: dict[str, dict[FieldId, _Row]] = {}
+        unread = len(ledgers) - len(kept)
+        for item in fields:
+            key, row = _field(item.key), _decoded(item, _Row)
+            if key is None or row is None or not row.row.is_sound:
+                unread += 1
+                self._learn([Known(FIELD, item.service, item.key, None)])
+            else:
+                rows.setdefault(item.service, {})[key] = row
         shapes: dict[str, list[FieldShapes]] = {}
-        for item in known(SHAPES):
-            shapes.setdefault(item.service, []).append(msgspec.msgpack.decode(item.value or b"", type=FieldShapes))
+        for item in looks:
+            look = _decoded(item, FieldShapes)
+            if look is None:
+                unread += 1
+            else:
+                shapes.setdefault(item.service, []).append(look)
         for name, here in self.services.items():
             if name in kept:
-                here.restore(kept[name], rows.get(name, {}), shapes.get(name, []), self._epoch)
+                useless = here.restore(kept[name], rows.get(name, {}), shapes.get(name, []))
+                self._learn([Known(FIELD, name, _JOINT.join(key), None) for key in useless])
+                if kept[name].epoch == self._epoch:
+                    self._seen[name] = kept[name].seen
+        return unread
 
     def _keep(self) -> None:
         items: list[Known] = []
         for name, here in self.services.items():
-            rows = here.ledger.take_changed()
-            if rows or here.seen:
-                items.append(here.kept(self._epoch))
-            items += [Known(FIELD, name, _JOINT.join(key), _encode(row)) for key, row in rows]
-        for name, route, field in self._changed_shapes:
-            row = self.services[name].shapes.get((route, field)) if name in self.services else None
-            items.append(Known(SHAPES, name, f"{route}{_JOINT}{field}", _encode(row) if row is not None else None))
+            rows, seen = here.ledger.take_changed(), self._seen.get(name, {})
+            value = _encode(here.to_keep(self._epoch, seen))
+            if rows or (value != here.kept and any(seen.values())):
+                here.kept = value
+                items.append(Known(LEDGER, name, "", value))
+            since = here.ledger.since
+            items += [Known(FIELD, name, _JOINT.join(key), _encode(_Row(since, row))) for key, row in rows]
+        for name, place in self._changed_shapes:
+            look = self.services[name].shapes.get(place) if name in self.services else None
+            items.append(Known(SHAPES, name, _JOINT.join(place), _encode(look) if look is not None else None))
         self._changed_shapes.clear()
         if items:
             self._learn(items)
 
-    def _begin(self, here: ServiceKnowledge, before: FieldLedger) -> None:
+    def _forget(self, service: str, before: FieldLedger) -> None:
         """A ledger is over: what was kept of its rows is, too."""
-        name = here.policy.name
-        self._began(name)
-        self._learn([Known(FIELD, name, _JOINT.join(key), None) for key in before.rows])
-        if not here.shapes:
-            self._changed_shapes = {each for each in self._changed_shapes if each[0] != name}
+        self._learn([Known(FIELD, service, _JOINT.join(key), None) for key in before.rows])
+
+
+def _decoded(item: Known, kind: type[S]) -> S | None:
+    """None for what cannot be read: a disk may hold anything."""
+    try:
+        return msgspec.msgpack.decode(item.value or b"", type=kind)
+    except msgspec.MsgspecError:
+        return None
+
+
+def _ledger(item: Known) -> _Ledger | None:
+    kept = _decoded(item, _Ledger)
+    if kept is None or not isfinite(kept.since) or any(number < 0 for number in kept.triples.values()):
+        return None
+    return kept
+
+
+def _field(key: str) -> FieldId | None:
+    """Route, field and kind of a row; a member's name, and so a field, may contain what joins them."""
+    route, joint, rest = key.partition(_JOINT)
+    field, joint_too, kind = rest.rpartition(_JOINT)
+    return (route, field, kind) if joint and joint_too else None

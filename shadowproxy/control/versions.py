@@ -26,10 +26,10 @@ class Versions:
         """An answer named its version."""
         place = (service, arm)
         heard = self._heard.setdefault(place, {})
-        if version not in heard and len(heard) >= MAX_HEARD:
-            del heard[min(heard, key=lambda name: heard[name])]
-        heard[version] = now
         current = self._current.setdefault(place, version)
+        if version not in heard and len(heard) >= MAX_HEARD:
+            del heard[min(heard.keys() - {current}, key=lambda name: heard[name])]
+        heard[version] = now
         if version != current and now - heard.get(current, 0.0) > SETTLED:
             self._current[place] = version
 

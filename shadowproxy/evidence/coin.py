@@ -5,9 +5,14 @@ candidate's and c times the second answer of the primary's own version. Without 
 E = Σ_k π_k (1 + λ_k)^b (1 − λ_k)^c (evidence from discordant pairs, as in McNemar's test, in betting form:
 Waudby-Smith & Ramdas 2024).
 
-*Spared*: requests that were not resampled, by chance alone. Of the requests whose one further answer differs, a share
-ρ of the candidate's is expected, ρ being the probability of not being resampled: E = Σ_k π_k ω_k^x / B_k^m with
-B_k = 1 + ρ(ω_k − 1), x the candidate's and m all of them (Lindon & Malek 2022, with a known ρ).
+*Spared*: chance decides which requests are resampled, and spares a share ρ of them. Look at one further answer of each:
+the candidate's of a spared request, the second one of a resampled request, and the candidate's again where a resample
+came to nothing. Without harm all differ as often, so that a share ρ of those that differ is of spared requests, however
+many resamples come to nothing: E = Σ_k π_k ω_k^x / B_k^m with B_k = 1 + ρ(ω_k − 1), x the spared and m all of them
+(Lindon & Malek 2022, with a known ρ).
+
+The smallest bets leave room for arms that are not quite alike: whatever differs at most a tenth more often on the
+candidate (of the discordant pairs 52.5 %) never wins one.
 
 *Restarts*: a bet that was lost for a day takes a day to win again. So a share w_j = 1/(j(j+1)) of the stake is kept
 back until restart j: the sum of e-processes that begin later, each worth 1 until then, is an e-process itself
@@ -16,6 +21,7 @@ back until restart j: the sum of e-processes that begin later, each worth 1 unti
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import exp, inf, log, log1p
 from typing import Final
 
@@ -26,12 +32,18 @@ _TAILS: Final = tuple(log1p(-x) for x in LAMBDAS)
 _LOG_OMEGAS: Final = tuple(map(log, OMEGAS))
 
 
+@lru_cache(maxsize=64)
+def _log_bounds(share: float) -> tuple[float, ...]:
+    """log B_k."""
+    return tuple(log1p(share * (omega - 1.0)) for omega in OMEGAS)
+
+
 def log_sum(values: list[float]) -> float:
     """log Σ exp(values)."""
     largest = max(values)
     if largest == -inf:
         return -inf
-    return largest + log(sum(exp(value - largest) for value in values))
+    return largest + log(sum([exp(value - largest) for value in values]))
 
 
 def staked(restarts: int) -> float:
@@ -60,14 +72,15 @@ def bet_on_pairs(bets: list[float], candidate: int, second: int) -> list[float]:
 def bet_on_spared(bets: list[float], candidate: int, every: int, share: float) -> list[float]:
     """Spared bets after further differing answers: `candidate` of `every`, of which a `share` is expected."""
     return [
-        bet + candidate * at - every * log1p(share * (omega - 1.0))
-        for bet, at, omega in zip(bets, _LOG_OMEGAS, OMEGAS, strict=True)
+        bet + candidate * at - every * bound
+        for bet, at, bound in zip(bets, _LOG_OMEGAS, _log_bounds(share), strict=True)
     ]
 
 
 def log_e(bets: list[float], restarts: int) -> float:
     """The logarithm of the e-value: the mean of the bets, and the stake that is not in play yet."""
-    return log_sum([log_sum(bets) - log(len(bets)), -log(restarts + 1)])
+    spread = log(len(bets))
+    return log_sum([*bets, spread - log(restarts + 1)]) - spread
 
 
 def growth(share: float) -> float:
@@ -88,4 +101,4 @@ def gain(candidate: int, second: int, trials: int) -> float:
 
 def spared_growth(share: float, expected: float) -> float:
     """The same for spared bets: `share` of the differing answers is the candidate's where `expected` is fair."""
-    return max(share * at - log1p(expected * (omega - 1.0)) for at, omega in zip(_LOG_OMEGAS, OMEGAS, strict=True))
+    return max(share * at - bound for at, bound in zip(_LOG_OMEGAS, _log_bounds(expected), strict=True))

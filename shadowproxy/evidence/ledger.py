@@ -1,13 +1,14 @@
 """The ledger of one service: the paired bits of every field and what follows from them, for one pair of versions.
 
-A field is a (route, path, kind), entered at its first difference on either side. The ledger holds `CAPACITY` of them
-and forgets none while it lasts: a table that makes room would test more hypotheses than it accounts for.
+A field is a (route, path, kind), entered at its first difference on either side: nothing was bet on it before, so it
+stands where it would if it had been there all the time. The ledger holds `CAPACITY` of them and forgets none while it
+lasts: a table that makes room would test more hypotheses than it accounts for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from math import ceil, inf
+from math import ceil, inf, isfinite
 from typing import Final
 
 from msgspec import Struct
@@ -49,6 +50,21 @@ class FieldRow(Struct, array_like=True):
     last_at: float = 0.0
     second_at: float = 0.0
     listed_at: float = 0.0
+    missed: int = 0
+
+    @property
+    def drawn(self) -> int:
+        """Differing answers that count against `spared`, by chance alone."""
+        return self.spared + self.second + self.both + self.missed
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether a ledger of today can go on from it."""
+        bets = len(self.paired) == len(coin.LAMBDAS) and len(self.lone) == len(coin.OMEGAS)
+        counts = (self.candidate, self.second, self.both, self.spared, self.missed)
+        times = (self.first_at, self.last_at, self.second_at, self.listed_at)
+        finite = all(map(isfinite, (*self.paired, *self.lone, *times)))
+        return bets and finite and self.restarts >= 1 and min(counts) >= 0
 
 
 class Verdict(Struct, frozen=True):
@@ -76,6 +92,8 @@ class FieldLedger:
         self.untracked = 0
         self._restarts = 1
         self._changed: set[FieldId] = set()
+        self._evidence: dict[FieldId, float] = {}
+        self._stale: set[FieldId] = set()
         self._listed: set[FieldId] | None = None
 
     @property
@@ -83,23 +101,32 @@ class FieldLedger:
         return sum(self.triples.values())
 
     def restore(self, rows: Mapping[FieldId, FieldRow]) -> None:
-        """Rows that were kept. Those beyond the capacity are untracked."""
+        """Rows that were kept, all of them sound. Those beyond the capacity are untracked."""
         for key, row in rows.items():
             if len(self.rows) < self.capacity:
                 self.rows[key] = row
+                self._stale.add(key)
                 self._restarts = max(self._restarts, row.restarts)
         self._listed = None
+
+    def promise(self, alpha: float) -> None:
+        """State another false discovery rate."""
+        if alpha != self.alpha:
+            self.alpha = alpha
+            self._listed = None
 
     def advance(self, now: float) -> None:
         """Time passes; it is never taken back."""
         self._restarts = max(self._restarts, 1 + int((now - self.since) / RESTART_EVERY))
 
-    def add(self, key: FieldId, candidate: int, second: int, both: int, spared: int, now: float) -> None:
-        """Further bits of one field. `now` is Unix time."""
+    def add(
+        self, key: FieldId, candidate: int, second: int, both: int, spared: int, now: float, missed: int = 0
+    ) -> None:
+        """Further bits of one field (`model.pair.FieldBits`). `now` is Unix time."""
         row = self.rows.get(key)
         if row is None:
             if len(self.rows) >= self.capacity:
-                self.untracked += candidate + both + spared
+                self.untracked += candidate + both + spared + missed
                 return
             row = self.rows[key] = FieldRow(
                 coin.new_bets(len(coin.LAMBDAS), self._restarts),
@@ -110,16 +137,17 @@ class FieldLedger:
         self._catch_up(row)
         row.paired = coin.bet_on_pairs(row.paired, candidate, second)
         if self.share:
-            differing = spared + second + both
-            row.lone = coin.bet_on_spared(row.lone, spared, differing, 1.0 - self.share)
+            row.lone = coin.bet_on_spared(row.lone, spared, spared + second + both + missed, 1.0 - self.share)
         row.candidate += candidate
         row.second += second
         row.both += both
         row.spared += spared
+        row.missed += missed
         row.last_at = now
         if second or both:
             row.second_at = now
         self._changed.add(key)
+        self._stale.add(key)
         self._listed = None
 
     def take_changed(self) -> list[tuple[FieldId, FieldRow]]:
@@ -130,7 +158,9 @@ class FieldLedger:
     def listed(self, now: float) -> set[FieldId]:
         """The regressed fields, at the stated false discovery rate."""
         if self._listed is None:
-            self._listed = regressed({key: self.evidence(row) for key, row in self.rows.items()}, self.alpha)
+            self._evidence.update((key, self.evidence(self.rows[key])) for key in self._stale)
+            self._stale.clear()
+            self._listed = regressed(self._evidence, self.alpha, self.capacity)
             for key, row in self.rows.items():
                 if (key in self._listed) != bool(row.listed_at):
                     row.listed_at = now if key in self._listed else 0.0
@@ -164,10 +194,15 @@ class FieldLedger:
         return (key for key in keys if key not in listed and self.is_noisy(key, now, max_age))
 
     def inheritance(self, now: float, max_age: float) -> dict[FieldId, float]:
-        """What the next ledger takes over: the noisy fields, and when a second answer last showed them."""
+        """What the next ledger takes over: the noisy fields, and when a second answer last showed them; the latest."""
         last = {key: row.second_at for key, row in self.rows.items() if row.second_at}
-        keys = [key for key in (*self.inherited, *last) if self.is_noisy(key, now, max_age)]
-        return {key: max(last.get(key, 0.0), self.inherited.get(key, 0.0)) for key in keys}
+        known = {
+            key: max(last.get(key, 0.0), self.inherited.get(key, 0.0))
+            for key in self.inherited.keys() | last.keys()
+            if self.is_noisy(key, now, max_age)
+        }
+        latest = sorted(known, key=lambda key: (-known[key], key))[: self.capacity]
+        return {key: known[key] for key in latest}
 
     def judge(self, key: FieldId, now: float, max_age: float) -> Verdict:
         """What follows for one field of the ledger."""
@@ -183,13 +218,11 @@ class FieldLedger:
     def _more(self, row: FieldRow, route: str, missing: float) -> int | None:
         """About how many more pairs bring the missing evidence, if what was seen goes on; None: it points nowhere."""
         triples = self.triples.get(route, 0)
-        gain = coin.gain(row.candidate, row.second, triples)
-        per_pair = gain * (self.share or 1.0)
-        differing = row.spared + row.second + row.both
-        if self.share and triples and differing:
+        per_pair = coin.gain(row.candidate, row.second, triples) * (self.share or 1.0)
+        if 0.0 < self.share < 1.0 and triples and row.drawn:
             pairs = triples / self.share
-            lone = coin.spared_growth((row.spared + 1) / (differing + 2), 1.0 - self.share)
-            per_pair = max(per_pair, differing / pairs * lone)
+            lone = coin.spared_growth((row.spared + 1) / (row.drawn + 2), 1.0 - self.share)
+            per_pair = max(per_pair, row.drawn / pairs * lone)
         return ceil(missing / per_pair) if per_pair > 1e-9 else None
 
     def _catch_up(self, row: FieldRow) -> None:

@@ -48,7 +48,8 @@ class Pair(Struct, frozen=True, array_like=True, tag="pair"):
 
     `failure` is a `candidate_*` kind when the arm gave no whole response; then `shadow` may be None or partial.
     `answer` False: a copy for the examples only, already counted by the worker; no Answer is sent.
-    `spared` is the share of such requests that are resampled, where this one was not by chance alone; else 0.
+    `spared` where chance decides about a resample: True, it decided against one; False, for one, which may have come
+    to nothing (then there is no `second`). None: it was not for chance to decide.
     """
 
     id: int
@@ -63,7 +64,7 @@ class Pair(Struct, frozen=True, array_like=True, tag="pair"):
     failure: str | None = None
     answer: bool = True
     second: Second | None = None
-    spared: float = 0.0
+    spared: bool | None = None
 
 
 class Sightings(Struct, frozen=True, array_like=True, tag="sightings"):
@@ -153,8 +154,9 @@ class FieldCount(Struct, frozen=True, array_like=True):
 class FieldBits(Struct, frozen=True, array_like=True):
     """Of the triples since the last aggregate: in how many this field differed in this way from the primary.
 
-    Counts: the candidate's answer alone (`candidate`), the second answer alone (`second`), both (`both`); and, of
-    pairs that were spared the resampling by chance, the candidate's (`spared`).
+    Counts: the candidate's answer alone (`candidate`), the second answer alone (`second`), both (`both`). Of pairs
+    without a second answer, the candidate's: where chance spared them a resample (`spared`), and where it chose them
+    but the resample came to nothing (`missed`).
     """
 
     service: str
@@ -165,6 +167,7 @@ class FieldBits(Struct, frozen=True, array_like=True):
     second: int = 0
     both: int = 0
     spared: int = 0
+    missed: int = 0
 
 
 class FieldShapes(Struct, frozen=True, array_like=True):
@@ -188,6 +191,7 @@ class Learned(Struct, frozen=True, tag="learned"):
     """What control tells a comparer about one service: the noisy fields and those in the list of regressed ones.
 
     `generation` counts the times that everything learned was forgotten. `shapes` are there when a comparer is new.
+    `is_alike` False: the secondary is known to run another version than the primary; its answers excuse nothing.
     """
 
     service: str
@@ -195,6 +199,7 @@ class Learned(Struct, frozen=True, tag="learned"):
     noisy: list[tuple[str, str, str]]
     regressed: list[tuple[str, str, str]]
     shapes: list[FieldShapes] = []
+    is_alike: bool = True
 
 
 class CauseCount(Struct, frozen=True, array_like=True):

@@ -1,6 +1,7 @@
 """From counts to a report and its conclusion. Pure.
 
-The conclusion: fewer than 50 compared pairs are not enough to say (3). Otherwise a regression (1) is any field in the
+The conclusion: fewer than 50 compared pairs are not enough to say (3), and neither are differences that found no place
+in the table of fields, where nothing else failed. Otherwise a regression (1) is any field in the
 list of regressed ones; on a route of which nothing is known yet any pair of the candidate with the verdict `mismatch`
 (contract, meaning 10); any exchange without a whole answer of the candidate; and any route on which the candidate is
 slower or fails more often, by the evidence of its pairs (`report.paired`). Else there is none (0).
@@ -13,6 +14,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from shadowproxy.evidence import CAPACITY
 from shadowproxy.evidence.ledger import OPEN
 from shadowproxy.model.pair import FieldCount
 from shadowproxy.model.policy import Policy, ServicePolicy
@@ -162,6 +164,10 @@ def _judge(
         found.append(f"slower on {', '.join(slower)}")
     if found:
         return FAIL, f"regression: {'; '.join(found)}"
+    if knowledge is not None and known and knowledge.untracked:
+        return INCONCLUSIVE, (
+            f"cannot say: {knowledge.untracked:,} differences are in fields beyond the {CAPACITY:,} that are followed"
+        )
     undecided = sum(each.state == OPEN for route in known for each in route.evidence)
     rest = f"; {undecided:,} {'field is' if undecided == 1 else 'fields are'} not decided yet" if undecided else ""
     return PASS, f"no regression in {compared:,} compared pairs{rest}"

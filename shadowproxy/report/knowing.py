@@ -21,7 +21,8 @@ _ORDER: Final = (REGRESSED, OPEN, NOISE)
 class Learned(Struct, frozen=True):
     """What control knows of one service. `source` is `secondary`, `resample` or empty; `versions` by arm.
 
-    `beside` are versions that answer beside the one in force, `max_age` is the policy's.
+    `beside` are versions that answer beside the one in force, `max_age` is the policy's, `is_alike` False where the
+    secondary runs another version than the primary.
     """
 
     ledger: FieldLedger
@@ -29,6 +30,7 @@ class Learned(Struct, frozen=True):
     versions: Mapping[str, str]
     beside: Mapping[str, list[str]]
     max_age: float
+    is_alike: bool = True
 
 
 def is_known(knowledge: Knowledge | None, second_answers: int) -> bool:
@@ -37,7 +39,7 @@ def is_known(knowledge: Knowledge | None, second_answers: int) -> bool:
     Before, whatever differs counts (contract, meaning 10). A secondary answers each request that is compared; resamples
     are few, and say nothing of a route before there are enough of its own.
     """
-    if knowledge is None or knowledge.answers < knowledge.enough:
+    if knowledge is None or not knowledge.is_alike or knowledge.answers < knowledge.enough:
         return False
     return second_answers >= (1 if knowledge.source == "secondary" else knowledge.enough)
 
@@ -55,6 +57,8 @@ def knowledge_of(learned: Learned, now: float) -> Knowledge:
         regressed=len(listed),
         noisy=sum(1 for _ in ledger.noisy(now, learned.max_age)),
         untracked=ledger.untracked,
+        beside={arm: list(versions) for arm, versions in learned.beside.items()},
+        is_alike=learned.is_alike,
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from shadowproxy.evidence.ledger import OPEN
+from shadowproxy.model.terms import PRIMARY, SECONDARY
 from shadowproxy.model.totals import Interval
 from shadowproxy.report.plain import ago, counts, duration, number, percent, plain, seconds
 from shadowproxy.report.values import (
@@ -45,14 +46,18 @@ def knowledge(known: Knowledge | None, now: float) -> str:
     """Where the knowledge of noise comes from, and what it says."""
     if known is None or not known.source:
         return "no second answers of the primary's version: whatever differs counts"
+    if not known.is_alike:
+        primary, secondary = (plain(known.versions.get(arm, "")) for arm in (PRIMARY, SECONDARY))
+        return f"the secondary runs {secondary}, the primary {primary}: that tells no noise, whatever differs counts"
     source = "the secondary" if known.source == "secondary" else "asking the primary again"
     said = f"{number(known.answers, 'second answer')} from {source} in {duration(now - known.since)}"
     if known.answers < known.enough:
         return f"{said}; before {known.enough} whatever differs counts"
     untracked = f", {known.untracked:,} untracked" if known.untracked else ""
+    beside = "".join(f"; the {arm} answers as {plain(', '.join(named))} too" for arm, named in known.beside.items())
     return (
         f"{said}: {number(known.regressed, 'field')} regressed, {known.noisy:,} noisy{untracked}"
-        f" (false discoveries at most {known.fdr:.0%})"
+        f" (false discoveries at most {known.fdr:.0%}){beside}"
     )
 
 

@@ -200,7 +200,9 @@ class Knowledge(Struct, frozen=True):
 
     `answers` are second answers so far, `fdr` the stated false discovery rate of the list of regressed fields, `since`
     the Unix time when this evidence began (a new version begins a new one), `versions` what each arm is known to run.
-    `untracked` differences found no place in the table any more.
+    `untracked` differences found no place in the table any more. `beside` are versions that arms answered as lately,
+    besides the one in force. `is_alike` False: the secondary runs another version than the primary, so that its answers
+    say nothing.
     """
 
     source: str
@@ -212,6 +214,8 @@ class Knowledge(Struct, frozen=True):
     regressed: int
     noisy: int
     untracked: int = 0
+    beside: dict[str, list[str]] = {}
+    is_alike: bool = True
 
 
 class Failed(Struct, frozen=True):

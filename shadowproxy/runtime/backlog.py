@@ -92,8 +92,8 @@ class Backlog:
         for row in aggregate.bits:
             key = (row.service, row.route, row.field, row.kind)
             if key in self._bits or len(self._bits) < MAX_KEYS:
-                known = self._bits.get(key, [0, 0, 0, 0])
-                more = (row.candidate, row.second, row.both, row.spared)
+                known = self._bits.get(key, [0] * 5)
+                more = (row.candidate, row.second, row.both, row.spared, row.missed)
                 self._bits[key] = [a + b for a, b in zip(known, more, strict=True)]
         for *named, answers in aggregate.versions:
             service, arm, version = named

@@ -205,7 +205,9 @@ def run_control(
     try:
         state.tally.restore(store.kept())
         state.causes.restore(store.known(KNOWN))
-        state.knowledge.restore(store.known)
+        unread = state.knowledge.restore(store.known)
+        if unread:
+            log.warning("some of what was learned cannot be read and is learned anew", items=unread)
     except (StoreError, msgspec.MsgspecError) as error:
         log.warning("what was known of fields and causes is lost", error=str(error))
     store.start()

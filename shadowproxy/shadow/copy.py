@@ -54,7 +54,7 @@ class Copy:
     """`request_id` and `at` (Unix time) identify the exchange for people; `request` is the client's head.
 
     `partner` is the other copy of a triple: the two are judged together, unless one of them ends without an answer.
-    `spared` is the share of requests like this that are resampled, where chance alone decided against this one.
+    `spared` says what chance decided where it decides about a resample: True against one, False for one; else None.
     """
 
     __slots__ = (
@@ -94,7 +94,7 @@ class Copy:
         self.cancelled = False
         self.started = 0.0
         self.partner: Copy | None = None
-        self.spared = 0.0
+        self.spared: bool | None = None
         self._head = b""
         self._body: bytearray | None = None
         self._charged = 0

@@ -52,11 +52,13 @@ class Resampler(Mirror):
         self._results = {result: at.resample_word(row, result) for result in RESAMPLE_RESULTS}
 
     def accompany(self, candidate: Copy, head: RequestHead) -> bool:
-        """Is the primary asked once more beside this copy? Where only chance says no, the copy is marked so."""
+        """Is the primary asked once more beside this copy? The copy is marked by what chance said, also where the draw
+        then comes to nothing: what is spared is a known share of what was drawn for, not of what was answered.
+        """
         if head.method not in SAFE or head.framing > self.max_body:
             return False
-        if random() >= self.share:
-            candidate.spared = self.share
+        candidate.spared = random() >= self.share
+        if candidate.spared:
             return False
         length = head.framing if head.framing > 0 else 0
         if self.arm.refusal(length, self.arm.origin.deadlines.now) is not None:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from shadowproxy.compare import Engine
+from shadowproxy.compare import Engine, noise
 from shadowproxy.model.pair import Answer, FieldBits, Learned, Second, Sightings
 from shadowproxy.model.policy import ComparePolicy
 from tests.compare.builders import JSON, Clock, engine, pair, response
@@ -25,7 +25,7 @@ def triple(busy: Engine, primary: Any, candidate: Any, second: Any, arm: str = "
     return answer
 
 
-def alone(busy: Engine, primary: Any, candidate: Any, spared: float = 0.0) -> Answer:
+def alone(busy: Engine, primary: Any, candidate: Any, spared: bool | None = None) -> Answer:
     answer = busy.handle(msgspec.structs.replace(pair(response(primary), response(candidate)), spared=spared))
     assert answer is not None
     return answer
@@ -83,9 +83,40 @@ def test_without_a_second_answer_control_says_what_is_noise() -> None:
 
 def test_what_chance_spared_is_counted_apart() -> None:
     busy = engine()
-    alone(busy, {"a": 1}, {"a": 2}, spared=0.02)
-    alone(busy, {"a": 1}, {"a": 2})
-    assert bits(busy) == {("$.a", "body_value"): (0, 0, 0, 1)}
+    for spared in (True, True, False, None):
+        alone(busy, {"a": 1}, {"a": 2}, spared)
+    (row,) = busy.harvest()[0].bits
+    assert (row.candidate, row.second, row.both, row.spared, row.missed) == (0, 0, 0, 2, 1)
+
+
+def test_a_resample_that_cannot_be_compared_was_drawn_all_the_same() -> None:
+    busy = engine(ComparePolicy(max_depth=2))
+    deep = json.loads('{"a": {"b": {"c": {"d": 1}}}}')
+    drawn = msgspec.structs.replace(
+        pair(response({"a": 1}), response({"a": 2})), second=Second("resample", response(deep)), spared=False
+    )
+    busy.handle(drawn)
+    (row,) = busy.harvest()[0].bits
+    assert (row.spared, row.missed) == (0, 1)
+
+
+def test_a_secondary_of_another_version_excuses_nothing() -> None:
+    busy = engine()
+    busy.learn(msgspec.structs.replace(learned(), is_alike=False))
+    assert triple(busy, {"a": 1}, {"a": 2}, {"a": 2}).verdict == "mismatch"
+    assert bits(busy) == {}
+    busy.learn(learned())
+    assert triple(busy, {"a": 1}, {"a": 2}, {"a": 2}).verdict == "noise"
+
+
+def test_which_side_a_field_differs_on_does_not_decide_whether_it_finds_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(noise, "MAX_FIELDS", 20)
+    busy = engine()
+    names = [f"n{number}" for number in range(60)]
+    triple(busy, {}, dict.fromkeys(names[:30], 1), dict.fromkeys(names[30:], 1))
+    found = list(bits(busy).values())
+    assert len(found) == 20
+    assert {(1, 0, 0, 0), (0, 1, 0, 0)} == set(found)
 
 
 def test_garbage_in_a_field_that_always_differs_is_found_by_its_look() -> None:

@@ -139,12 +139,12 @@ def test_too_many_causes_are_counted_as_the_rest_of_their_route(monkeypatch: pyt
 def test_bits_and_versions_add_up_and_the_newest_looks_stay() -> None:
     backlog = Backlog()
     for n in (1, 2):
-        bits = [FieldBits("s", "r", "$.a", "body_value", n, 0, 10 * n, 0)]
+        bits = [FieldBits("s", "r", "$.a", "body_value", n, 0, 10 * n, 0, 5 * n)]
         shapes = [FieldShapes("s", "r", "$.a", {"uuid": n}, None)]
         backlog.add(Aggregate([], bits=bits, versions=[("s", "primary", "v1", n)], shapes=shapes), [])
     (told,) = messages(backlog.take())
     assert isinstance(told, Aggregate)
-    assert told.bits == [FieldBits("s", "r", "$.a", "body_value", 3, 0, 30, 0)]
+    assert told.bits == [FieldBits("s", "r", "$.a", "body_value", 3, 0, 30, 0, 15)]
     assert told.versions == [("s", "primary", "v1", 3)]
     assert told.shapes == [FieldShapes("s", "r", "$.a", {"uuid": 2}, None)]
     assert backlog.take().payloads == []

@@ -156,7 +156,7 @@ def test_the_primary_is_asked_once_more_over_a_connection_of_its_own(monkeypatch
     s.at("candidate").feed(OTHER)
     (pair,) = pairs(s)
     assert pair.second is not None
-    assert (pair.second.arm, pair.second.response.body, pair.spared) == ("resample", b"other", 0.0)
+    assert (pair.second.arm, pair.second.response.body, pair.spared) == ("resample", b"other", False)
     assert s.resamples() == {"sent": 1}
     s.verdict(pair.id, "noise", (), "mismatch", ("body_bytes",))
     assert s.resamples() == {"sent": 1, "compared": 1}
@@ -179,7 +179,7 @@ def test_what_chance_spared_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     s.at().feed(OK)
     s.at("candidate").feed(OTHER)
     (pair,) = pairs(s)
-    assert (pair.second, pair.spared, s.resamples()) == (None, 0.5, {})
+    assert (pair.second, pair.spared, s.resamples()) == (None, True, {})
 
 
 def test_writes_are_never_asked_twice_and_do_not_count_as_spared(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,7 +189,7 @@ def test_writes_are_never_asked_twice_and_do_not_count_as_spared(monkeypatch: py
     s.at().feed(OK)
     s.at("candidate").feed(OTHER)
     (pair,) = pairs(s)
-    assert (pair.second, pair.spared) == (None, 0.0)
+    assert (pair.second, pair.spared) == (None, None)
 
 
 def test_a_resample_without_an_answer_leaves_the_candidate_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,10 +206,26 @@ def test_a_resample_without_an_answer_leaves_the_candidate_to_itself(monkeypatch
     nothing_is_held(s)
 
 
-def test_resamples_beyond_their_budget_are_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resample_that_fails_was_drawn_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    s = resampled(monkeypatch, 0.0)
+    s.client().send(GET)
+    for transport in s.loop.made[1]:
+        if b"X-Shadow-Request" in transport.take():
+            transport.lose(ConnectionResetError())
+        else:
+            transport.feed(OK)
+    s.at("candidate").feed(OTHER)
+    (pair,) = pairs(s)
+    assert (pair.second, pair.spared) == (None, False)
+
+
+def test_resamples_beyond_their_budget_are_not_made_but_were_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     s = resampled(monkeypatch, 0.0)
     for _ in range(resampling.MAX_IN_FLIGHT + 3):
         s.client().send(GET)
+    s.at().feed(OK)
+    s.at("candidate").feed(OTHER)
+    assert [(pair.second, pair.spared) for pair in pairs(s)] == [(None, False)]
     assert s.resamples() == {"sent": resampling.MAX_IN_FLIGHT, "dropped": 3}
     assert s.books()["eligible"] == resampling.MAX_IN_FLIGHT + 3
 

@@ -59,19 +59,19 @@ def field(route: RouteReport, found: Row, now: float, weighed: bool) -> str:
         e(found.kind),
         n("" if found.pairs is None else found.pairs),
         n("" if found.share is None else percent(found.share)),
-        *(evidence if weighed else ()),
         values(example.primary, example.candidate) if example else "",
+        *(evidence if weighed else ()),
     )
 
 
 def field_heads(weighed: bool) -> str:
-    names = ["Field", "State", "Route", "Kind", "#Pairs", "#Share", "Evidence and threshold", "In figures"]
-    return heads(*(names if weighed else names[:-2]), "Primary → candidate")
+    names = ("Field", "State", "Route", "Kind", "#Pairs", "#Share", "Primary → candidate")
+    return heads(*names, *(("Evidence and threshold", "In figures") if weighed else ()))
 
 
 def _evidence(found: FieldEvidence, now: float) -> tuple[Cell, Cell]:
     drawn = charts.evidence(found.evidence, found.needed, found.state == REGRESSED)
-    return Cell(drawn, "bar"), Cell(f'<span class="small">{e(phrases.evidence(found, now))}</span>', "value")
+    return Cell(drawn, "bar"), Cell(e(phrases.evidence(found, now)), "figures")
 
 
 def details(number: int, place: int, route: RouteReport) -> str:

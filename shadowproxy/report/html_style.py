@@ -24,7 +24,7 @@ STYLE: Final = """
 }
 * { box-sizing: border-box }
 html { background: var(--ground); color: var(--text); font: 16px/1.5 system-ui, sans-serif }
-body { margin: 0 auto; max-width: 76rem; padding: 1rem 1.25rem 4rem; overflow-wrap: break-word }
+body { margin: 0 auto; max-width: 88rem; padding: 1rem 1.25rem 4rem; overflow-wrap: break-word }
 h1 { font-size: 1.3rem; line-height: 1.35; margin: 0 0 .5rem }
 h2 { font-size: 1.3rem; margin: 2.5rem 0 .5rem; border-bottom: 2px solid var(--line); padding-bottom: .3rem }
 h3 { font-size: 1.1rem; margin: 2rem 0 .5rem }
@@ -78,6 +78,7 @@ th code, td code { overflow-wrap: break-word }
 td.bar { min-width: 8rem; width: 20% }
 th a { white-space: nowrap }
 td.value { min-width: 14rem }
+td.figures { min-width: 18rem }
 td.value code { overflow-wrap: anywhere }
 svg { display: block; width: 100%; height: 20px; overflow: visible }
 svg .base { fill: var(--line) }

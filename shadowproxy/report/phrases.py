@@ -63,11 +63,8 @@ def knowledge(known: Knowledge | None, now: float) -> str:
 
 def evidence(found: FieldEvidence, now: float) -> str:
     """The paired bits, what they weigh, and what is missing."""
-    bits = (
-        f"candidate alone {found.candidate_only:,}, primary's own version alone {found.second_only:,},"
-        f" both {found.both:,}"
-    )
-    since = f", regressed since {ago(found.since, now)}" if found.since is not None else ""
+    bits = f"candidate alone {found.candidate_only:,}, second answer alone {found.second_only:,}, both {found.both:,}"
+    since = f", since {ago(found.since, now)}" if found.since is not None else ""
     return f"{bits}; {weight(found.evidence, found.needed)}{since}{more(found.more) if found.state == OPEN else ''}"
 
 
@@ -92,7 +89,8 @@ def errors(found: PairedErrors) -> Iterator[str]:
     if found.secondary:
         alone, both, neither = (found.secondary.get(name, 0) for name in ("shadow_only", "both", "neither"))
         worse = "; copies may fail for a reason of their own" if found.secondary_worse else ""
-        yield f"secondary alone {alone:,}, both {both:,}, neither {neither:,}{worse}"
+        if alone or both:
+            yield f"secondary alone {alone:,}, both {both:,}, neither {neither:,}{worse}"
 
 
 def anyone_failed(found: PairedErrors) -> bool:

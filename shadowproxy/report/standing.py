@@ -51,10 +51,15 @@ def fields(service: ServiceReport, route: RouteReport) -> list[Row]:
         state = undecided if evidence is None or evidence.state == OPEN else evidence.state
         example = each.example or (evidence.example if evidence else None)
         found.append(Row(each.field, each.kind, state, each.pairs, each.share, example, evidence))
-    for left in known.values():
+    for left in filter(_is_about_the_candidate, known.values()):
         state = undecided if left.state == OPEN else left.state
         found.append(Row(left.field, left.kind, state, None, None, left.example, left))
     return sorted(found, key=rank)
+
+
+def _is_about_the_candidate(found: FieldEvidence) -> bool:
+    """What only the primary's own version ever showed says nothing of the candidate."""
+    return bool(found.candidate_only or found.both or found.spared)
 
 
 def rank(row: Row) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Final
 
 from shadowproxy.evidence.ledger import NOISE, OPEN, REGRESSED
@@ -35,10 +36,10 @@ def block(
     style = "green" if standing.is_calm(route) else "red"
     title = f"{paint('bold', paint(style, plain(route.name)))} · {number(route.requests, 'request')}"
     yield title + (paint("red", f" · {route.mismatches:,} differ") if route.mismatches else "")
-    yield labelled("codes", "   ".join(f"{arm} {_dotted(codes)}" for arm, codes in route.codes.items() if codes))
-    for arm, books in route.books.items():
-        yield from _books(arm, books, paint)
-    for arm, verdicts in route.verdicts.items():
+    codes = "   ".join(f"{arm} {_dotted(each)}" for arm, each in route.codes.items() if each)
+    yield from paragraph("codes", codes, paint)
+    yield from _books(route, paint)
+    for arm, verdicts in route.verdicts.items() if full else ((CANDIDATE, route.verdicts.get(CANDIDATE, {})),):
         yield labelled("verdicts", f"{_of(arm)}{' · '.join(f'{word} {n:,}' for word, n in verdicts.items())}")
     if route.incomparable:
         yield from paragraph("", f"incomparable because of {counts(route.incomparable)}", paint)
@@ -60,27 +61,32 @@ def _dotted(codes: dict[str, int]) -> str:
     return " · ".join(f"{word} {n:,}" for word, n in codes.items() if n)
 
 
-def _books(arm: str, books: Books, paint: Paint) -> Iterator[str]:
+def _books(route: RouteReport, paint: Paint) -> Iterator[str]:
+    """Where each arm's copies went; arms of which the same is true together."""
+    alike: dict[tuple[tuple[str, int], tuple[str, int]], list[str]] = {}
+    for arm, books in route.books.items():
+        alike.setdefault(_sums(books), []).append(arm)
+    for (given, taken), arms in alike.items():
+        of = "each arm: " if len(arms) > 1 else _of(arms[0])
+        yield from _balanced("books", of, given, paint)
+        yield from _balanced("", of, taken, paint)
+
+
+def _sums(books: Books) -> tuple[tuple[str, int], tuple[str, int]]:
+    """Both lines of the books, each with what it lacks."""
     dropped, lost = sum(books.dropped.values()), sum(books.lost.values())
     given, taken = books.unaccounted
-    yield from _balanced(
-        "books",
-        f"{_of(arm)}eligible {books.eligible:,} = sampled out {books.sampled_out:,} + dropped {dropped:,}"
-        f"{bracketed(books.dropped)} + sent {books.sent:,}",
-        given,
-        paint,
-    )
-    yield from _balanced(
-        "",
-        f"{_of(arm)}sent {books.sent:,} = compared {books.compared:,} + lost {lost:,}"
-        f"{bracketed(books.lost)} + in flight {books.in_flight:,}",
-        taken,
-        paint,
+    eligible = f"eligible {books.eligible:,} = sampled out {books.sampled_out:,} + dropped {dropped:,}"
+    sent = f"sent {books.sent:,} = compared {books.compared:,} + lost {lost:,}"
+    return (
+        (f"{eligible}{bracketed(books.dropped)} + sent {books.sent:,}", given),
+        (f"{sent}{bracketed(books.lost)} + in flight {books.in_flight:,}", taken),
     )
 
 
-def _balanced(label: str, line: str, off: int, paint: Paint) -> Iterator[str]:
-    *first, last = paragraph(label, line, paint)
+def _balanced(label: str, of: str, line: tuple[str, int], paint: Paint) -> Iterator[str]:
+    said, off = line
+    *first, last = paragraph(label, of + said, paint)
     yield from first
     balance = paint("yellow", f"(off by {off:+d} at this moment)") if off else paint("green", "✓")
     yield f"{last} {balance}"
@@ -96,19 +102,24 @@ def _fields(
         return
     wide, kinds = _columns(rows)
     label = ""
-    for row in rows:
-        state, label = ("" if row.state == label else row.state), row.state
-        values = _values(row, _ROOM - wide - kinds)
-        name = paint("cyan", f"{clip_left(_name(row), wide):<{wide}}")
-        kind = f"{'' if _is_failure(row) else clip(row.kind, kinds):<{kinds}}"
-        head = paint(_STATES.get(row.state, ""), f"{state:<{LABEL}}")
-        yield f"  {head}{_count(row)}  {name} {kind} {values}".rstrip()
-        if row.evidence and (full or row.state != NOISE):
-            yield from paragraph("", "  " + phrases.evidence(row.evidence, now), paint, "dim")
+    for (state, known), group in groupby(rows, lambda row: (row.state, _known(row, now, full))):
+        for row in group:
+            head = paint(_STATES.get(state, ""), f"{'' if state == label else state:<{LABEL}}")
+            name = paint("cyan", f"{clip_left(_name(row), wide):<{wide}}")
+            kind = f"{'' if _is_failure(row) else clip(row.kind, kinds):<{kinds}}"
+            yield f"  {head}{_count(row)}  {name} {kind} {_values(row, _ROOM - wide - kinds)}".rstrip()
+            label = state
+        if known:
+            yield from paragraph("", f"  {known}", paint, "dim")
     if left := len(every) - len(rows):
         yield labelled("", f"… and {left} more: shadowproxy diffs list --route {plain(route.name)}")
     untold = [row for row in rows if (route.name, "" if _is_failure(row) else row.name, row.kind) not in told]
     yield from _requests(untold, paint)
+
+
+def _known(row: Row, now: float, full: bool) -> str:
+    """What is said once below the fields of which it is true; usually nothing of noise."""
+    return phrases.evidence(row.evidence, now) if row.evidence and (full or row.state != NOISE) else ""
 
 
 def _most_telling(rows: Sequence[Row]) -> list[Row]:

@@ -192,7 +192,7 @@ def test_everything_that_is_known_is_said() -> None:
         'tolerance: {"$.price": 0.01}',
         "curl -sS -H 'Accept: application/json'",
         "… and 7 more causes",
-        "candidate alone 42, primary's own version alone 1, both 3; evidence 10^9.2 (10^4.5 needed)",
+        "candidate alone 42, second answer alone 1, both 3; evidence 10^9.2 (10^4.5 needed)",
         "+50.0 ms [+48.0, +52.0]",
         "primary alone 4: no credit to the candidate",
         "ann: the new price list",

@@ -37,8 +37,8 @@ def test_everything_that_is_known_is_said_in_a_hundred_columns() -> None:
         "cause c0002 · 98 pairs, 10.0% · item · no response · first",
         "… and 7 more causes",
         "regressed 42 3.5% $.price",
-        "candidate alone 42, primary's own version alone 1, both 3; evidence 10^9.2 (10^4.5 needed)",
-        "regressed since 1m 00s ago",
+        "candidate alone 42, second answer alone 1, both 3; evidence 10^9.2 (10^4.5 needed)",
+        "(10^4.5 needed), since 1m 00s ago",
         "needs about 120 more pairs",
         "noise 800 66.7% $.at",
         "calibrated +50.0 ms [+48.0, +52.0] +60.0 ms [+55.0, +70.0] +90.0 ms",
@@ -69,6 +69,29 @@ def test_a_request_shown_with_its_cause_is_not_repeated_below_its_route() -> Non
     assert "another  curl" not in render_text(told)
     assert render_text(told, full=True).count("another  curl") == 1
     assert render_text(untold).count("another  curl") == 1
+
+
+def test_evidence_that_several_fields_share_is_said_once() -> None:
+    fields = [field(f"$.f{i}") for i in range(3)]
+    route = replace(routes()[0], failures=[], fields=fields, evidence=[evidence(each.field) for each in fields])
+    assert render_text(of(rich(routes=[route]))).count("candidate alone 42") == 1
+
+
+def test_a_field_that_only_the_primarys_own_version_changed_says_nothing_of_the_candidate() -> None:
+    alone = evidence("$.trace", "open", candidate_only=0, both=0, second_only=1)
+    route = replace(routes()[1], evidence=[alone])
+    assert "$.trace" not in render_text(of(rich(routes=[route])), full=True)
+
+
+def test_books_of_arms_that_are_alike_are_told_together() -> None:
+    busy = routes()[0]
+    books = busy.books["candidate"]
+    for other, told in (
+        (books, "books      each arm: eligible 1,200"),
+        (replace(books, in_flight=1), "secondary: sent 1,200"),
+    ):
+        text = render_text(of(rich(routes=[replace(busy, books={"candidate": books, "secondary": other})])))
+        assert told in text
 
 
 def test_errors_that_nobody_had_and_latency_that_is_usual_take_no_line() -> None:

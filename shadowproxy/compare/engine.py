@@ -16,15 +16,18 @@ from shadowproxy.compare.examples import ExampleMaker
 from shadowproxy.compare.findings import Findings
 from shadowproxy.compare.limits import Deadline, IncomparableError
 from shadowproxy.compare.noise import Bits, ServiceNoise
+from shadowproxy.compare.recording import Transcriber
 from shadowproxy.compare.redaction import Mask, Redactor
 from shadowproxy.compare.rules import RouteRules
 from shadowproxy.compare.tables import FieldTable, ReasonTable
-from shadowproxy.model.pair import Aggregate, Answer, Example, FieldShapes, Learned, Pair, Sightings
+from shadowproxy.model.pair import Aggregate, Answer, Example, Exchange, FieldShapes, Learned, Pair, Sightings
 from shadowproxy.model.policy import ComparePolicy, Policy, RoutePolicy, ServicePolicy
-from shadowproxy.model.terms import CANDIDATE
+from shadowproxy.model.terms import CANDIDATE, OTHER
 
 LOOKS_EVERY: Final = 5.0
 """Seconds between two tellings of learned looks."""
+MAX_TRANSCRIPT_TIME: Final = 0.1
+"""Seconds that redacting one exchange for a recording may take."""
 MAX_EXAMPLE_TIME: Final = 0.25
 """Seconds that one example may take."""
 
@@ -32,13 +35,14 @@ MAX_EXAMPLE_TIME: Final = 0.25
 class _Route:
     """What is compiled for one route."""
 
-    __slots__ = ("accepted", "examples", "rules")
+    __slots__ = ("accepted", "examples", "rules", "transcriber")
 
     def __init__(self, policy: ComparePolicy, mask: Mask) -> None:
         redactor = Redactor(policy, mask)
         self.rules = RouteRules(policy, redactor.hides)
         self.examples = ExampleMaker(self.rules, redactor, mask)
         self.accepted = Accepted((), "")
+        self.transcriber = Transcriber(policy, redactor, mask)
 
 
 class Engine:
@@ -87,6 +91,18 @@ class Engine:
         if second is None:
             return Answer(pair.id, verdict, kinds)
         return Answer(pair.id, verdict, kinds, second.verdict, second.found.kinds)
+
+    def transcribe(self, exchange: Exchange) -> tuple[bytes, bytes | None] | None:
+        """Request and response as a recording may hold them, redacted; None when that is not possible. Never raises."""
+        known = self._routes
+        route = known.get((exchange.service, exchange.route)) or known.get((exchange.service, OTHER))
+        if route is None:
+            return None
+        deadline = Deadline(self._clock, MAX_TRANSCRIPT_TIME)
+        try:
+            return route.transcriber.request(exchange, deadline), route.transcriber.answer(exchange, deadline)
+        except Exception:  # whatever it was: what was not redacted is not written
+            return None
 
     def learn(self, learned: Learned) -> None:
         """Control's word on what is noise in one service."""

@@ -31,11 +31,16 @@ _SHOWN: Final = 3
 
 def decode_text(body: bytes, media_type: str) -> str:
     """The text of `body` by the charset of its media type, UTF-8 without one; bytes that do not fit are kept."""
-    charset = media_type.partition("charset=")[2].partition(";")[0].strip(" \"'")
     try:
-        return body.decode(_CHARSETS.get(charset, "utf-8"), "surrogateescape")
+        return body.decode(charset_of(media_type), "surrogateescape")
     except UnicodeError:
         return body.decode("latin-1")
+
+
+def charset_of(media_type: str) -> str:
+    """The codec that a media type names, UTF-8 where it names none that is known."""
+    charset = media_type.partition("charset=")[2].partition(";")[0].strip(" \"'")
+    return _CHARSETS.get(charset, "utf-8")
 
 
 def compare_lines(a: str, b: str, ignored: frozenset[str], found: Findings) -> bool:

@@ -147,9 +147,11 @@ class Redactor:
 
     def parameter(self, name: str, value: str, deadline: Deadline) -> str:
         """The value of one form field. Raises IncomparableError."""
-        if f"form:{name}" in self._named or is_secret_name(name):
-            return self._mask(value)
-        return self.text(value, deadline)
+        return self._mask(value) if self.masks(name) else self.text(value, deadline)
+
+    def masks(self, name: str) -> bool:
+        """Whether a form field of this name is masked whatever it holds."""
+        return f"form:{name}" in self._named or is_secret_name(name)
 
     def _parameter(self, part: str, deadline: Deadline) -> str:
         name, equals, value = part.partition("=")

@@ -133,7 +133,11 @@ class Builder:
             endpoints=self._endpoints(section.endpoints),
             accepted=self._accepted[name].entries,
             accepted_file=self._accepted[name].file,
+            capture=None if section.capture is None else self._capture(section.capture),
         )
+
+    def _capture(self, section: doc.Capture) -> p.CapturePolicy:
+        return fill(p.CapturePolicy(""), section, path=self.located(section.path or ""))
 
     def _route(self, service: str, route: doc.Route, shadow: p.ShadowPolicy, compare: p.ComparePolicy) -> p.RoutePolicy:
         name = route.name or OTHER

@@ -93,6 +93,8 @@ def _service(service: p.ServicePolicy) -> Iterator[str]:
         yield f"  version    {_version(service.version)}"
     if service.accepted:
         yield f"  accepted   {_count(len(service.accepted), 'difference')}, in {service.accepted_file}"
+    if service.capture is not None:
+        yield f"  capture    {_capture(service.capture)}"
     yield "  routes, the first that matches takes the request:"
     rows = [*(route for route in service.routes if route.origin == CONFIGURED), service.other]
     width = max(len(route.name) for route in rows)
@@ -157,6 +159,15 @@ def _version(version: p.VersionPolicy) -> str:
     if version.get:
         return f"what each arm answers at {version.get}"
     return version.static or "not known, so the URLs of an arm stand for it"
+
+
+def _capture(capture: p.CapturePolicy) -> str:
+    what = ", ".join(capture.methods) if capture.methods is not None else "all requests"
+    responses = "with" if capture.responses else "without"
+    return (
+        f"{render_percent(capture.sample)} of {what} {responses} their responses, redacted, to {capture.path}, "
+        f"at most {_count(capture.files, 'file')} of {render_size(capture.max_file)}"
+    )
 
 
 def _match(route: p.RoutePolicy, service: p.ServicePolicy) -> str:

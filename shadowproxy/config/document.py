@@ -347,6 +347,22 @@ class Isolation(Section):
     hold_out: v.HoldOut | None = about("The share of the time, at most 20%; `0%` turns it off.")
 
 
+class Capture(Section):
+    """Requests and the primary's responses are recorded, redacted, for `shadowproxy replay` and GoReplay.
+
+    Bodies are kept up to `shadow.max_body` and `shadow.max_response`. No candidate is needed.
+    """
+
+    needs: ClassVar[tuple[str, ...]] = ("path",)
+    fills: ClassVar[Struct | None] = policy.CapturePolicy("")
+    path: v.File | None = about("The newest file; older ones stand beside it: `shop.gor`, `shop.1.gor`, `shop.2.gor`.")
+    sample: v.Share | None = about("The share of the requests that is recorded.")
+    max_file: v.Buffer | None = about("How large a file may become; a larger exchange is left out.")
+    files: v.Few | None = about("How many files are kept, the newest one included.")
+    responses: v.Flag | None = about("Whether responses are recorded too: they can stand for a primary in a replay.")
+    methods: tuple[v.Method, ...] | None = about("The methods that are recorded. Absent: all.")
+
+
 class Service(Section):
     """A primary, and what is tested against it. The first service that matches takes the request."""
 
@@ -360,6 +376,7 @@ class Service(Section):
     accepted: v.File | None = about(
         "A file of accepted differences, as below. Absent: `accepted.yaml` in `data_dir`, where there is one."
     )
+    capture: Capture | None = about("A recording of its traffic.")
     routes: tuple[Route, ...] | None = about("Request patterns, in the order in which they are tried.")
     endpoints: Endpoints | None = about("Routes that nobody configured.")
 

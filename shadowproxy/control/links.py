@@ -101,6 +101,11 @@ class Feed:
     async def listen(self, listener: socket.socket) -> None:
         self._server = await asyncio.get_running_loop().create_unix_server(self._accept, sock=listener)
 
+    @property
+    def comparers(self) -> int:
+        """How many are connected."""
+        return len(self._comparers)
+
     def close(self) -> None:
         if self._server:
             self._server.close()

@@ -15,12 +15,13 @@ from shadowproxy.metrics import layout as at
 from shadowproxy.metrics import series
 from shadowproxy.metrics.counters import Counters
 from shadowproxy.metrics.fields import FieldTable
-from shadowproxy.metrics.reading import routes, upstreams, workers
+from shadowproxy.metrics.reading import captures, routes, upstreams, workers
 from shadowproxy.metrics.series import Series
 from shadowproxy.metrics.text import render
 from shadowproxy.model.policy import Policy, Registry
 from shadowproxy.model.terms import CANDIDATE, LEARNED, OPENAPI
 from shadowproxy.model.totals import (
+    CaptureTotals,
     Distribution,
     Isolation,
     MirrorTotals,
@@ -64,6 +65,7 @@ def collect(scrape: Scrape) -> Iterator[Metric]:
     yield _family(series.NOISY_FIELDS, (((name,), fields[1]) for name, fields in scrape.learned.items()))
     yield _family(series.TEMPLATES, _templates(scrape.policy))
     yield from _per_upstream(list(upstreams(scrape.counters, scrape.policy)))
+    yield from _captures(list(captures(scrape.counters, scrape.policy)))
     yield from _isolation(scrape.isolation)
     yield from _per_process(workers(scrape.counters, scrape.now))
     yield _family(series.EXAMPLES_SUPPRESSED, (((reason,), n) for reason, n in scrape.suppressed.items()))
@@ -186,6 +188,13 @@ def _per_upstream(rows: list[UpstreamTotals]) -> Iterator[Metric]:
     yield _family(series.UPSTREAM_URLS, (((row.service, row.arm), row.endpoints) for row in rows))
     yield _family(
         series.BREAKER_OPEN, (((row.service, row.arm), row.breaker_open) for row in rows if row.arm != "primary")
+    )
+
+
+def _captures(rows: list[CaptureTotals]) -> Iterator[Metric]:
+    yield _family(series.CAPTURED, (((row.service,), row.written) for row in rows))
+    yield _family(
+        series.CAPTURE_DROPPED, (((row.service, reason), n) for row in rows for reason, n in row.dropped.items())
     )
 
 

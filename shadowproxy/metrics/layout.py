@@ -13,6 +13,7 @@ from typing import Final
 from shadowproxy.model.errors import REJECT_REASONS
 from shadowproxy.model.terms import (
     ARMS,
+    CAPTURE_REASONS,
     CODES,
     DROP_REASONS,
     FALLBACK_REASONS,
@@ -99,7 +100,10 @@ CONNECTIONS_CONNECTING: Final = 6
 HEALTHY: Final = 9
 BREAKER_OPEN: Final = 12
 ENDPOINTS: Final = 15
-SERVICE_WORDS: Final = 24
+CAPTURED: Final = 18
+CAPTURE_DROPPED: Final = 19
+_CAPTURE_ROOM: Final = 16
+SERVICE_WORDS: Final = CAPTURE_DROPPED + _CAPTURE_ROOM
 
 # Words of a route row. `X + arm` addresses an arm where a series has one.
 REQUESTS: Final = 0
@@ -149,6 +153,8 @@ REJECT_INDEX: Final = {reason: REJECTED + i for i, reason in enumerate(REJECT_RE
 DROP_INDEX: Final = {reason: i for i, reason in enumerate(DROP_REASONS)}
 LOSS_INDEX: Final = {reason: i for i, reason in enumerate(LOSS_REASONS)}
 VERDICT_INDEX: Final = {verdict: i for i, verdict in enumerate(VERDICTS)}
+CAPTURE_INDEX: Final = {reason: CAPTURE_DROPPED + i for i, reason in enumerate(CAPTURE_REASONS)}
+"""Words of a service row."""
 KIND_INDEX: Final = {kind: i for i, kind in enumerate(KINDS)}
 FALLBACK_INDEX: Final = {reason: i for i, reason in enumerate(FALLBACK_REASONS)}
 ARM_INDEX: Final = {arm: i for i, arm in enumerate(ARMS)}

@@ -21,7 +21,14 @@ from shadowproxy.model.terms import (
     RESAMPLE_RESULTS,
     VERDICTS,
 )
-from shadowproxy.model.totals import Distribution, MirrorTotals, RouteTotals, UpstreamTotals, WorkerTotals
+from shadowproxy.model.totals import (
+    CaptureTotals,
+    Distribution,
+    MirrorTotals,
+    RouteTotals,
+    UpstreamTotals,
+    WorkerTotals,
+)
 
 _MICROSECOND = 1e-6
 _CANDIDATE = at.MIRRORED_INDEX[CANDIDATE]
@@ -91,6 +98,15 @@ def _splits(words: Sequence[int]) -> dict[str, tuple[int, int]]:
 def _distribution(edges: tuple[float, ...], words: Sequence[int], first: int, size: int) -> Distribution:
     """The bins of a histogram and, in its last word, the sum in microseconds."""
     return Distribution(edges, tuple(words[first : first + size - 1]), words[first + size - 1] * _MICROSECOND)
+
+
+def captures(counters: Counters, policy: Policy) -> Iterator[CaptureTotals]:
+    """Every service that is recorded, or was."""
+    for service in policy.services:
+        words = counters.totals(at.service_row(service.index), at.SERVICE_WORDS)
+        dropped = {reason: words[word] for reason, word in at.CAPTURE_INDEX.items()}
+        if service.capture is not None or words[at.CAPTURED] or any(dropped.values()):
+            yield CaptureTotals(service.name, words[at.CAPTURED], dropped)
 
 
 def upstreams(counters: Counters, policy: Policy) -> Iterator[UpstreamTotals]:

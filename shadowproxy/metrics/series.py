@@ -129,6 +129,15 @@ PAIRED_SPLITS: Final = Series(
     "Of these, pairs with one duration above the pooled quantile and one not, by the slow side: candidate, reference.",
     (*_ROUTE, "quantile", "slow"),
 )
+CAPTURED: Final = Series(
+    "shadowproxy_captured_total", COUNTER, "Exchanges that were written to the service's recording.", ("service",)
+)
+CAPTURE_DROPPED: Final = Series(
+    "shadowproxy_capture_dropped_total",
+    COUNTER,
+    "Exchanges that should have been recorded and were not, by reason; `max_response`: the response alone was not.",
+    ("service", "reason"),
+)
 ISOLATION_DELTA: Final = Series(
     "shadowproxy_isolation_delta_seconds",
     GAUGE,

@@ -73,11 +73,46 @@ class Sightings(Struct, frozen=True, array_like=True, tag="sightings"):
     seen: list[tuple[str, str, str, int]]
 
 
-FromWorker = Pair | Sightings
+class RecordedResponse(Struct, frozen=True, array_like=True):
+    """The primary's whole response; `block` are its field lines as they came."""
+
+    status: int
+    reason: bytes
+    block: bytes
+    body: bytes
+    seconds: float
+
+
+class Exchange(Struct, frozen=True, array_like=True, tag="exchange"):
+    """One request and the primary's response, to be redacted and written to the service's recording.
+
+    `head` is the request's as the primary got it, `body` is whole and without its framing. `connection` names the
+    client's connection. `response` is None when it is not to be recorded, or did not come whole.
+    """
+
+    id: int
+    service: str
+    route: str
+    request_id: str
+    at: float
+    connection: str
+    head: bytes
+    body: bytes
+    response: RecordedResponse | None
+
+
+FromWorker = Pair | Sightings | Exchange
 """What a worker sends to a comparer."""
 
 
-class Answer(Struct, frozen=True, array_like=True):
+class Recorded(Struct, frozen=True, array_like=True, tag="recorded"):
+    """What became of an exchange: `reason` is one of `CAPTURE_REASONS`, empty when it was written."""
+
+    id: int
+    reason: str = ""
+
+
+class Answer(Struct, frozen=True, array_like=True, tag="answer"):
     """The comparer's word on one pair. `kinds` are distinct mismatch kinds, empty unless verdict is `mismatch`.
 
     `second_verdict` and `second_kinds` are those of a triple's second answer against the primary's.
@@ -88,6 +123,10 @@ class Answer(Struct, frozen=True, array_like=True):
     kinds: tuple[str, ...] = ()
     second_verdict: str = ""
     second_kinds: tuple[str, ...] = ()
+
+
+FromComparer = Answer | Recorded
+"""What a comparer sends to a worker."""
 
 
 class Difference(Struct, frozen=True):

@@ -211,6 +211,20 @@ class IsolationPolicy(Struct, frozen=True):
     hold_out: float = 0.05
 
 
+class CapturePolicy(Struct, frozen=True):
+    """Recording of requests and the primary's responses to `path` and up to `files` - 1 older files beside it.
+
+    `methods` None: all of them. Bodies are kept up to the route's `max_body` and `max_response`.
+    """
+
+    path: str
+    sample: float = 1.0
+    max_file: int = 64 * MIB
+    files: int = 8
+    responses: bool = True
+    methods: tuple[str, ...] | None = None
+
+
 class ServicePolicy(Struct, frozen=True):
     """`other` is the counter row and the rules of requests that match none of `routes`. `index` is the service row.
 
@@ -233,6 +247,7 @@ class ServicePolicy(Struct, frozen=True):
     accepted: tuple[AcceptedPolicy, ...] = ()
     accepted_file: str = ""
     """Where they stand, and where further ones are written, whether it is there yet or not."""
+    capture: CapturePolicy | None = None
 
     @property
     def templates(self) -> tuple[RoutePolicy, ...]:

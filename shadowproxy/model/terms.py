@@ -61,6 +61,21 @@ LOSS_REASONS: Final = (
 RESAMPLE_RESULTS: Final = ("sent", "compared", "wasted", "dropped")
 """Of questions that were put to the primary once more: `wasted` could not be compared, `dropped` were never sent."""
 
+CAPTURE_REASONS: Final = (
+    "busy",
+    "max_body",
+    "bytes",
+    "request_incomplete",
+    "comparer_gone",
+    "shutdown",
+    "redaction",
+    "separator",
+    "max_file",
+    "unwritable",
+    "max_response",
+)
+"""Why an exchange was not recorded. `max_response` alone means its response: the request was."""
+
 CODES: Final = ("1xx", "2xx", "3xx", "4xx", "5xx", "error")
 
 OUTCOMES: Final = ("neither", "shadow_only", "primary_only", "both")

@@ -135,6 +135,14 @@ class RouteTotals(Struct, frozen=True):
         )
 
 
+class CaptureTotals(Struct, frozen=True):
+    """What became of the exchanges of one service that were to be recorded. `dropped` by reason."""
+
+    service: str
+    written: int
+    dropped: dict[str, int]
+
+
 class UpstreamTotals(Struct, frozen=True):
     """One arm of one service. `connections` by state; `healthy` of `endpoints` URLs are in rotation."""
 

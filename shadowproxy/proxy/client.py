@@ -60,7 +60,9 @@ _EMPTY_LINE: Final = b"\r\n\r\n"
 
 
 class ClientConnection(asyncio.Protocol):
-    """`ended` says that the client sent its FIN; `full` that it takes no more bytes for now."""
+    """`ended` says that the client sent its FIN; `full` that it takes no more bytes for now. `number` counts the
+    connections of a worker.
+    """
 
     __slots__ = (
         "_body",
@@ -81,6 +83,7 @@ class ClientConnection(asyncio.Protocol):
         "_watch",
         "ended",
         "full",
+        "number",
         "peer",
         "site",
     )
@@ -90,6 +93,7 @@ class ClientConnection(asyncio.Protocol):
         self.site = site
         self.ended = False
         self.full = False
+        self.number = 0
         self.peer = Peer(peer or "", secure, False)
         self._secure = secure
         self._snapshot: Snapshot | None = None

@@ -34,7 +34,7 @@ from shadowproxy.proxy.tunnel import Tunnel
 from shadowproxy.proxy.upload import Upload
 from shadowproxy.shadow.mirror import IDEMPOTENT
 from shadowproxy.shadow.sampling import share
-from shadowproxy.shadow.tap import Tap, hold_out, offer
+from shadowproxy.shadow.tap import Tap, hold_out, offer, transcribe
 from shadowproxy.upstream.connection import Connection, Trailers
 from shadowproxy.upstream.deadlines import Timer
 
@@ -129,7 +129,7 @@ class Exchange:
         self._route = route = service.table.find(head.method, head.path, head.host)
         self._own, self._strip = own_fields(client.peer, head, site.via, added)
         self._forwarded = forward_request(head, self._own, self._strip, head.framing, service.authority)
-        if route.mirrors and head.upgrade is None:
+        if route.taps and head.upgrade is None:
             self._mirror(route, service)
         if service.total is not None:
             self._total = Timer(self._out_of_time)
@@ -158,11 +158,14 @@ class Exchange:
         if head.shadow is not None and self._client.peer.trusted:
             self._site.counters[at.COPIES_RECEIVED] += 1
             return
+        h = share(service.salt, self.request_id) if route.needs_share else 1.0
         if service.held_out:
             hold_out(route.mirrors, head)
-            return
-        h = share(service.salt, self.request_id) if route.needs_share else 1.0
-        self._tap = offer(route.mirrors, route.resampler, head, self.request_id, self.at, h)
+        else:
+            self._tap = offer(route.mirrors, route.resampler, head, self.request_id, self.at, h)
+        if route.recorder is not None:
+            number = self._client.number
+            self._tap = transcribe(self._tap, route.recorder, head, self.request_id, self.at, h, number)
 
     def on_connection(self, connection: Connection) -> None:
         """The origin lends a connection: send what there is of the request."""

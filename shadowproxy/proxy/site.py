@@ -78,6 +78,7 @@ class Site:
             return False
         self.clients.add(client)
         self.counters[at.ACCEPTED] += 1
+        client.number = self.counters[at.ACCEPTED]
         self.counters[at.CLIENT_CONNECTIONS] = len(self.clients)
         return True
 

@@ -7,6 +7,7 @@ change.
 from __future__ import annotations
 
 import ipaddress
+import os
 from bisect import bisect_left
 from collections.abc import Sequence
 from math import inf
@@ -23,6 +24,7 @@ from shadowproxy.shadow.arm import Arm
 from shadowproxy.shadow.link import Link
 from shadowproxy.shadow.mirror import Mirror
 from shadowproxy.shadow.pressure import Pressure
+from shadowproxy.shadow.recorder import Budget, Recorder
 from shadowproxy.shadow.resampling import MAX_BYTES, MAX_IN_FLIGHT, RESAMPLE, Resampler, resample_upstream
 from shadowproxy.shadow.strata import Strata
 from shadowproxy.upstream.deadlines import Deadlines
@@ -33,20 +35,24 @@ from shadowproxy.upstream.origin import Names, Origin
 class Route:
     """A route as the driver reads it. `requests`, `durations` and `fine` are words of the primary arm.
 
-    `learns`: the paths of its requests are to be told, since templates may come of them.
+    `learns`: the paths of its requests are to be told, since templates may come of them. `taps`: somebody may want
+    its requests and answers.
     """
 
     __slots__ = (
+        "capture",
         "durations",
         "fine",
         "learns",
         "mirrors",
         "name",
         "needs_share",
+        "recorder",
         "requests",
         "resampler",
         "rules",
         "service",
+        "taps",
         "version",
     )
 
@@ -57,6 +63,7 @@ class Route:
         mirrors: tuple[Mirror, ...],
         learns: bool = False,
         resampler: Resampler | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         row = at.route_row(policy.index)
         self.service = service.name
@@ -65,8 +72,13 @@ class Route:
         self.mirrors = mirrors
         self.learns = learns
         self.resampler = resampler
+        self.recorder = recorder
+        self.capture = service.capture
         self.version = service.version
-        self.needs_share = any(mirror.sample < 1.0 for mirror in mirrors)
+        self.taps = bool(mirrors) or recorder is not None
+        self.needs_share = any(mirror.sample < 1.0 for mirror in mirrors) or (
+            recorder is not None and recorder.sample < 1.0
+        )
         self.requests = at.requests_word(row, at.ARM_INDEX[PRIMARY], 0)
         self.durations = at.duration_word(row, at.ARM_INDEX[PRIMARY])
         self.fine = at.fine_word(service.index)
@@ -80,6 +92,7 @@ class Route:
         return (
             (self.rules, self.learns, self.version, share) == (rules, learns, service.version, service.noise.resample)
             and (resampler.arm if resampler is not None else None) is again
+            and self.capture == service.capture
             and tuple(mirror.arm for mirror in self.mirrors) == arms
         )
 
@@ -130,6 +143,7 @@ class Service:
 class Snapshot:
     __slots__ = (
         "arms",
+        "budgets",
         "leaving",
         "limits",
         "only",
@@ -148,6 +162,7 @@ class Snapshot:
         origins: dict[str, Origin],
         arms: Sequence[Arm],
         leaving: Sequence[Origin],
+        budgets: Sequence[Budget] = (),
     ) -> None:
         """`arms` and `leaving` hold besides what earlier snapshots left under way: it is to be swept as well."""
         self.policy = policy
@@ -156,6 +171,7 @@ class Snapshot:
         self.origins = origins
         self.arms = arms
         self.leaving = leaving
+        self.budgets = budgets
         self.limits = policy.limits
         self.timeouts = policy.timeouts
         self.trusted = _networks(policy.trusted_proxies)
@@ -217,6 +233,8 @@ class Compiler:
         self._links = links
         self._pressure = pressure
         self._strata = strata
+        self._mark = os.urandom(4).hex()
+        self._budgets: dict[str, Budget] = {}
         self._origins: dict[str, Origin] = {}
         self._arms: dict[str, Arm] = {}
         self._routes: Routes = {}
@@ -242,7 +260,8 @@ class Compiler:
         services = tuple(self._service(service, origins, arms, routes) for service in policy.services)
         self._routes = routes
         self._replace(origins, arms)
-        return Snapshot(policy, services, origins, (*arms.values(), *self._leaving_arms), tuple(self._leaving))
+        known = (*arms.values(), *self._leaving_arms)
+        return Snapshot(policy, services, origins, known, tuple(self._leaving), tuple(self._budgets.values()))
 
     def _origin(self, key: str, policy: Policy, service: ServicePolicy, arm: str, reread: bool) -> Origin:
         known = self._origins.get(key)
@@ -290,7 +309,15 @@ class Compiler:
         resampler = None
         if again is not None:
             resampler = Resampler(policy.name, rules, policy.noise.resample, again, counters, link)
-        return Route(policy, rules, mirrors, learns, resampler)
+        return Route(policy, rules, mirrors, learns, resampler, self._recorder(policy, rules))
+
+    def _recorder(self, policy: ServicePolicy, rules: RoutePolicy) -> Recorder | None:
+        if policy.capture is None:
+            return None
+        budget = self._budgets.setdefault(policy.name, Budget(policy.shadow.max_bytes))
+        budget.max_bytes = policy.shadow.max_bytes
+        link = self._links[policy.index % len(self._links)]  # one comparer writes all of a service
+        return Recorder(policy, policy.capture, rules, budget, self._counters, link, self._mark)
 
     def _replace(self, origins: dict[str, Origin], arms: dict[str, Arm]) -> None:
         retired = [origin for key, origin in self._origins.items() if origins.get(key) is not origin]

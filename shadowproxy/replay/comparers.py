@@ -5,6 +5,7 @@ They are forked before there are threads or a loop. What they say goes to the fe
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -27,6 +28,7 @@ from shadowproxy.runtime.sockets import listen_unix, private_directory, remove_d
 _PRIVATE: Final = 0o600
 _PAUSE: Final = 0.1
 """Seconds between a comparer's death and the next start."""
+_POLL: Final = 0.02
 _STOP: Final = 5.0
 """Seconds for the nurses to end."""
 
@@ -77,23 +79,31 @@ class Comparers:
 
         return fork(f"n{index}", log, nurse)
 
-    def quit(self) -> None:
-        """Let them report what is left and end."""
+    async def quit(self, seconds: float) -> None:
+        """Let them report what is left and end, for at most `seconds`."""
         for command in self._commands:
             with contextlib.suppress(OSError):
                 command.sendall(frame(msgspec.msgpack.encode(Quit())))
+        for _ in range(round(seconds / _POLL)):
+            if not self._reap():
+                break
+            await asyncio.sleep(_POLL)
+        await asyncio.sleep(_POLL)  # what they said last is heard in the loop's next turns
 
     def close(self) -> None:
         """Stop whoever is still there, and take the sockets off the disk."""
         for command in self._commands:
             command.close()
         until = time.monotonic() + _STOP
+        while self._reap() and time.monotonic() < until:
+            time.sleep(_POLL)
         for nurse in self._nurses:
-            while os.waitpid(nurse, os.WNOHANG)[0] == 0:
-                if time.monotonic() > until:
-                    os.kill(nurse, signal.SIGKILL)
-                    os.waitpid(nurse, 0)
-                    break
-                time.sleep(0.01)
+            os.kill(nurse, signal.SIGKILL)
+            os.waitpid(nurse, 0)
         self.feed.close()
         remove_directory(self._directory)
+
+    def _reap(self) -> bool:
+        """Whether any nurse is still there."""
+        self._nurses = [nurse for nurse in self._nurses if os.waitpid(nurse, os.WNOHANG)[0] == 0]
+        return bool(self._nurses)

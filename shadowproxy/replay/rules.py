@@ -125,6 +125,7 @@ def _lifted(
         other=route(service.other),
         shadow=shadow(service.shadow),
         isolation=p.IsolationPolicy(hold_out=0.0),
+        capture=None,
         noise=msgspec.structs.replace(service.noise, resample=0.0) if recorded else service.noise,
     )
 

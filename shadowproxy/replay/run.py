@@ -41,7 +41,6 @@ from shadowproxy.replay.recording import Recording, RecordingError
 from shadowproxy.replay.rules import Targets, UsageError, replay_policy
 from shadowproxy.report import MOST_EXAMPLES, Report
 from shadowproxy.report.build import build
-from shadowproxy.runtime.comparer import LAST_WORDS
 from shadowproxy.runtime.loader import POLICY_FILE, masking_key, resolve
 from shadowproxy.runtime.logs import Log, capture_logging, open_log
 from shadowproxy.runtime.main import raise_descriptor_limit
@@ -51,6 +50,9 @@ from shadowproxy.upstream.tasks import spawn
 
 _WEIGH: Final = 10
 """Seconds between bets on the pairs that came."""
+_POLL: Final = 0.01
+_LAST_WORDS: Final = 10.0
+"""Seconds for the comparers to say what they found last."""
 _STORE: Final = 10.0
 """Seconds for the store to write what waits."""
 
@@ -183,13 +185,14 @@ async def _play(
     began = time.monotonic()
     try:
         await plane.start()
+        await _heard(feed, len(comparers.paths))
         with _stopped_by_signals(player):
             await _shown(player, state, err, began)
     finally:
         learning.cancel()
         plane.close()
-        comparers.quit()
-        await feed.drained(LAST_WORDS)
+        await comparers.quit(_LAST_WORDS)
+        await feed.drained(_LAST_WORDS)
         feed.close()
         await asyncio.to_thread(state.store.close, _STORE)
     took = time.monotonic() - began
@@ -197,6 +200,14 @@ async def _play(
     notes = [*describe(player.played, player.lateness, recording, took, paced=options.speed is not None), *facts.notes]
     # Whole: what is stored goes away with the replay, unless a directory was named.
     return await with_examples(state, build(msgspec.structs.replace(facts, notes=notes)), MOST_EXAMPLES)
+
+
+async def _heard(feed: Feed, comparers: int) -> None:
+    """Wait until all comparers are connected: what one that comes and goes at once says last might be missed."""
+    for _ in range(round(_LAST_WORDS / _POLL)):
+        if feed.comparers >= comparers:
+            return
+        await asyncio.sleep(_POLL)
 
 
 async def _learn(state: State, feed: Feed) -> None:

@@ -19,12 +19,25 @@ from typing import Final, Protocol
 import msgspec
 
 from shadowproxy.model.commands import Applied, Apply, Quit, Ready, ToRole, ToSupervisor
-from shadowproxy.model.pair import Aggregate, Answer, Example, FromWorker, Hello, Learned, Pair, Sightings
+from shadowproxy.model.pair import (
+    Aggregate,
+    Answer,
+    Example,
+    Exchange,
+    FromComparer,
+    FromWorker,
+    Hello,
+    Learned,
+    Pair,
+    Recorded,
+    Sightings,
+)
 from shadowproxy.model.policy import Launch, Policy
 from shadowproxy.runtime.backlog import Backlog, Delivery
 from shadowproxy.runtime.children import COMPARER
 from shadowproxy.runtime.link import Link, LinkError
 from shadowproxy.runtime.logs import Log, open_log
+from shadowproxy.runtime.recordings import Recordings
 
 QUEUED: Final = 1024 * 1024
 """Bytes of pairs taken from a worker and not compared yet, past which no more is read from it."""
@@ -54,6 +67,7 @@ class Comparing(Protocol):
     def apply(self, policy: Policy) -> None: ...
     def sight(self, sightings: Sightings) -> None: ...
     def learn(self, learned: Learned) -> None: ...
+    def transcribe(self, exchange: Exchange) -> tuple[bytes, bytes | None] | None: ...
 
 
 class _Customer:
@@ -73,6 +87,7 @@ class Comparer:
     def __init__(
         self,
         engine: Comparing,
+        recordings: Recordings,
         listener: socket.socket,
         commands: socket.socket,
         feed_path: str,
@@ -82,6 +97,7 @@ class Comparer:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
+        self._recordings = recordings
         self._listener = listener
         self._feed_path = feed_path
         self._drain_timeout = drain_timeout
@@ -141,6 +157,7 @@ class Comparer:
         why = ""
         try:
             self._engine.apply(policy)
+            self._recordings.apply(policy)
         except Exception as error:  # the rules before stay in force, and the supervisor says so
             self._log.crash("policy not applied", error, sequence=policy.sequence)
             why = f"{type(error).__name__}: {error}"
@@ -221,10 +238,12 @@ class Comparer:
         except (LinkError, msgspec.MsgspecError):
             self._leave(customer)
 
-    def _handle(self, pair: FromWorker) -> Answer | None:
+    def _handle(self, pair: FromWorker) -> FromComparer | None:
         if isinstance(pair, Sightings):
             self._engine.sight(pair)
             return None
+        if isinstance(pair, Exchange):
+            return Recorded(pair.id, self._record(pair))
         try:
             return self._engine.handle(pair)
         except Exception as error:  # a fault of ours must not cost the other pairs their verdicts
@@ -232,6 +251,11 @@ class Comparer:
                 self._complain_at = self._clock() + COMPLAIN_EVERY
                 self._log.crash("pair not compared", error, service=pair.service, route=pair.route)
             return Answer(pair.id, "incomparable") if pair.answer else None
+
+    def _record(self, exchange: Exchange) -> str:
+        """Write an exchange to its recording; why that could not be, empty if it could."""
+        messages = self._engine.transcribe(exchange)
+        return self._recordings.write(exchange, *messages) if messages is not None else "redaction"
 
     # Control
 
@@ -305,6 +329,7 @@ class Comparer:
             self._report()
         if self._feed is not None:
             self._feed.close()
+        self._recordings.close()
         self._selector.close()
 
 
@@ -330,5 +355,7 @@ def run_comparer(
     settle_collector()
     log = open_log(f"{COMPARER}:{index}", launch.log_format)
     engine = Engine(apply.policy, key, time.monotonic)
-    comparer = Comparer(engine, listener, commands, feed_path, drain_timeout=launch.drain_timeout, log=log)
+    recordings = Recordings(log, time.monotonic)
+    recordings.apply(apply.policy)
+    comparer = Comparer(engine, recordings, listener, commands, feed_path, drain_timeout=launch.drain_timeout, log=log)
     comparer.run(apply.policy.sequence)

@@ -11,7 +11,7 @@ def write_gauges(words: memoryview, snapshot: Snapshot, pressure: Pressure, lag:
     """Connections, health, breakers, lag, bytes held. Returns how many descriptors the upstream connections use."""
     words[at.LOOP_LAG] = int(lag * 1e6)
     words[at.OVERLOADED] = int(pressure.shedding)
-    words[at.HELD_BYTES] = sum(arm.held for arm in snapshot.arms)
+    words[at.HELD_BYTES] = sum(arm.held for arm in snapshot.arms) + sum(each.held for each in snapshot.budgets)
     breakers = {id(arm.origin): arm.breaker.open for arm in snapshot.arms}
     descriptors = sum(
         origin.pool.open + origin.pool.connecting for origin in (*snapshot.leaving, *snapshot.origins.values())

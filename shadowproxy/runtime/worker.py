@@ -239,7 +239,9 @@ class Worker:
         self._ended.set()
 
     def _shadows_run(self) -> bool:
-        return any(arm.live for arm in self.site.snapshot.arms) or any(link.outstanding for link in self._links)
+        return any(arm.live for arm in self.site.snapshot.arms) or any(
+            link.outstanding or link.recording for link in self._links
+        )
 
 
 class _Commands(asyncio.Protocol):

@@ -13,16 +13,21 @@ from typing import TYPE_CHECKING, Final, cast
 import msgspec
 
 from shadowproxy.channel import FrameError, FrameReader, frame
-from shadowproxy.model.pair import Answer, Pair, Sightings
-from shadowproxy.model.terms import KINDS, VERDICTS
+from shadowproxy.model.pair import Answer, Exchange, FromComparer, Pair, Recorded, Sightings
+from shadowproxy.model.terms import CAPTURE_REASONS, KINDS, VERDICTS
 from shadowproxy.upstream.tasks import spawn
 
 if TYPE_CHECKING:
     from shadowproxy.shadow.mirror import Mirror
+    from shadowproxy.shadow.recorder import Recorder
 
 MAX_OUTSTANDING: Final = 1024
 MAX_BYTES: Final = 16 * 1024 * 1024
 """Of outstanding pairs. One pair of the largest captured responses is a quarter of it."""
+MAX_RECORDED: Final = 64
+"""Exchanges on their way to a recording ..."""
+MAX_RECORDED_BYTES: Final = 2 * 1024 * 1024
+"""... and their bytes: pairs must not wait behind many of them."""
 MAX_VERSIONS: Final = 64
 """Distinct versions that are told of at a time: what a header says is nobody's choice."""
 RECONNECT: Final = 0.05
@@ -31,7 +36,7 @@ RECONNECT: Final = 0.05
 _KINDS: Final = frozenset(KINDS)
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Answer).decode
+_decode = msgspec.msgpack.Decoder(FromComparer).decode
 
 
 class Link(asyncio.Protocol):
@@ -47,6 +52,8 @@ class Link(asyncio.Protocol):
         self._outstanding: dict[int, tuple[Mirror, Mirror | None, int]] = {}
         self._versions: dict[tuple[str, str, str], int] = {}
         self._bytes = 0
+        self._recorded: dict[int, tuple[Recorder, int]] = {}
+        self._recorded_bytes = 0
         self._last_id = 0
         self._closing = False
 
@@ -63,6 +70,26 @@ class Link(asyncio.Protocol):
     def has_time(self) -> bool:
         """May it be given something that only serves the examples?"""
         return self._transport is not None and len(self._outstanding) < 16 and self._bytes < MAX_BYTES // 8
+
+    @property
+    def is_connected(self) -> bool:
+        return self._transport is not None
+
+    @property
+    def can_record(self) -> bool:
+        """Has the comparer time for one more exchange? Pairs come first."""
+        return (
+            self._transport is not None
+            and len(self._recorded) < MAX_RECORDED
+            and self._recorded_bytes < MAX_RECORDED_BYTES
+            and len(self._outstanding) < MAX_OUTSTANDING // 4
+            and self._bytes < MAX_BYTES // 4
+        )
+
+    @property
+    def recording(self) -> int:
+        """Exchanges of which it is not known whether they were written."""
+        return len(self._recorded)
 
     def next_id(self) -> int:
         self._last_id += 1
@@ -83,6 +110,17 @@ class Link(asyncio.Protocol):
             return "channel_full"
         transport.write(data)
         return None
+
+    def record(self, recorder: Recorder, exchange: Exchange) -> None:
+        """Hand over an exchange to be written; `recorder` hears what became of it."""
+        transport = self._transport
+        if transport is None or not self.can_record:
+            recorder.count_dropped("busy" if self.is_connected else "comparer_gone")
+            return
+        data = frame(_encode(exchange))
+        self._recorded[exchange.id] = (recorder, len(data))
+        self._recorded_bytes += len(data)
+        transport.write(data)
 
     def sight(self, service: str, arm: str, version: str) -> None:
         """An arm named its version in an answer. Told to the comparer with the next `flush`."""
@@ -126,7 +164,11 @@ class Link(asyncio.Protocol):
         try:
             frames = self._reader.feed(data)
             for payload in frames:
-                self._answered(_decode(payload))
+                message = _decode(payload)
+                if isinstance(message, Recorded):
+                    self._written(message)
+                else:
+                    self._answered(message)
         except (FrameError, msgspec.DecodeError):
             if self._transport is not None:
                 self._transport.abort()
@@ -152,7 +194,24 @@ class Link(asyncio.Protocol):
         if second is not None:
             second.count_answer(second_verdict, answer.second_kinds)
 
+    def _written(self, message: Recorded) -> None:
+        if message.reason and message.reason not in CAPTURE_REASONS:
+            raise FrameError(f"an exchange not written for {message.reason[:40]!r}")
+        found = self._recorded.pop(message.id, None)
+        if found is None:
+            return
+        recorder, size = found
+        self._recorded_bytes -= size
+        if message.reason:
+            recorder.count_dropped(message.reason)
+        else:
+            recorder.count_written()
+
     def _lose(self, reason: str) -> None:
+        recorded, self._recorded = self._recorded, {}
+        self._recorded_bytes = 0
+        for recorder, _ in recorded.values():
+            recorder.count_dropped(reason)
         outstanding, self._outstanding = self._outstanding, {}
         self._bytes = 0
         for mirror, second, _ in outstanding.values():

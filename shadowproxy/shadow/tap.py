@@ -12,6 +12,7 @@ from shadowproxy.http1 import RequestHead
 from shadowproxy.shadow.capture import Capture
 from shadowproxy.shadow.copy import Copy
 from shadowproxy.shadow.mirror import Mirror
+from shadowproxy.shadow.recorder import Recorder, Transcript
 from shadowproxy.shadow.resampling import Resampler
 
 
@@ -23,7 +24,7 @@ class Tap(Capture):
     for its client, so that its duration says nothing of the upstream.
     """
 
-    __slots__ = ("copies", "decided", "failed", "since", "stalled", "watch")
+    __slots__ = ("copies", "decided", "failed", "since", "stalled", "transcript", "watch")
 
     def __init__(self, limit: int) -> None:
         super().__init__(limit)
@@ -32,6 +33,7 @@ class Tap(Capture):
         self.failed = False
         self.since = 0.0
         self.stalled = False
+        self.transcript: Transcript | None = None
         self.watch: Callable[[Copy], None] | None = None
         """Hears of every copy that has ended, whether or not it was sent."""
 
@@ -41,16 +43,25 @@ class Tap(Capture):
         """A request without a body left for the primary as `forwarded`: its copies leave too."""
         for copy in self.copies if len(self.copies) == 1 else self.copies[:]:
             copy.launch(copy.mirror.head_without_body(head, own, strip, forwarded))
+        if self.transcript is not None:
+            self.transcript.launch(forwarded)
 
     def hold(self, data: bytes) -> None:
         """A piece of the request's body."""
         for copy in self.copies[:]:
             copy.hold(data)
+        if self.transcript is not None:
+            self.transcript.hold(data)
+            if self.transcript.over:
+                self.transcript = None
 
     def launch_with_body(self, head: RequestHead, own: bytes, strip: frozenset[bytes]) -> None:
         """The request's body is whole."""
         for copy in self.copies[:]:
             copy.launch(copy.mirror.head_with_body(head, own, strip, len(copy.body)))
+        transcript = self.transcript
+        if transcript is not None:
+            transcript.launch(transcript.recorder.head_with_body(head, own, strip, transcript.size))
 
     def forsake(self, reason: str) -> None:
         """The primary's exchange is over: copies that were not launched by now never will be."""
@@ -61,14 +72,19 @@ class Tap(Capture):
 
     def take(self, data: bytes) -> None:
         """A piece of the primary's body, charged to each copy's arm while it may hold bytes."""
-        copies = self.copies
-        if not copies:
+        copies, transcript = self.copies, self.transcript
+        if copies:
+            arm = copies[0].arm
+            room = arm.max_bytes - arm.held if len(copies) == 1 else min(copy.arm.room for copy in copies)
+        elif transcript is not None and transcript.recorder.responses:
+            room = transcript.recorder.budget.room
+        else:
             return
-        arm = copies[0].arm
-        room = arm.max_bytes - arm.held if len(copies) == 1 else min(copy.arm.room for copy in copies)
         kept = self.add(data, room)
         for copy in copies:
             copy.charge(kept)
+        if transcript is not None:
+            transcript.charge(kept)
 
     def decide(self, whole: bool, seconds: float, failed: bool = False) -> None:
         """The primary's exchange is over."""
@@ -79,12 +95,15 @@ class Tap(Capture):
             copies, self.copies = self.copies, []
             for copy in copies:
                 copy.settle()
+            if self.transcript is not None:
+                self.transcript.finish(self, whole)
+                self.transcript = None
 
     def leave(self, copy: Copy) -> None:
         """A copy ended before the primary did. Nothing is kept for nobody."""
         if copy in self.copies:
             self.copies.remove(copy)
-            if not self.copies:
+            if not self.copies and self.transcript is None:
                 self.pieces = []
                 self.truncated = True
 
@@ -109,6 +128,17 @@ def offer(
             tap.copies.append(Copy(mirror, head, request_id, at, tap))
     if tap is not None and (resampler is not None or len(tap.copies) > 1):
         _pair_up(tap, resampler, head, request_id, at)
+    return tap
+
+
+def transcribe(
+    tap: Tap | None, recorder: Recorder, head: RequestHead, request_id: bytes, at: float, h: float, connection: int
+) -> Tap | None:
+    """The request is recorded as well, if `recorder` takes it: in `tap`, where it has copies, else in one for that."""
+    if recorder.admits(head, h):
+        if tap is None:
+            tap = Tap(recorder.max_response)
+        tap.transcript = Transcript(recorder, request_id, at, connection)
     return tap
 
 

@@ -150,3 +150,16 @@ def test_one_source_of_second_answers_and_one_of_versions(more: str, says: str, 
     with pytest.raises(ConfigError) as refused:
         load(path, Overrides(), Registry(), {})
     assert [str(problem).partition(": ")[2] for problem in refused.value.problems] == [says]
+
+
+def test_what_is_recorded_is_said(tmp_path: Path) -> None:
+    assert "  capture    " not in text(tmp_path, PLAIN)
+    where = f"{tmp_path}/a.gor, at most 8 files of 64MiB"
+    assert f"  capture    100% of all requests with their responses, redacted, to {where}" in text(
+        tmp_path, PLAIN + "capture: {path: a.gor}"
+    )
+    rules = "{path: /var/a.gor, sample: 5%, methods: [GET, POST], responses: false, files: 1, max_file: 1KiB}"
+    assert (
+        "  capture    5% of GET, POST without their responses, redacted, to /var/a.gor, at most 1 file of 1KiB"
+        in text(tmp_path, PLAIN + f"capture: {rules}")
+    )

@@ -214,3 +214,44 @@ def test_a_share_that_cannot_be_held_out(value: str, expected: str, tmp_path: Pa
 @pytest.mark.parametrize("value", ["0%", "0.5%", "20%"])
 def test_shares_that_can(value: str, tmp_path: Path) -> None:
     assert said(tmp_path, MIRRORED + f"isolation: {{hold_out: {value}}}") == []
+
+
+CAPTURE = "capture: {path: a.gor}\n"
+
+
+def test_a_recording_needs_no_candidate_and_has_rules_of_its_own(tmp_path: Path) -> None:
+    assert said(tmp_path, PLAIN + CAPTURE) == []
+    assert said(tmp_path, PLAIN + CAPTURE + "shadow: {max_body: 4MiB}\ncompare: {redact: [$.email]}") == []
+    assert said(tmp_path, PLAIN + CAPTURE + "routes: [{name: a, compare: {redact: [$.email]}}]") == []
+    assert said(tmp_path, PLAIN + CAPTURE + "isolation: {hold_out: 0%}") == [
+        "isolation: needs upstreams.candidate: without it nothing is mirrored"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "right"),
+    [
+        ("capture: {}", "path", "is missing: the newest file"),
+        ("capture: {path: .}", "path", "is a directory: write the path of a file, such as shop.gor"),
+        ("capture: {path: a.gor, sample: 5}", "sample", "write a percentage"),
+        ("capture: {path: a.gor, files: 0}", "files", "write a whole number from 1 to 1000"),
+        ("capture: {path: a.gor, max_file: 10B}", "max_file", "write at least 256B"),
+        ("capture: {path: a.gor, methods: [get]}", "methods[0]", "methods are written in capitals: GET"),
+        ("capture: {path: a.gor, mode: 5}", "mode", "unknown key"),
+    ],
+)
+def test_a_recording_that_cannot_be(text: str, key: str, right: str, tmp_path: Path) -> None:
+    [found] = said(tmp_path, PLAIN + text)
+    assert found.startswith(f"capture.{key}: ")
+    assert right in found
+
+
+@pytest.mark.parametrize(("one", "two"), [("a.gor", "./a.gor"), ("a.gor", "a.3.gor"), ("b/../a.3.gor", "a.gor")])
+def test_two_services_do_not_write_one_file(one: str, two: str, tmp_path: Path) -> None:
+    services = [
+        f"  {name}: {{match: {{host: {name}.example}}, {PLAIN.strip()}, capture: {{path: {path}}}}}"
+        for name, path in (("x", one), ("y", two), ("z", "other.gor"))
+    ]
+    assert said(tmp_path, "services:\n" + "\n".join(services)) == [
+        "services.y.capture.path: is a file of the service x as well: write another one"
+    ]

@@ -12,6 +12,7 @@ from shadowproxy.metrics.exposition import Scrape, expose
 from shadowproxy.metrics.fields import FieldTable
 from shadowproxy.metrics.series import SERIES
 from shadowproxy.model.pair import FieldCount
+from shadowproxy.model.policy import CapturePolicy
 from shadowproxy.model.totals import Interval, Isolation, StoreFigures
 from tests.metrics.world import World
 
@@ -212,3 +213,18 @@ def test_the_isolation_proof_is_exported_once_there_is_an_estimate() -> None:
         for bound, value in (("lower", 0.001), ("estimate", 0.002), ("upper", 0.003))
     }
     assert found["shadowproxy_isolation_slots_total"] == {labels(service="shop"): 9, labels(service="mail"): 3}
+
+
+def test_recordings_are_exported_where_there_is_one_or_was() -> None:
+    world = World()
+    assert "shadowproxy_captured_total" not in scrape(world)
+    row = at.service_row(0)
+    world.add(row + at.CAPTURED, 5)
+    world.add(row + at.CAPTURED, 2, block=1)
+    world.add(row + at.CAPTURE_INDEX["busy"])
+    found = scrape(world)
+    assert found["shadowproxy_captured_total"] == {labels(service="shop"): 7}
+    assert found["shadowproxy_capture_dropped_total"][labels(service="shop", reason="busy")] == 1
+    shop, mail = world.policy.services
+    world.policy = replace(world.policy, services=(shop, replace(mail, capture=CapturePolicy("/a.gor"))))
+    assert scrape(world)["shadowproxy_captured_total"][labels(service="mail")] == 0

@@ -24,6 +24,7 @@ routes:
     shadow: {sample: 2%}
     compare: {ignore: ["$.stock"]}
 limits: {body: 10B}
+capture: {path: a.gor}
 """
 TWO = """
 services:
@@ -67,6 +68,7 @@ def test_every_request_of_every_method_is_mirrored(config: Path) -> None:
         assert shadow.max_age == float("inf")
         assert shadow.timeout == 4.0
     assert service.isolation.hold_out == 0.0
+    assert service.capture is None
 
 
 def test_what_a_configuration_says_of_arms_routes_and_comparing_holds(config: Path) -> None:

@@ -22,6 +22,7 @@ RULES: Final[tuple[Rule, ...]] = (
     edge.admin_access,
     service.upstream_urls,
     service.mirrors,
+    service.captures,
     service.noise,
     service.endpoints,
     service.header_rules,

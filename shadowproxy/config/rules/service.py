@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path as FilePath
+from typing import Final
+
+from shadowproxy.capture.naming import age_of
 from shadowproxy.config import document as doc
 from shadowproxy.config.build import fill, shadowing
 from shadowproxy.config.findings import Findings
@@ -11,6 +16,9 @@ from shadowproxy.config.rules.common import sections, upstreams
 from shadowproxy.config.units import render_size
 from shadowproxy.model import policy as p
 from shadowproxy.model.terms import MIRRORED_ARMS
+
+RECORDING: Final = ("shadow", "compare")
+"""Sections that a recording uses as well: how much of a body is kept, and what is masked."""
 
 
 def needed_keys(document: doc.Document, findings: Findings) -> None:
@@ -62,7 +70,8 @@ def mirrors(document: doc.Document, findings: Findings) -> None:
         holders += [((*path, "routes", index), route) for index, route in enumerate(service.routes or ())]
         for at, holder in holders:
             for name in ("shadow", "compare", "isolation", "noise", "version", "accepted"):
-                if holder.has(name) and not arms:
+                recorded = service.has("capture") and name in RECORDING
+                if holder.has(name) and not arms and not recorded:
                     findings.wrong(
                         (*at, name), "needs upstreams.candidate: without it nothing is mirrored", at_key=True
                     )
@@ -72,6 +81,22 @@ def mirrors(document: doc.Document, findings: Findings) -> None:
                     findings.wrong(
                         (*at, "shadow", "headers", arm), f"needs upstreams.{arm}: there is none", at_key=True
                     )
+
+
+def captures(document: doc.Document, findings: Findings) -> None:
+    """No two services write one file, or one that the other would make of its own when it rotates."""
+    seen: list[tuple[FilePath, str]] = []
+    for name, path, service in document.named():
+        if service.capture is None or service.capture.path is None:
+            continue
+        mine = FilePath(os.path.normpath(findings.base / service.capture.path))
+        if mine.is_dir():
+            findings.wrong((*path, "capture", "path"), "is a directory: write the path of a file, such as shop.gor")
+        for other, owner in seen:
+            if mine == other or age_of(mine, other) or age_of(other, mine):
+                right = f"is a file of the service {owner} as well: write another one"
+                findings.wrong((*path, "capture", "path"), right)
+        seen.append((mine, name))
 
 
 def noise(document: doc.Document, findings: Findings) -> None:

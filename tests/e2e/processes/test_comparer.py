@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from shadowproxy.model.policy import Policy, Registry
 from shadowproxy.runtime import comparer as room
 from shadowproxy.runtime.comparer import Comparer
 from shadowproxy.runtime.logs import Log, as_json
+from shadowproxy.runtime.recordings import Recordings
 
 encode = msgspec.msgpack.encode
 
@@ -121,7 +123,8 @@ class Stage:
         self.supervisor = Peer(ours, ToSupervisor)
         log = Log("comparer:0", as_json, lambda line: not self.lines.append(line))
         feed = str(directory / "feed")
-        self.comparer = Comparer(self.engine, self.listener, theirs, feed, drain_timeout=0.2, log=log)
+        recordings = Recordings(log, time.monotonic)
+        self.comparer = Comparer(self.engine, recordings, self.listener, theirs, feed, drain_timeout=0.2, log=log)
         self.thread = threading.Thread(target=self.comparer.run, args=(1,))
         self.theirs = theirs
         self.peers: list[Peer] = [self.supervisor]

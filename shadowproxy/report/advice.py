@@ -44,10 +44,7 @@ def _wrong(service: ServiceReport) -> Iterator[str]:
         yield f"Look at the fields in which {number(service.mismatches, 'pair')} differ."
     failing = [route for route in service.routes if route.failures]
     if failing:
-        yield (
-            f"Find out why the candidate gave no whole answer on {_named(failing)}: whether it is reachable,"
-            " fast enough, and ends its answers as HTTP asks."
-        )
+        yield f"See whether the candidate is up and fast enough: it gave no whole answer on {_named(failing)}."
     errors = [route for route in service.routes if route.errors and route.errors.regressed]
     if errors:
         yield f"Find out why the candidate fails more often on {_named(errors)}."

@@ -13,11 +13,11 @@ from msgspec.structs import replace
 from shadowproxy.admin.api import application, metrics_application
 from shadowproxy.control.state import State
 from shadowproxy.metrics import layout as at
-from shadowproxy.model.pair import Aggregate, CauseCount, Example
+from shadowproxy.model.pair import Aggregate, CauseCount, Example, FieldCount
 from shadowproxy.model.policy import AdminPolicy, Bind, Launch, TokenPolicy
 from shadowproxy.report import Report
 from shadowproxy.report import build as report_of
-from shadowproxy.store import DiffQuery
+from shadowproxy.store import DiffQuery, StoreError
 from tests.admin.conftest import MemoryStore
 from tests.metrics.world import World
 from tests.store.examples import example
@@ -156,8 +156,6 @@ async def test_the_report_in_each_form(client: Client) -> None:
 
 
 async def test_the_report_as_a_page_shows_whole_examples_and_runs_nothing(client: Client, state: State) -> None:
-    from shadowproxy.model.pair import FieldCount
-
     state.tally.fields.add([FieldCount("shop", "item", "$.price", "body_type", 1)])
     response = await client.get("/api/v1/report?format=html")
     page = await response.text()
@@ -171,8 +169,6 @@ async def test_the_report_as_a_page_shows_whole_examples_and_runs_nothing(client
 
 
 async def test_whole_examples_come_where_they_are_asked_for(client: Client, state: State, store: MemoryStore) -> None:
-    from shadowproxy.model.pair import FieldCount
-
     state.tally.fields.add([FieldCount("shop", "item", "$.price", "body_type", 1)])
     assert (await (await client.get("/api/v1/report")).json())["examples"] == []
     found = await (await client.get("/api/v1/report?examples=20")).json()
@@ -180,6 +176,21 @@ async def test_whole_examples_come_where_they_are_asked_for(client: Client, stat
     assert found["examples"][0]["primary_body"] == '{"price": 1.5, "name": "cup"}'
     store.examples.clear()
     assert (await (await client.get("/api/v1/report?examples=20")).json())["examples"] == []
+
+
+async def test_examples_that_cannot_be_read_cost_no_report(
+    client: Client, state: State, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_prefix: str) -> Example | None:
+        raise StoreError("the disk is gone")
+
+    monkeypatch.setattr(store, "example", broken)
+    report = await (await client.get("/api/v1/report?examples=1")).json()
+    assert report["examples"] == []
+    assert "bodies are missing: the disk is gone" not in report["notes"]  # there was nothing to read
+    state.tally.fields.add([FieldCount("shop", "item", "$.price", "body_type", 1)])
+    report = await (await client.get("/api/v1/report?examples=1")).json()
+    assert "bodies are missing: the disk is gone" in report["notes"]
 
 
 async def test_only_recorded_reports_are_what_later_ones_are_compared_with(client: Client, world: World) -> None:

@@ -7,7 +7,7 @@ before is put under those fields too, so that the list is as short as if it had 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from typing import Final
 
 import msgspec
@@ -56,7 +56,7 @@ class CauseBook:
             if row.epoch != self._epoch:
                 before = row.before + row.pairs
                 row = msgspec.structs.replace(
-                    row, epoch=self._epoch, before=before, pairs=0, suggestion=row.suggestion or None
+                    row, epoch=self._epoch, before=before, pairs=0, excused=0, suggestion=row.suggestion or None
                 )
             if self._sizes[row.service] < MAX_CAUSES:
                 self._keep(row)
@@ -76,9 +76,12 @@ class CauseBook:
         return [Known(KNOWN, service, key, value) for (service, key), value in changed.items()]
 
     def rows(self, routes: Sequence[RouteTotals], now: float) -> list[CauseTotal]:
-        """Every cause, by impact. Failed exchanges are counted by the workers, in `routes`; `now` is Unix time."""
+        """Every cause, by impact, its pairs less the excused. `now` is Unix time.
+
+        Failed exchanges are counted by the workers, in `routes`.
+        """
         counted = {(each.service, each.route): each.mirrors[CANDIDATE] for each in routes if CANDIDATE in each.mirrors}
-        found = {row.id: row for row in self._rows.values() if self._is_fresh(row, now)}
+        found = {row.id: _less_excused(row) for row in self._rows.values() if self._is_fresh(row, now)}
         for (service, route), mirror in counted.items():
             for kind, pairs in mirror.mismatches.items():
                 if pairs and kind.startswith(f"{CANDIDATE}_"):
@@ -91,6 +94,20 @@ class CauseBook:
             if advice and not row.suggestion:
                 found[row.id] = msgspec.structs.replace(row, suggestion=advice)
         return _by_impact(found.values())
+
+    def excuse(self, service: str, covers: Callable[[str, Key], bool], whole: Collection[str]) -> list[tuple[str, int]]:
+        """The pairs so far of every cause of which `covers` takes each field count no longer. Returns them by route.
+
+        On the routes of `whole` it takes every field that differs at all: also of causes that do not tell theirs.
+        """
+        found = []
+        for row in [row for row in self._rows.values() if row.service == service and row.pairs > row.excused]:
+            told = row.keys and not row.mixed and not row.left_out
+            if row.failure or not (all(covers(row.route, key) for key in row.keys) if told else row.route in whole):
+                continue
+            found.append((row.route, row.pairs - row.excused))
+            self._keep(msgspec.structs.replace(row, excused=row.pairs))
+        return found
 
     def _failed(self, place: Place) -> CauseTotal:
         """A failed exchange's cause; where no comparer has seen one there are no times and no example."""
@@ -223,6 +240,10 @@ def without_noise(rows: Sequence[CauseTotal], noisy: Mapping[str, Set[FieldId]])
     return _by_impact(found.values())
 
 
+def _less_excused(row: CauseTotal) -> CauseTotal:
+    return msgspec.structs.replace(row, pairs=row.pairs - row.excused, excused=0) if row.excused else row
+
+
 def _likeness(row: CauseTotal, keys: tuple[tuple[str, str], ...]) -> tuple[object, ...]:
     return row.service, row.route, row.primary_status, row.shadow_status, row.failure, row.mixed, keys
 
@@ -243,6 +264,7 @@ def _joined(row: CauseTotal, other: CauseTotal) -> CauseTotal:
         row,
         pairs=row.pairs + other.pairs,
         before=row.before + other.before,
+        excused=row.excused + other.excused,
         first_at=min(_times(row.first_at, other.first_at), default=None),
         last_at=max(_times(row.last_at, other.last_at), default=None),
         example=other.example if smaller else row.example,

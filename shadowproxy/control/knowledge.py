@@ -192,7 +192,7 @@ def resample_share(policy: ServicePolicy) -> float:
 
 
 class Knowledge:
-    """Of all services. `learn` hands over what the store is to keep, `began` hears of each new version's service."""
+    """Of all services. `learn` hands over what the store is to keep, `began` hears where evidence begins anew."""
 
     def __init__(
         self,
@@ -267,6 +267,20 @@ class Knowledge:
                 news.append(lesson)
         self._keep()
         return news
+
+    def renew(self, service: str, now: float) -> None:
+        """Somebody asks for a new ledger; what is known of noise stays."""
+        here = self.services[service]
+        before = here.ledger
+        here.renew(now)
+        self._forget(service, before)
+        self._began(service)
+
+    def excuse(self, service: str, covers: Callable[[str, tuple[str, str]], bool], now: float) -> None:
+        """The bets on fields that `covers` takes begin anew: somebody has accepted how they differ."""
+        ledger = self.services[service].ledger
+        for key in [key for key, row in ledger.rows.items() if not row.is_blank and covers(key[0], key[1:])]:
+            ledger.restart(key, now)
 
     def learned(self, now: float) -> dict[str, ReportLearned]:
         """For a report."""

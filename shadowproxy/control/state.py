@@ -11,6 +11,7 @@ from typing import Final, ParamSpec, TypeVar
 from msgspec import Struct
 
 from shadowproxy import __version__
+from shadowproxy.control.accepted import AcceptedBook
 from shadowproxy.control.causes import CauseBook, find, without_noise
 from shadowproxy.control.history import History
 from shadowproxy.control.isolation import IsolationProof
@@ -59,6 +60,7 @@ class State:
         self.paired = PairedLedger(self.started_at)
         self._beginning: dict[str, float] = {}
         self.causes = CauseBook(policy.epoch, launch.store.max_age)
+        self.accepted = AcceptedBook(policy, time.time(), launch.store.max_age)
         self.knowledge = Knowledge(policy, time.time(), store.learn, self.begin_evidence)
         self.watchers = Watchers()
         self.history = History(store)
@@ -79,10 +81,13 @@ class State:
         self.isolation.apply(message.policy, message.registry)
         self.problems = message.problems
         self.knowledge.apply(message.policy, time.time())
+        self.accepted.apply(message.policy, time.time())
+        self._excuse(time.time())
 
     def tick(self, now: float) -> list[Learned]:
         """Once a second; returns what is new for the comparers. `now` is Unix time."""
         self._settle(now)
+        self._excuse(now)
         triples = {}
         for key, index in self.registry.routes.items():
             service, _, route = key.partition("\n")
@@ -97,6 +102,7 @@ class State:
             self.store.keep(self.tally.take_changed())
             self.causes.add(message.causes)
             self.store.learn(self.causes.take_changed())
+            self.accepted.hear(message.accepted)
             return
         self.store.offer(message.items)
         if self.watchers:
@@ -121,6 +127,7 @@ class State:
             version=__version__,
             now=now,
             learned=self.knowledge.figures(time.time()),
+            accepted=self.accepted.figures(time.time()),
         )
 
     async def read(self, query: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -132,6 +139,7 @@ class State:
         self._settle(now)
         rows = list(routes(self.counters, self.registry, self.policy, based=True))
         self.paired.observe(rows, now)
+        self.accepted.observe(rows)
         return rows
 
     def begin_evidence(self, service: str) -> None:
@@ -140,6 +148,7 @@ class State:
         Workers are told to forget the durations that they have not weighed yet; what comes before they have heard of it
         is left out.
         """
+        self.accepted.begin(service)
         for each in self.policy.services:
             if each.name == service:
                 self.counters.control[at.EVIDENCE + each.index] += 1
@@ -152,6 +161,10 @@ class State:
             self._begin(service)
             if now >= due:
                 del self._beginning[service]
+
+    def _excuse(self, now: float) -> None:
+        self.accepted.excuse(self.causes, self.tally, self.knowledge, now)
+        self.store.learn([*self.causes.take_changed(), *self.accepted.take_changed(now)])
 
     def _begin(self, service: str) -> None:
         for key, index in self.registry.routes.items():
@@ -168,7 +181,7 @@ class State:
         rows = [
             row
             for row in self._causes(self._routes(), now)
-            if query.service in {None, row.service} and query.route in {None, row.route}
+            if (row.pairs or row.before) and query.service in {None, row.service} and query.route in {None, row.route}
         ]
         return await self.shown(rows[query.offset : query.offset + query.limit]), len(rows)
 
@@ -192,6 +205,7 @@ class State:
         examples: Sequence[FieldExample] = ()
         shown: Mapping[str, FieldExample] = {}
         counted = self.weigh(now)
+        self._excuse(now)
         causes = self._causes(counted, now)
         notes: list[str] = []
         try:
@@ -210,7 +224,7 @@ class State:
             now=now,
             routes=counted,
             paired=self.paired.evidence(),
-            fields=list(self.tally.field_counts()),
+            fields=list(self.accepted.standing(self.tally.field_counts())),
             examples=examples,
             incomparable=dict(self.tally.incomparable),
             isolation=self.isolation.figures(),
@@ -218,4 +232,6 @@ class State:
             cause_examples=shown,
             notes=notes,
             learned=self.knowledge.learned(now),
+            accepted=self.accepted.report(now),
+            excused=self.accepted.excused(),
         )

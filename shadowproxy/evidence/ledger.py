@@ -58,6 +58,11 @@ class FieldRow(Struct, array_like=True):
         return self.spared + self.second + self.both + self.missed
 
     @property
+    def is_blank(self) -> bool:
+        """Whether nothing has differed since the bets began."""
+        return not (self.candidate or self.drawn)
+
+    @property
     def is_sound(self) -> bool:
         """Whether a ledger of today can go on from it."""
         bets = len(self.paired) == len(coin.LAMBDAS) and len(self.lone) == len(coin.OMEGAS)
@@ -128,12 +133,7 @@ class FieldLedger:
             if len(self.rows) >= self.capacity:
                 self.untracked += candidate + both + spared + missed
                 return
-            row = self.rows[key] = FieldRow(
-                coin.new_bets(len(coin.LAMBDAS), self._restarts),
-                coin.new_bets(len(coin.OMEGAS), self._restarts),
-                self._restarts,
-                first_at=now,
-            )
+            row = self.rows[key] = self._new_row(now)
         self._catch_up(row)
         row.paired = coin.bet_on_pairs(row.paired, candidate, second)
         if self.share:
@@ -146,6 +146,13 @@ class FieldLedger:
         row.last_at = now
         if second or both:
             row.second_at = now
+        self._changed.add(key)
+        self._stale.add(key)
+        self._listed = None
+
+    def restart(self, key: FieldId, now: float) -> None:
+        """The bets on one field begin anew, whatever they came to; it keeps its place in the table."""
+        self.rows[key] = self._new_row(now)
         self._changed.add(key)
         self._stale.add(key)
         self._listed = None
@@ -224,6 +231,14 @@ class FieldLedger:
             lone = coin.spared_growth((row.spared + 1) / (row.drawn + 2), 1.0 - self.share)
             per_pair = max(per_pair, row.drawn / pairs * lone)
         return ceil(missing / per_pair) if per_pair > 1e-9 else None
+
+    def _new_row(self, now: float) -> FieldRow:
+        return FieldRow(
+            coin.new_bets(len(coin.LAMBDAS), self._restarts),
+            coin.new_bets(len(coin.OMEGAS), self._restarts),
+            self._restarts,
+            first_at=now,
+        )
 
     def _catch_up(self, row: FieldRow) -> None:
         if row.restarts < self._restarts:

@@ -52,6 +52,8 @@ class Scrape(Struct, frozen=True):
     isolation: Mapping[str, Isolation] = {}
     learned: Mapping[str, tuple[int, int]] = {}
     """By service: how many fields regressed, and how many are noisy."""
+    accepted: Mapping[str, tuple[int, Mapping[str, int]]] = {}
+    """By service: pairs that accepted differences covered, and entries by state."""
 
 
 def collect(scrape: Scrape) -> Iterator[Metric]:
@@ -63,6 +65,11 @@ def collect(scrape: Scrape) -> Iterator[Metric]:
     yield _family(series.INCOMPARABLE, scrape.incomparable.items())
     yield _family(series.REGRESSED_FIELDS, (((name,), fields[0]) for name, fields in scrape.learned.items()))
     yield _family(series.NOISY_FIELDS, (((name,), fields[1]) for name, fields in scrape.learned.items()))
+    yield _family(series.ACCEPTED_PAIRS, (((name,), found[0]) for name, found in scrape.accepted.items()))
+    yield _family(
+        series.ACCEPTED_ENTRIES,
+        (((name, state), n) for name, found in scrape.accepted.items() for state, n in found[1].items()),
+    )
     yield _family(series.TEMPLATES, _templates(scrape.policy))
     yield from _per_upstream(list(upstreams(scrape.counters, scrape.policy)))
     yield from _captures(list(captures(scrape.counters, scrape.policy)))

@@ -211,6 +211,18 @@ REGRESSED_FIELDS: Final = Series(
 NOISY_FIELDS: Final = Series(
     "shadowproxy_noisy_fields", GAUGE, "Fields that differ in the primary's own version as well.", ("service",)
 )
+ACCEPTED_PAIRS: Final = Series(
+    "shadowproxy_accepted_pairs_total",
+    COUNTER,
+    "Pairs of which an entry of the accepted differences covered something.",
+    ("service",),
+)
+ACCEPTED_ENTRIES: Final = Series(
+    "shadowproxy_accepted_entries",
+    GAUGE,
+    "Entries of the accepted differences by state: active, expired, dead.",
+    ("service", "state"),
+)
 EXAMPLES_SKIPPED: Final = Series(
     "shadowproxy_examples_skipped_total", COUNTER, "Failed copies, counted, whose example the worker did not offer."
 )

@@ -195,7 +195,7 @@ class CauseTotal(Struct, frozen=True):
     """What is known of one cause (`pair.CauseCount` says what its parts mean), over all comparers and instances.
 
     `pairs` are of the instance `epoch`, `before` those of earlier ones, where of failed exchanges only those are known
-    that a comparer has seen. `first_at` and `last_at` are over all of them;
+    that a comparer has seen; `excused` of `pairs` are accepted since. `first_at` and `last_at` are over all of them;
     None: only the worker saw it, which counts and keeps no times.
     """
 
@@ -217,6 +217,7 @@ class CauseTotal(Struct, frozen=True):
     words: str = ""
     mixed: bool = False
     left_out: int = 0
+    excused: int = 0
 
     @property
     def shown(self) -> tuple[str, str]:

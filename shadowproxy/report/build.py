@@ -32,6 +32,7 @@ from shadowproxy.report.causes import cause_of, worth_showing
 from shadowproxy.report.knowing import Learned, evidence_of, is_known, knowledge_of, regressed_fields
 from shadowproxy.report.paired import Paired, judge
 from shadowproxy.report.values import (
+    Accepted,
     Books,
     FieldReport,
     Knowledge,
@@ -75,6 +76,10 @@ class Facts(Struct, frozen=True):
     paired: Mapping[tuple[str, str], Mapping[str, float]] = {}
     learned: Mapping[str, Learned] = {}
     """By service."""
+    accepted: Mapping[str, Sequence[Accepted]] = {}
+    """By service, every entry."""
+    excused: Mapping[tuple[str, str], int] = {}
+    """By service and route, pairs with the verdict `mismatch` whose differences are accepted since."""
 
 
 def build(facts: Facts, service: str | None = None) -> Report:
@@ -136,6 +141,7 @@ def _service(facts: Facts, policy: ServicePolicy) -> ServiceReport:
         causes=[cause_of(row, compared, facts.cause_examples.get(row.id)) for row in shown],
         causes_left_out=len(causes) - len(shown),
         knowledge=knowledge,
+        accepted=list(facts.accepted.get(policy.name, ())),
     )
 
 
@@ -201,6 +207,7 @@ def _route(facts: Facts, totals: RouteTotals, paired: Paired) -> RouteReport:
         if each.service == totals.service and each.route == totals.route
     }
     errors, latency = paired
+    excused = facts.excused.get((totals.service, totals.route), 0)
     kinds = _positive(candidate.mismatches) if candidate else {}
     learned = facts.learned.get(totals.service)
     return RouteReport(
@@ -231,7 +238,8 @@ def _route(facts: Facts, totals: RouteTotals, paired: Paired) -> RouteReport:
         delta=quantiles(candidate.delta) if candidate else None,
         slower=latency is not None and latency.slower,
         slower_why=latency.why if latency else "",
-        mismatches=candidate.verdicts["mismatch"] if candidate else 0,
+        mismatches=max(0, candidate.verdicts["mismatch"] - excused) if candidate else 0,
+        excused=excused,
         paired=latency,
         errors=errors,
         second_answers=learned.ledger.triples.get(totals.route, 0) if learned else 0,

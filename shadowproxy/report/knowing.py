@@ -67,7 +67,8 @@ def evidence_of(
 ) -> list[FieldEvidence]:
     """The fields of one route, the regressed first, then by evidence."""
     ledger = learned.ledger
-    found = [(key, ledger.judge(key, now, learned.max_age)) for key in ledger.rows if key[0] == route]
+    here = [key for key, row in ledger.rows.items() if key[0] == route and not row.is_blank]
+    found = [(key, ledger.judge(key, now, learned.max_age)) for key in here]
     found.sort(key=lambda each: (_ORDER.index(each[1].state), -each[1].evidence, each[0]))
     return [_evidence(ledger, key, verdict, examples.get(key[1:])) for key, verdict in found[:MAX_FIELDS]]
 

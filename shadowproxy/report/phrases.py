@@ -103,8 +103,13 @@ def primary_alone(found: PairedErrors) -> str:
 
 
 def asides(route: RouteReport) -> Iterator[str]:
-    """What is worth a line also of a route that otherwise gets but one: failures of the primary, and open trends."""
+    """What is worth a line also of a route that otherwise gets but one.
+
+    Failures of the primary, open trends, and why fewer pairs differ than were counted.
+    """
     errors, paired = route.errors, route.paired
+    if route.excused:
+        yield excused(route)
     if errors and errors.primary_only:
         yield f"errors: {primary_alone(errors)}"
     if errors and errors.more and errors.evidence >= TREND:
@@ -228,6 +233,11 @@ def accepted(entries: list[Accepted]) -> str:
     for entry in entries:
         states[entry.state] = states.get(entry.state, 0) + 1
     return f"{counts(states)}; {number(sum(entry.pairs for entry in entries), 'pair')} covered"
+
+
+def excused(route: RouteReport) -> str:
+    """Mismatches that were counted before somebody accepted what differs."""
+    return f"{number(route.excused, 'pair')} of the mismatches accepted since"
 
 
 def is_due(entry: Accepted) -> bool:

@@ -150,7 +150,7 @@ class Cause(Struct, frozen=True):
 class Accepted(Struct, frozen=True):
     """An entry of the accepted differences. `state`: `active`, `expired`, or `dead` (nothing has matched it).
 
-    `expires` is a date (ISO 8601), empty: never; `pairs` is how many it covered.
+    `expires` is a date (the last day, UTC) or a time, empty: never; `pairs` is how many it covered, over restarts.
     """
 
     id: str
@@ -186,13 +186,15 @@ class RouteReport(Struct, frozen=True):
     slower: bool
     slower_why: str
     mismatches: int
-    """Pairs of the candidate that differ."""
+    """Pairs of the candidate that differ, without the excused."""
     second_answers: int = 0
     """Triples: requests that the primary's version answered twice, at the same time as the candidate."""
     evidence: list[FieldEvidence] = []
     """The regressed first, then by evidence."""
     paired: PairedLatency | None = None
     errors: PairedErrors | None = None
+    excused: int = 0
+    """Pairs that count as mismatches in `verdicts` and `kinds`, and whose differences somebody has accepted since."""
 
 
 class Knowledge(Struct, frozen=True):

@@ -15,6 +15,7 @@ import uvloop
 
 from shadowproxy.admin.serving import Serving
 from shadowproxy.admin.status import status
+from shadowproxy.control.accepted import KNOWN as ACCEPTED
 from shadowproxy.control.asking import ask, questions
 from shadowproxy.control.causes import KNOWN
 from shadowproxy.control.learning import PROPOSE_EVERY, Learning
@@ -205,6 +206,7 @@ def run_control(
     try:
         state.tally.restore(store.kept())
         state.causes.restore(store.known(KNOWN))
+        state.accepted.restore(store.known(ACCEPTED))
         unread = state.knowledge.restore(store.known)
         if unread:
             log.warning("some of what was learned cannot be read and is learned anew", items=unread)

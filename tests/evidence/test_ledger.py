@@ -160,6 +160,22 @@ def test_a_field_that_recovers_leaves_the_list() -> None:
     assert book.rows[PRICE].listed_at == 0.0
 
 
+def test_a_field_whose_bets_begin_anew_keeps_its_place_and_is_found_again() -> None:
+    book = ledger(capacity=1)
+    book.add(PRICE, 300, 0, 0, 0, 1.0)
+    assert book.listed(1.0) == {PRICE}
+    book.take_changed()
+    book.restart(PRICE, 2.0)
+    assert book.listed(2.0) == set()
+    assert (book.rows[PRICE].is_blank, book.rows[PRICE].first_at) == (True, 2.0)
+    assert [key for key, _ in book.take_changed()] == [PRICE]
+    book.add(TIME, 300, 0, 0, 0, 3.0)
+    assert (book.listed(3.0), book.untracked) == (set(), 300)
+    book.add(PRICE, 300, 0, 0, 0, 3.0)
+    assert book.listed(3.0) == {PRICE}
+    assert not book.rows[PRICE].is_blank
+
+
 def test_the_table_is_never_larger_than_its_capacity_and_says_what_it_does_not_follow() -> None:
     book = ledger(capacity=2)
     for number in range(5):

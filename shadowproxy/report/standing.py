@@ -44,7 +44,8 @@ def is_known(service: ServiceReport, route: RouteReport) -> bool:
 def fields(service: ServiceReport, route: RouteReport) -> list[Row]:
     """The fields of a route: what counts before what is open, and noise last."""
     known = {(each.field, each.kind): each for each in route.evidence}
-    undecided = OPEN if is_known(service, route) else DIFFERS
+    # Where no pair counts as a mismatch, as when all of them are accepted, no field can.
+    undecided = DIFFERS if route.mismatches and not is_known(service, route) else OPEN
     found: list[Row] = []
     for each in route.fields:
         evidence = known.pop((each.field, each.kind), None)

@@ -55,7 +55,7 @@ def said(before: Report, after: Report) -> list[str]:
 FAILING: dict[str, Any] = {"verdict": "fail", "exit_code": 1}
 FEW: dict[str, Any] = {"verdict": "inconclusive", "exit_code": 3, "compared": 12}
 PRICE = {"routes": [calm(fields=[field("$.price")], evidence=[evidence("$.price")])]}
-UNKNOWN = {"routes": [calm(fields=[field("$.price")])], "knowledge": None}
+UNKNOWN = {"routes": [calm(fields=[field("$.price")], mismatches=42)], "knowledge": None}
 SLOWER = {"routes": [calm(paired=latency())]}
 ERRORS = {"routes": [calm(errors=errors())]}
 NO_ANSWER = {"routes": [calm(failures=[FieldReport("", "candidate_timeout", 2, 0.01, None)])]}
@@ -159,7 +159,7 @@ def test_what_changed(case: str) -> None:
 
 def test_the_worst_comes_first_and_the_rest_is_counted() -> None:
     many = [field(f"$.f{i:03}") for i in range(150)]
-    after = report(policy=5, routes=[calm(fields=many, second_answers=0)], **FAILING)
+    after = report(policy=5, routes=[calm(fields=many, second_answers=0, mismatches=42)], **FAILING)
     found = changes(then(**SLOWER), after)
     assert found.items[0].about == "verdict"
     assert {each.direction for each in found.items} == {"worse"}
@@ -205,7 +205,12 @@ def test_a_cause_stops_once_and_comes_again() -> None:
 
 def test_what_is_remembered_is_bounded_and_travels() -> None:
     route = calm(
-        fields=[field(f"$.f{i}") for i in range(400)], second_answers=0, name="r" * 300, slower=True, slower_why="p50"
+        fields=[field(f"$.f{i}") for i in range(400)],
+        second_answers=0,
+        mismatches=42,
+        name="r" * 300,
+        slower=True,
+        slower_why="p50",
     )
     causes = [cause(i, words="w" * 5_000) for i in range(200)]
     big = report(routes=[route], causes=causes, accepted=[accepted("dead")])
@@ -241,7 +246,7 @@ def test_every_rendering_says_what_changed() -> None:
 
 def test_only_the_first_changes_are_shown_unless_in_full() -> None:
     many = [field(f"$.f{i:03}") for i in range(150)]
-    after = compare(report(routes=[calm(fields=many, second_answers=0)]), memories(then()))
+    after = compare(report(routes=[calm(fields=many, second_answers=0, mismatches=42)]), memories(then()))
     assert "… and 140 more changes" in render_text(after)
     assert "… and 50 more changes" in render_text(after, full=True)
     assert "… and 130 more changes" in render_markdown(after)

@@ -52,14 +52,24 @@ CASES = {
     "a field that is open": (one(clean(fields=[field("$.a")], evidence=[evidence("$.a", "open")])), {"open"}),
     "a field without evidence where there are second answers": (one(clean(fields=[field("$.a")])), {"open"}),
     "a field that is noise": (one(clean(fields=[field("$.a")], evidence=[evidence("$.a", "noise")])), set()),
-    "a field of which nothing is known": (one(clean(fields=[field("$.a")]), **UNKNOWN), {"fields", "open"}),
+    "a field of which nothing is known": (
+        one(clean(fields=[field("$.a")], mismatches=42), **UNKNOWN),
+        {"fields", "open", "mismatches"},
+    ),
     "a field before there are enough second answers": (
-        one(clean(fields=[field("$.a")], evidence=[evidence("$.a", "open")]), knowledge=knowledge(answers=19)),
-        {"fields", "open"},
+        one(
+            clean(fields=[field("$.a")], evidence=[evidence("$.a", "open")], mismatches=42),
+            knowledge=knowledge(answers=19),
+        ),
+        {"fields", "open", "mismatches"},
     ),
     "a field of a route that is never asked twice": (
-        one(clean(fields=[field("$.a")], second_answers=0)),
-        {"fields", "open"},
+        one(clean(fields=[field("$.a")], second_answers=0, mismatches=42)),
+        {"fields", "open", "mismatches"},
+    ),
+    "a field of which nothing is known, all of it accepted since": (
+        one(clean(fields=[field("$.a")]), **UNKNOWN),
+        {"open"},
     ),
     "pairs whose fields were lost": (one(clean(mismatches=4), **UNKNOWN), {"fields", "mismatches"}),
     "no answer": (one(clean(failures=[NO_ANSWER], mismatches=2), **UNKNOWN), {"failures", "mismatches"}),

@@ -1,4 +1,4 @@
-"""Who may do what at the admin listener. Pure: headers in, a role or a problem out.
+"""Who may do what at the admin listener. Pure: headers in, a name and a role or a problem out.
 
 - A foreign Host is refused: a page that rebinds its own name to this address (DNS rebinding) sends that name.
 - A foreign Origin is refused: a browser says whose page asks; programs send none.
@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from shadowproxy.admin.problems import ProblemError
@@ -20,8 +20,17 @@ from shadowproxy.model.policy import AdminPolicy, Bind, TokenPolicy
 VIEWER: Final = "viewer"
 OPERATOR: Final = "operator"
 READING: Final = frozenset({"GET", "HEAD"})
+LOCAL: Final = "local"
+"""Somebody on this machine, where no token is asked for."""
 OPEN: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 """No token and any Host: scrapers and kubelets come by address."""
+
+
+class Caller(NamedTuple):
+    """Who makes a request: the name of a token, the subject of a client certificate, or `LOCAL`."""
+
+    name: str
+    role: str
 
 
 class Access:
@@ -34,15 +43,15 @@ class Access:
         if policy.bind.host and not _address(policy.bind.host):
             self._hosts.add(policy.bind.host.lower())
 
-    def check(self, method: str, host: str, origin: str | None, authorization: str, certified: bool) -> str:
-        """The role of a request. Raises ProblemError: 403 or 401."""
+    def check(self, method: str, host: str, origin: str | None, authorization: str, subject: str | None) -> Caller:
+        """Who makes a request; `subject` is that of a verified client certificate. Raises ProblemError: 403 or 401."""
         self._check_host(host)
         if origin is not None and _place(origin) != host.lower():
             raise ProblemError(403, f"requests from pages of {origin!r} are refused")
-        role = self._role(authorization, certified)
-        if method not in READING and role != OPERATOR:
-            raise ProblemError(403, f"{method} takes the role {OPERATOR}; this token's role is {role}")
-        return role
+        caller = self._caller(authorization, subject)
+        if method not in READING and caller.role != OPERATOR:
+            raise ProblemError(403, f"{method} takes the role {OPERATOR}; this token's role is {caller.role}")
+        return caller
 
     def _check_host(self, host: str) -> None:
         name = _host_name(host)
@@ -51,16 +60,23 @@ class Access:
             return
         raise ProblemError(403, f"the admin listener does not answer to Host {host!r}; list it under admin.hosts")
 
-    def _role(self, authorization: str, certified: bool) -> str:
+    def _caller(self, authorization: str, subject: str | None) -> Caller:
         scheme, _, token = authorization.partition(" ")
-        if not self._tokens or (certified and not authorization):
-            return OPERATOR
+        if not self._tokens or (subject is not None and not authorization):
+            return Caller(LOCAL if subject is None else subject, OPERATOR)
         if scheme.lower() != "bearer" or not token:
             raise ProblemError(401, "send `Authorization: Bearer TOKEN`")
         found = _find(self._tokens, token.strip())
         if found is None:
             raise ProblemError(401, "this token is not known here")
-        return found.role
+        return Caller(found.name, found.role)
+
+
+def subject_of(certificate: Mapping[str, Any]) -> str:
+    """The common name in a certificate as `ssl` gives it, else its first alternative name."""
+    names = [value for part in certificate.get("subject", ()) for key, value in part if key == "commonName"]
+    names += [value for _, value in certificate.get("subjectAltName", ())]
+    return str(names[0]) if names else "a certificate without a name"
 
 
 def _find(tokens: Sequence[TokenPolicy], given: str) -> TokenPolicy | None:

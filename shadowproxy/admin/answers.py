@@ -9,14 +9,17 @@ from typing import Final
 
 import msgspec
 from aiohttp import hdrs, web
+from msgspec import UNSET, UnsetType
 
-from shadowproxy.admin.access import OPEN, Access
+from shadowproxy.admin.access import OPEN, READING, Access, Caller, subject_of
 from shadowproxy.admin.problems import Problem, ProblemError
 from shadowproxy.store import StoreError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 MAX_BODY: Final = 64 * 1024
+_TOO_LARGE: Final = f"bodies may have at most {MAX_BODY} bytes"
+ACCESS: Final = web.AppKey("access", Access)
 
 log = logging.getLogger(__name__)
 
@@ -25,13 +28,27 @@ def json_response(value: object, status: int = 200) -> web.Response:
     return web.Response(body=msgspec.json.encode(value), status=status, content_type="application/json")
 
 
-def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> web.Response:
+def problem(
+    status: int, detail: str, headers: Mapping[str, str] | None = None, entry: str | UnsetType = UNSET
+) -> web.Response:
     """RFC 9457; `about:blank` types have the title of their status."""
     return web.Response(
-        body=msgspec.json.encode(Problem(title=HTTPStatus(status).phrase, status=status, detail=detail)),
+        body=msgspec.json.encode(Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, entry=entry)),
         status=status,
         content_type="application/problem+json",
         headers=headers,
+    )
+
+
+def caller(request: web.Request, access: Access) -> Caller:
+    """Who makes a request. Raises ProblemError for those who must not."""
+    certificate = request.transport.get_extra_info("peercert") if request.transport is not None else None
+    return access.check(
+        request.method,
+        request.headers.get(hdrs.HOST, ""),
+        request.headers.get(hdrs.ORIGIN),
+        request.headers.get(hdrs.AUTHORIZATION, ""),
+        subject_of(certificate) if certificate else None,
     )
 
 
@@ -40,17 +57,8 @@ def guard(access: Access) -> Callable[[web.Request, Handler], Awaitable[web.Stre
 
     @web.middleware
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path in OPEN and request.method in {"GET", "HEAD"}:
-            return await handler(request)
-        headers = request.headers
-        certified = request.transport is not None and bool(request.transport.get_extra_info("peercert"))
-        access.check(
-            request.method,
-            headers.get(hdrs.HOST, ""),
-            headers.get(hdrs.ORIGIN),
-            headers.get(hdrs.AUTHORIZATION, ""),
-            certified,
-        )
+        if request.path not in OPEN or request.method not in READING:
+            caller(request, access)
         return await handler(request)
 
     return guarded
@@ -61,18 +69,19 @@ async def explained(request: web.Request, handler: Handler) -> web.StreamRespons
     """Turns whatever goes wrong into problem details."""
     try:
         if (request.content_length or 0) > MAX_BODY:
-            return problem(413, f"bodies may have at most {MAX_BODY} bytes")
+            return problem(413, _TOO_LARGE)
         return await handler(request)
     except ProblemError as error:
         headers = {str(hdrs.WWW_AUTHENTICATE): "Bearer"} if error.status == 401 else {}
-        return problem(error.status, error.detail, headers)
+        return problem(error.status, error.detail, headers, error.entry or UNSET)
     except StoreError as error:
-        return problem(503, f"the store of examples cannot be read: {error}")
+        return problem(503, f"what is kept on disk cannot be reached: {error}")
     except web.HTTPMethodNotAllowed as error:
         allowed = ", ".join(sorted(error.allowed_methods))
         return problem(405, f"{request.path} takes {allowed}", {str(hdrs.ALLOW): allowed})
     except web.HTTPException as error:
-        detail = f"nothing is at {request.path}; see /openapi.json" if error.status == 404 else error.reason
+        known = {404: f"nothing is at {request.path}; see /openapi.json", 413: _TOO_LARGE}
+        detail = known.get(error.status, error.reason)
         return problem(error.status, detail)
     except Exception:
         log.exception("a request for %s failed", request.path)

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
-from shadowproxy.admin import answers, queries, reports
+from shadowproxy.admin import answers, changes, queries, reports
 from shadowproxy.admin.access import Access
 from shadowproxy.admin.events import stream
 from shadowproxy.admin.page import CONTENT_SECURITY_POLICY, overview
@@ -22,13 +22,17 @@ from shadowproxy.model.pair import Example
 from shadowproxy.model.policy import Bind
 from shadowproxy.report import Report
 from shadowproxy.store import DiffPage
+from shadowproxy.store.audit import AuditPage
 
 STATE: Final = web.AppKey("state", State)
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One GET path. `answer` is the type of its JSON; without one `content` says what comes."""
+    """One method of one path. `answer` is the type of its JSON; without one `content` says what comes.
+
+    `body` is the type of the JSON that a change takes.
+    """
 
     path: str
     handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -36,6 +40,8 @@ class Endpoint:
     answer: Any = None
     content: str = "application/json"
     parameters: tuple[str, ...] = ()
+    method: str = hdrs.METH_GET
+    body: Any = None
 
 
 async def _healthz(_request: web.Request) -> web.Response:
@@ -109,6 +115,19 @@ async def _report(request: web.Request) -> web.Response:
     return await reports.respond(request, request.app[STATE])
 
 
+async def _accept(request: web.Request) -> web.Response:
+    return answers.json_response(await changes.accept(request, request.app[STATE]))
+
+
+async def _reset(request: web.Request) -> web.Response:
+    return answers.json_response(await changes.reset(request, request.app[STATE]))
+
+
+async def _audit(request: web.Request) -> web.Response:
+    state = request.app[STATE]
+    return answers.json_response(await state.read(state.audit.page, *queries.audit(request, state)))
+
+
 async def _events(request: web.Request) -> web.StreamResponse:
     state = request.app[STATE]
     queries.only(request)
@@ -160,6 +179,25 @@ ENDPOINTS: Final = (
         Report,
         parameters=("service", "format", "examples", "since", "record"),
     ),
+    Endpoint(
+        "/api/v1/diffs/accept",
+        _accept,
+        "Accept how the candidate differs",
+        changes.Accepted,
+        method=hdrs.METH_POST,
+        body=changes.Accept,
+    ),
+    Endpoint(
+        "/api/v1/diffs/reset",
+        _reset,
+        "Begin the evidence of a service anew",
+        changes.Begun,
+        method=hdrs.METH_POST,
+        body=changes.Reset,
+    ),
+    Endpoint(
+        "/api/v1/audit", _audit, "Who changed what, newest first", AuditPage, parameters=("service", "limit", "offset")
+    ),
     Endpoint("/api/v1/events", _events, "Server-sent events: status, example", content="text/event-stream"),
     Endpoint("/openapi.json", _openapi, "This document"),
     Endpoint("/", _overview, "An overview for people", content="text/html"),
@@ -169,7 +207,9 @@ ENDPOINTS: Final = (
 def application(state: State, bind: Bind) -> web.Application:
     """Everything, for the admin listener, which listens on `bind`."""
     access = Access(state.launch.admin, bind)
-    return _application(state, ENDPOINTS, [answers.explained, answers.guard(access)])
+    app = _application(state, ENDPOINTS, [answers.explained, answers.guard(access)])
+    app[answers.ACCESS] = access
+    return app
 
 
 def metrics_application(state: State) -> web.Application:
@@ -181,6 +221,9 @@ def _application(state: State, endpoints: tuple[Endpoint, ...], middlewares: lis
     app = web.Application(middlewares=middlewares, client_max_size=answers.MAX_BODY)
     app[STATE] = state
     for endpoint in endpoints:
-        app.router.add_get(endpoint.path, endpoint.handler)
+        if endpoint.method == hdrs.METH_GET:
+            app.router.add_get(endpoint.path, endpoint.handler)  # and HEAD
+        else:
+            app.router.add_route(endpoint.method, endpoint.path, endpoint.handler)
     app.on_response_prepare.append(answers.finish)
     return app

@@ -33,13 +33,16 @@ _PARAMETERS: Final[dict[str, dict[str, Any]]] = {
 
 
 def document(endpoints: Sequence[Endpoint]) -> bytes:
-    types = [endpoint.answer for endpoint in endpoints if endpoint.answer is not None]
+    types = [kind for endpoint in endpoints for kind in (endpoint.answer, endpoint.body) if kind is not None]
     schemas, components = msgspec.json.schema_components([*types, Problem], ref_template="#/components/schemas/{name}")
-    answers = dict(zip(map(id, types), schemas, strict=False))
+    found = dict(zip(map(id, types), schemas, strict=False))
+    paths: dict[str, dict[str, Any]] = {}
+    for endpoint in endpoints:
+        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint, found)
     whole = {
         "openapi": "3.1.0",
         "info": {"title": "shadowproxy", "version": __version__},
-        "paths": {endpoint.path: {"get": _operation(endpoint, answers)} for endpoint in endpoints},
+        "paths": paths,
         "components": {
             "schemas": components,
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
@@ -55,8 +58,8 @@ def document(endpoints: Sequence[Endpoint]) -> bytes:
     return msgspec.json.encode(whole)
 
 
-def _operation(endpoint: Endpoint, answers: dict[int, dict[str, Any]]) -> dict[str, Any]:
-    schema = answers.get(id(endpoint.answer), {})
+def _operation(endpoint: Endpoint, schemas: dict[int, dict[str, Any]]) -> dict[str, Any]:
+    schema = schemas.get(id(endpoint.answer), {})
     operation: dict[str, Any] = {
         "summary": endpoint.summary,
         "responses": {
@@ -69,6 +72,9 @@ def _operation(endpoint: Endpoint, answers: dict[int, dict[str, Any]]) -> dict[s
     ]
     if "{id}" in endpoint.path:
         parameters.append({"name": "id", "in": "path", "required": True, "schema": _STRING})
+    if endpoint.body is not None:
+        content = {"application/json": {"schema": schemas[id(endpoint.body)]}}
+        operation["requestBody"] = {"required": True, "content": content}
     if parameters:
         operation["parameters"] = parameters
     return operation

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 
 class Problem(Struct, frozen=True):
@@ -12,12 +12,15 @@ class Problem(Struct, frozen=True):
     status: int
     detail: str
     type: str = "about:blank"
+    entry: str | UnsetType = UNSET
+    """An entry of a file that could not be written, as text to be added by hand (an extension member, section 3.2)."""
 
 
 class ProblemError(Exception):
     """Ends a request with a status and a sentence that says what would be right."""
 
-    def __init__(self, status: int, detail: str) -> None:
+    def __init__(self, status: int, detail: str, entry: str = "") -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
+        self.entry = entry

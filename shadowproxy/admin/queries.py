@@ -88,6 +88,13 @@ def causes(request: web.Request, state: State) -> CauseQuery:
     )
 
 
+def audit(request: web.Request, state: State) -> tuple[str | None, int, int]:
+    """Service, limit and offset."""
+    only(request, "service", "limit", "offset")
+    limit = _number(request, "limit", CauseQuery().limit, 1, MAX_LIMIT)
+    return service(request, state), limit, _number(request, "offset", 0, 0, MAX_OFFSET)
+
+
 def _route(request: web.Request, state: State, service: str | None) -> str | None:
     routes = {key.partition("\n")[2] for key in state.registry.routes if service in {None, key.partition("\n")[0]}}
     return _one_of(request, "route", sorted(routes))

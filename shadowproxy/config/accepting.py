@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,9 +11,12 @@ from ruamel.yaml.comments import CommentedMap
 
 from shadowproxy.config.accepted import AcceptedEntry, parse, written
 from shadowproxy.config.editing import EditError, edit, shown
+from shadowproxy.config.problems import BadValueError
+from shadowproxy.config.units import parse_duration, parse_moment
 
 _SAME: Final = ("route", "field", "kind", "shape")
 _NEWER: Final = ("owner", "reason", "expires")
+_DAY: Final = 86400.0
 
 
 def accept(path: Path, entries: Sequence[AcceptedEntry], services: list[str]) -> None:
@@ -32,6 +36,21 @@ def accept(path: Path, entries: Sequence[AcceptedEntry], services: list[str]) ->
                 raise EditError(f"{problems[0]}{more}")
 
     edit(path, change, check)
+
+
+def expiry(text: str, now: float) -> str:
+    """An expiry as the file has it, from one such or from a duration such as `30d`. Raises BadValueError.
+
+    What is over already is refused. `now` is Unix time.
+    """
+    try:
+        seconds = parse_duration(text)
+    except BadValueError:
+        if parse_moment(text) <= now:
+            raise BadValueError(f"expires: {text} is over already") from None
+        return text
+    until = datetime.fromtimestamp(now + seconds, UTC)
+    return until.strftime("%Y-%m-%d" if seconds >= _DAY else "%Y-%m-%dT%H:%M:%SZ")
 
 
 def as_text(entries: Sequence[AcceptedEntry]) -> str:

@@ -39,6 +39,18 @@ def parse_name(text: str) -> str:
     return text
 
 
+def parse_words(text: str, most: int, right: str) -> str:
+    """Text for people, on one line whatever line breaks it was written with. `right` says what would be right."""
+    words = " ".join(text.split())
+    if not words or len(words) > most or not words.isprintable():
+        raise BadValueError(f"write {right}: 1 to {most} printable characters")
+    return words
+
+
+def parse_reason(text: str) -> str:
+    return parse_words(text, 500, "why")
+
+
 def parse_method(text: str) -> str:
     if not TOKEN.fullmatch(text) or len(text) > 32:
         raise BadValueError("write a request method, such as GET")

@@ -270,16 +270,8 @@ def _some_route(text: str) -> str:
         raise BadValueError('write the name of a route, its template if it was learned, or "*" for all') from None
 
 
-def _words(most: int, right: str) -> Callable[[str], str]:
-    """Text for people, on one line whatever line breaks it was written with."""
-
-    def parse(text: str) -> str:
-        words = " ".join(text.split())
-        if not words or len(words) > most or not words.isprintable():
-            raise BadValueError(f"write {right}: 1 to {most} printable characters")
-        return words
-
-    return parse
+def _owner(text: str) -> str:
+    return matching.parse_words(text, 100, "who answers for it, a name or an address")
 
 
 def _without(text: str, why: str) -> str:
@@ -337,8 +329,8 @@ Member = Annotated[str, _text("name of a member", _member)]
 AnyRoute = Annotated[str, _text("route", _some_route)]
 DifferenceKind = Annotated[str, _text("kind of difference", _acceptable)]
 Shape = Annotated[str, _text("look of a value", _shape)]
-Owner = Annotated[str, _text("name", _words(100, "who answers for it, a name or an address"))]
-Reason = Annotated[str, _text("reason", _words(500, "why it is accepted"))]
+Owner = Annotated[str, _text("name", _owner)]
+Reason = Annotated[str, _text("reason", matching.parse_reason)]
 Moment = Annotated[str, _text("date or time", _moment)]
 Pattern = Annotated[str, Kind("regular expression", _pattern, {"type": "string"})]
 FieldName = Annotated[str, _text("header name", matching.parse_field_name)]

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
 
 from msgspec import Struct
@@ -30,6 +31,7 @@ from shadowproxy.model.terms import CANDIDATE
 from shadowproxy.model.totals import CauseTotal, FieldExample, RouteTotals
 from shadowproxy.report import Cause, Facts, cause_of, worth_showing
 from shadowproxy.store import Store, StoreError
+from shadowproxy.store.audit import AuditLog
 from shadowproxy.store.rows import summary
 
 HEARD_WITHIN: Final = 1.0
@@ -65,6 +67,11 @@ class State:
         self.watchers = Watchers()
         self.history = History(store)
         self.isolation = IsolationProof(counters, policy, registry)
+        self.audit = AuditLog(Path(launch.data_dir))
+        self.changing = asyncio.Lock()
+        """Changes are made one at a time."""
+        self.ask_for_reload: Callable[[], None] = lambda: None
+        self._applied = asyncio.Event()
         # until the next reload
         self.policy = policy
         self.registry = registry
@@ -83,6 +90,24 @@ class State:
         self.knowledge.apply(message.policy, time.time())
         self.accepted.apply(message.policy, time.time())
         self._excuse(time.time())
+        self._applied.set()
+
+    async def reloaded(self, holds: Callable[[Policy], bool], seconds: float) -> bool:
+        """Have the configuration read again; True once a policy is in force of which `holds` is true.
+
+        False: the configuration was refused, or it takes longer. Not for two callers at once.
+        """
+        self.ask_for_reload()
+        try:
+            async with asyncio.timeout(seconds):
+                while not holds(self.policy):
+                    self._applied.clear()
+                    await self._applied.wait()
+                    if self.problems:
+                        break
+        except TimeoutError:
+            pass
+        return holds(self.policy)
 
     def tick(self, now: float) -> list[Learned]:
         """Once a second; returns what is new for the comparers. `now` is Unix time."""

@@ -2,7 +2,7 @@
 
 Supervisor to any role: Apply. To workers: Names, Adopt, Yield, Drain, StopAccepting, Quit. To control and comparer:
 Quit. Worker to supervisor: Ready, Applied, and Paths, which are passed on to control. Control to supervisor: Names,
-Templates.
+Templates, Reload.
 """
 
 from __future__ import annotations
@@ -85,5 +85,9 @@ class Applied(Struct, frozen=True, tag=True):
     why: str = ""
 
 
+class Reload(Struct, frozen=True, tag=True):
+    """Read the configuration again, as on SIGHUP: something that belongs to it was written."""
+
+
 ToRole = Apply | Names | Paths | Adopt | Yield | Drain | StopAccepting | Quit
-ToSupervisor = Ready | Applied | Names | Paths | Templates
+ToSupervisor = Ready | Applied | Names | Paths | Templates | Reload

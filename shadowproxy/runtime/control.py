@@ -24,7 +24,7 @@ from shadowproxy.control.names import Lookups, Resolver, host_names
 from shadowproxy.control.state import State
 from shadowproxy.endpoints.routes import learned
 from shadowproxy.metrics.counters import Counters
-from shadowproxy.model.commands import Apply, Names, Paths, Ready
+from shadowproxy.model.commands import Apply, Names, Paths, Ready, Reload
 from shadowproxy.model.policy import Launch, Policy, Registry
 from shadowproxy.runtime.children import CONTROL
 from shadowproxy.runtime.logs import Log, open_log
@@ -58,6 +58,7 @@ class _Control:
         self._feed = Feed(state.hear, state.knowledge.lessons)
         self._learning = Learning(state.policy, time.monotonic())
         self._templates_due = asyncio.Event()
+        state.ask_for_reload = lambda: self._commands.send(Reload())
         self._serving = Serving(state)
         self._lookups = Lookups()
         self._resolver = Resolver(self._lookups)

@@ -19,7 +19,7 @@ import msgspec
 from shadowproxy.endpoints.routes import with_templates
 from shadowproxy.metrics import layout as at
 from shadowproxy.metrics.counters import Counters, adopt
-from shadowproxy.model.commands import Applied, Apply, Names, Paths, Ready, Templates, ToSupervisor
+from shadowproxy.model.commands import Applied, Apply, Names, Paths, Ready, Reload, Templates, ToSupervisor
 from shadowproxy.model.policy import Loaded
 from shadowproxy.model.terms import LEARNED
 from shadowproxy.runtime.children import (
@@ -246,6 +246,8 @@ class Supervisor:
                 for service, names in learned.items():
                     self._learned[service] = (*self._learned.get(service, ()), *names)
                 self._publish()
+            case Reload():
+                self._reloads.request()
 
     # Configuration
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from shadowproxy.admin.access import OPERATOR, VIEWER, Access
+from shadowproxy.admin.access import LOCAL, OPERATOR, VIEWER, Access, Caller, subject_of
 from shadowproxy.admin.problems import ProblemError
 from shadowproxy.model.policy import AdminPolicy, Bind, TokenPolicy
 
@@ -14,9 +14,11 @@ TOKENS = (TokenPolicy("ann", OPERATOR, "s3cret"), TokenPolicy("bob", VIEWER, "l0
 
 
 def check(access: Access, host: str = "localhost:9900", method: str = "GET", **given: Any) -> str:
-    return access.check(
-        method, host, given.get("origin"), given.get("authorization", ""), given.get("certified", False)
-    )
+    return caller(access, host, method, **given).role
+
+
+def caller(access: Access, host: str = "localhost:9900", method: str = "GET", **given: Any) -> Caller:
+    return access.check(method, host, given.get("origin"), given.get("authorization", ""), given.get("subject"))
 
 
 def refused(access: Access, status: int, **given: Any) -> str:
@@ -87,5 +89,20 @@ def test_tokens_carry_roles_and_changes_take_an_operator() -> None:
 
 def test_a_verified_certificate_is_as_good_as_a_token_but_a_wrong_token_is_wrong() -> None:
     access = Access(AdminPolicy(tokens=TOKENS), ANYWHERE)
-    assert check(access, certified=True) == OPERATOR
-    refused(access, 401, certified=True, authorization="Bearer nope")
+    assert check(access, subject="ann") == OPERATOR
+    refused(access, 401, subject="ann", authorization="Bearer nope")
+
+
+def test_a_caller_has_the_name_of_the_token_of_the_certificate_or_none() -> None:
+    named = Access(AdminPolicy(tokens=TOKENS), ANYWHERE)
+    assert caller(named, authorization="Bearer l00k", subject="eve") == Caller("bob", VIEWER)
+    assert caller(named, subject="eve") == Caller("eve", OPERATOR)
+    assert caller(Access(AdminPolicy(), LOOPBACK)) == Caller(LOCAL, OPERATOR)
+    assert caller(Access(AdminPolicy(), LOOPBACK), subject="eve") == Caller("eve", OPERATOR)
+
+
+def test_who_a_certificate_is_about() -> None:
+    names = {"subject": ((("organizationName", "x"),), (("commonName", "ann"),)), "subjectAltName": (("DNS", "b"),)}
+    assert subject_of(names) == "ann"
+    assert subject_of({"subjectAltName": (("email", "ann@example.org"),)}) == "ann@example.org"
+    assert subject_of({}) == "a certificate without a name"

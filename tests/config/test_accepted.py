@@ -143,7 +143,7 @@ def test_the_same_twice_is_a_mistake_but_not_for_two_services(tmp_path: Path) ->
         (ENTRY.replace("ann@example.org", '""'), '4:10: [0].owner: cannot be "": write who answers for it'),
         (ENTRY.replace("ann@example.org", "7"), '4:10: [0].owner: cannot be "7": this is text'),
         (ENTRY.replace("by design", "x" * 501), "5:11: [0].reason: cannot be"),
-        (ENTRY.replace("by design", '"\\e[2J"'), '5:11: [0].reason: cannot be "\\x1b[2J": write why it is accepted'),
+        (ENTRY.replace("by design", '"\\e[2J"'), '5:11: [0].reason: cannot be "\\x1b[2J": write why: 1 to 500'),
         (ENTRY + "  expires: 2026-02-30\n", '6:12: [0].expires: cannot be "2026-02-30": write a date such as'),
         (ENTRY + "  expires: 2026-12-31T10:00:00\n", "6:12: [0].expires: cannot be"),
         (ENTRY + "  expires: 9999-12-31\n", "6:12: [0].expires: cannot be"),

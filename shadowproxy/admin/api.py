@@ -15,7 +15,17 @@ from shadowproxy.admin.events import stream
 from shadowproxy.admin.page import CONTENT_SECURITY_POLICY, overview
 from shadowproxy.admin.problems import ProblemError
 from shadowproxy.admin.status import route_list, services, status
-from shadowproxy.admin.values import CauseAnswer, CausePage, RouteStatus, ServiceStatus, Status
+from shadowproxy.admin.values import (
+    AcceptAnswer,
+    AcceptChange,
+    CauseAnswer,
+    CausePage,
+    ResetAnswer,
+    ResetChange,
+    RouteStatus,
+    ServiceStatus,
+    Status,
+)
 from shadowproxy.control.state import State
 from shadowproxy.metrics.exposition import CONTENT_TYPE, expose
 from shadowproxy.model.pair import Example
@@ -183,17 +193,17 @@ ENDPOINTS: Final = (
         "/api/v1/diffs/accept",
         _accept,
         "Accept how the candidate differs",
-        changes.Accepted,
+        AcceptAnswer,
         method=hdrs.METH_POST,
-        body=changes.Accept,
+        body=AcceptChange,
     ),
     Endpoint(
         "/api/v1/diffs/reset",
         _reset,
         "Begin the evidence of a service anew",
-        changes.Begun,
+        ResetAnswer,
         method=hdrs.METH_POST,
-        body=changes.Reset,
+        body=ResetChange,
     ),
     Endpoint(
         "/api/v1/audit", _audit, "Who changed what, newest first", AuditPage, parameters=("service", "limit", "offset")

@@ -16,6 +16,7 @@ from msgspec import Struct
 from shadowproxy.admin import queries
 from shadowproxy.admin.answers import ACCESS, caller
 from shadowproxy.admin.problems import ProblemError
+from shadowproxy.admin.values import AcceptAnswer, AcceptChange, AcceptedEntry, ResetAnswer, ResetChange
 from shadowproxy.compare.findings import Key
 from shadowproxy.config.matching import parse_reason
 from shadowproxy.config.problems import BadValueError
@@ -25,70 +26,13 @@ from shadowproxy.model.policy import Policy, ServicePolicy
 from shadowproxy.model.terms import CANDIDATE
 
 if TYPE_CHECKING:
-    from shadowproxy.config.accepted import AcceptedEntry
+    from shadowproxy.config.accepted import AcceptedEntry as FileEntry
 
 IN_FORCE_WITHIN: Final = 5.0
 """Seconds to wait for the reload that puts an entry in force."""
 JSON: Final = "application/json"
 
 T = TypeVar("T")
-
-
-class Accept(Struct, frozen=True, forbid_unknown_fields=True):
-    """Accept how the candidate differs: in an example, in a cause, or in a field named by route, field and kind.
-
-    Beside an example or a cause `field` and `kind` choose among its differences. `shape` true takes the look of the
-    value in the example. `expires` is a date, a time (RFC 3339), or a duration from now such as `30d`.
-    """
-
-    owner: str
-    reason: str
-    service: str | None = None
-    example: str | None = None
-    cause: str | None = None
-    route: str | None = None
-    field: str | None = None
-    kind: str | None = None
-    shape: str | bool | None = None
-    expires: str | None = None
-
-
-class Entry(Struct, frozen=True):
-    """An entry as it stands in the file; `service` is empty where the file is about one alone."""
-
-    id: str
-    route: str
-    field: str
-    kind: str
-    shape: str
-    owner: str
-    reason: str
-    expires: str
-    service: str
-
-
-class Accepted(Struct, frozen=True):
-    """What was written, and where. `in_force` false: the reload was refused, as `problems` say, or is not over yet."""
-
-    service: str
-    file: str
-    entries: list[Entry]
-    in_force: bool
-    problems: list[str]
-
-
-class Reset(Struct, frozen=True, forbid_unknown_fields=True):
-    """Begin the evidence of a service anew: of fields, latency and errors. Counts stay, and what is known of noise."""
-
-    reason: str
-    service: str | None = None
-
-
-class Begun(Struct, frozen=True):
-    """The evidence is about pairs since then, Unix time."""
-
-    service: str
-    since: float
 
 
 class Change(Struct, frozen=True):
@@ -101,10 +45,10 @@ class Change(Struct, frozen=True):
     reason: str
 
 
-async def accept(request: web.Request, state: State) -> Accepted:
+async def accept(request: web.Request, state: State) -> AcceptAnswer:
     from shadowproxy.config import accepted, accepting, editing  # needed by few
 
-    wanted = await _body(request, Accept)
+    wanted = await _body(request, AcceptChange)
     now = time.time()
     service, found = await _differences(state, wanted, now)
     file = service.accepted_file
@@ -124,11 +68,11 @@ async def accept(request: web.Request, state: State) -> Accepted:
             detail = f"{error}; nothing is accepted: mend that, or add the entry by hand"
             raise ProblemError(409, detail, entry=accepting.as_text(entries)) from None
         in_force = await state.reloaded(lambda policy: _holds(policy, service.name, entries), IN_FORCE_WITHIN)
-    return Accepted(service.name, file, made, in_force, [] if in_force else list(state.problems))
+    return AcceptAnswer(service.name, file, made, in_force, [] if in_force else list(state.problems))
 
 
-async def reset(request: web.Request, state: State) -> Begun:
-    wanted = await _body(request, Reset)
+async def reset(request: web.Request, state: State) -> ResetAnswer:
+    wanted = await _body(request, ResetChange)
     service = _service(state, wanted.service)
     with _checking("reason: "):
         reason = parse_reason(wanted.reason)
@@ -137,7 +81,7 @@ async def reset(request: web.Request, state: State) -> Begun:
     ):
         now = time.time()
         state.knowledge.renew(service.name, now)
-    return Begun(service.name, now)
+    return ResetAnswer(service.name, now)
 
 
 @asynccontextmanager
@@ -168,7 +112,7 @@ async def _body(request: web.Request, kind: type[T]) -> T:
         raise ProblemError(400, f"the body is not what {request.path} takes: {error}; see /openapi.json") from None
 
 
-async def _differences(state: State, wanted: Accept, now: float) -> tuple[ServicePolicy, list[dict[str, str]]]:
+async def _differences(state: State, wanted: AcceptChange, now: float) -> tuple[ServicePolicy, list[dict[str, str]]]:
     """The service, and route, field, kind and shape of each difference to accept. Raises ProblemError."""
     named = [name for name in ("example", "cause", "route") if getattr(wanted, name) is not None]
     if len(named) != 1:
@@ -201,7 +145,7 @@ async def _of_example(state: State, prefix: str) -> tuple[ServicePolicy, str, di
     return _service(state, example.service), example.route, _shapes(example.differences)
 
 
-async def _of_cause(state: State, wanted: Accept, now: float) -> tuple[ServicePolicy, str, dict[Key, str]]:
+async def _of_cause(state: State, wanted: AcceptChange, now: float) -> tuple[ServicePolicy, str, dict[Key, str]]:
     prefix = wanted.cause or ""
     cause = state.cause(now, prefix)
     if cause is None:
@@ -218,7 +162,7 @@ async def _of_cause(state: State, wanted: Accept, now: float) -> tuple[ServicePo
     return _service(state, cause.service), cause.route, {key: shapes.get(key, "") for key in cause.keys}
 
 
-def _named(state: State, wanted: Accept) -> tuple[ServicePolicy, list[dict[str, str]]]:
+def _named(state: State, wanted: AcceptChange) -> tuple[ServicePolicy, list[dict[str, str]]]:
     service = _service(state, wanted.service)
     if wanted.field is None or wanted.kind is None:
         raise ProblemError(400, "route needs field and kind beside it")
@@ -228,7 +172,7 @@ def _named(state: State, wanted: Accept) -> tuple[ServicePolicy, list[dict[str, 
     return service, [_values(wanted.route or "", (wanted.field, wanted.kind), "", wanted)]
 
 
-def _values(route: str, key: Key, shape: str, wanted: Accept) -> dict[str, str]:
+def _values(route: str, key: Key, shape: str, wanted: AcceptChange) -> dict[str, str]:
     field, kind = key
     if wanted.shape is True and not shape:
         raise ProblemError(409, f"what {field} looks like is not known here: write the shape itself")
@@ -268,9 +212,9 @@ def _checking(name: str = "") -> Iterator[None]:
         raise ProblemError(400, f"{name}{error}") from None
 
 
-def _entry(entry: AcceptedEntry) -> Entry:
+def _entry(entry: FileEntry) -> AcceptedEntry:
     policy = entry.policy()
-    return Entry(
+    return AcceptedEntry(
         policy.id,
         policy.route,
         policy.field,
@@ -283,7 +227,7 @@ def _entry(entry: AcceptedEntry) -> Entry:
     )
 
 
-def _holds(policy: Policy, service: str, entries: Iterable[AcceptedEntry]) -> bool:
+def _holds(policy: Policy, service: str, entries: Iterable[FileEntry]) -> bool:
     """Whether the entries are in force as they were written."""
     accepted = {entry for each in policy.services if each.name == service for entry in each.accepted}
     return all(entry.policy() in accepted for entry in entries)

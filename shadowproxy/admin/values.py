@@ -91,6 +91,63 @@ class CauseAnswer(Struct, frozen=True):
     example: Example | None
 
 
+class AcceptChange(Struct, frozen=True, forbid_unknown_fields=True):
+    """Accept how the candidate differs: in an example, in a cause, or in a field named by route, field and kind.
+
+    Beside an example or a cause `field` and `kind` choose among its differences. `shape` true takes the look of the
+    value in the example. `expires` is a date, a time (RFC 3339), or a duration from now such as `30d`.
+    """
+
+    owner: str
+    reason: str
+    service: str | None = None
+    example: str | None = None
+    cause: str | None = None
+    route: str | None = None
+    field: str | None = None
+    kind: str | None = None
+    shape: str | bool | None = None
+    expires: str | None = None
+
+
+class AcceptedEntry(Struct, frozen=True):
+    """An entry as it stands in the file; `service` is empty where the file is about one alone."""
+
+    id: str
+    route: str
+    field: str
+    kind: str
+    shape: str
+    owner: str
+    reason: str
+    expires: str
+    service: str
+
+
+class AcceptAnswer(Struct, frozen=True):
+    """What was written, and where. `in_force` false: the reload was refused, as `problems` say, or is not over yet."""
+
+    service: str
+    file: str
+    entries: list[AcceptedEntry]
+    in_force: bool
+    problems: list[str]
+
+
+class ResetChange(Struct, frozen=True, forbid_unknown_fields=True):
+    """Begin the evidence of a service anew: of fields, latency and errors. Counts stay, and what is known of noise."""
+
+    reason: str
+    service: str | None = None
+
+
+class ResetAnswer(Struct, frozen=True):
+    """The evidence is about pairs since then, Unix time."""
+
+    service: str
+    since: float
+
+
 class Status(Struct, frozen=True):
     version: str
     epoch: str

@@ -1,4 +1,4 @@
-"""Talk to the admin API of a running proxy: the options that say where it is, and one GET.
+"""Talk to the admin API of a running proxy: the options that say where it is, one GET and one POST.
 
 http.client on purpose: it starts in no time and knows nothing of proxies in the environment.
 """
@@ -6,10 +6,12 @@ http.client on purpose: it starts in no time and knows nothing of proxies in the
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import re
 import socket
 import sys
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated, Any, Final, NoReturn, TypeVar
 from urllib.parse import urlencode
@@ -46,7 +48,11 @@ _ADDRESS: Final = re.compile(
 
 
 class ClientError(Exception):
-    """No usable answer. The text is one line, for people."""
+    """No usable answer. The text is one line, for people; `entry` is what a file should have got and did not."""
+
+    def __init__(self, text: str, entry: str = "") -> None:
+        super().__init__(text)
+        self.entry = entry
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -77,11 +83,22 @@ def connection_to(address: str) -> http.client.HTTPConnection:
 def fetch(admin: str, token: str | None, path: str, **query: object) -> bytes:
     """The body of a 200 answer. Raises ClientError for anything else. Parameters that are None are left out."""
     pairs = {name: value for name, value in query.items() if value is not None}
-    target = path + (f"?{urlencode(pairs)}" if pairs else "")
+    return _exchange(admin, token, "GET", path + (f"?{urlencode(pairs)}" if pairs else ""))
+
+
+def send(admin: str, token: str | None, path: str, body: dict[str, object]) -> bytes:
+    """POST a change; what is None is left out. Returns the body of a 200 answer. Raises ClientError."""
+    given = {name: value for name, value in body.items() if value is not None}
+    return _exchange(admin, token, "POST", path, json.dumps(given).encode())
+
+
+def _exchange(admin: str, token: str | None, method: str, target: str, sent: bytes | None = None) -> bytes:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
+    if sent is not None:
+        headers["Content-Type"] = "application/json"
     connection = connection_to(admin)
     try:
-        connection.request("GET", target, headers=headers)
+        connection.request(method, target, sent, headers)
         response = connection.getresponse()
         body = response.read()
     except (OSError, http.client.HTTPException, ValueError) as error:
@@ -92,27 +109,37 @@ def fetch(admin: str, token: str | None, path: str, **query: object) -> bytes:
     if response.status == 200:
         return body
     hint = "; see --token and SHADOWPROXY_TOKEN" if response.status == 401 else ""
-    raise ClientError(f"{admin} answers {response.status}: {_detail(body)}{hint}")
+    detail, entry = _problem(body)
+    raise ClientError(f"{admin} answers {response.status}: {detail}{hint}", entry)
 
 
-def _detail(body: bytes) -> str:
-    """What problem details (RFC 9457) say, or the beginning of anything else."""
-    import msgspec
-
+def _problem(body: bytes) -> tuple[str, str]:
+    """What problem details (RFC 9457) say, or the beginning of anything else; and an entry that was not written."""
     try:
-        return str(msgspec.json.decode(body)["detail"])
-    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
-        return " ".join(body[:200].decode(errors="replace").split()) or "nothing"
+        found = json.loads(body)
+        return str(found["detail"]), str(found.get("entry", ""))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return " ".join(body[:200].decode(errors="replace").split()) or "nothing", ""
 
 
 def ask(type_: type[T], admin: str, token: str | None, path: str, **query: object) -> tuple[T, bytes]:
     """An answer, decoded and as it came; ends the command with one line where there is none."""
+    return _decoded(type_, admin, lambda: fetch(admin, token, path, **query))
+
+
+def change(type_: type[T], admin: str, token: str | None, path: str, **body: object) -> tuple[T, bytes]:
+    """The answer to a change. Where a file could not be written, what it should have got goes to standard output."""
+    return _decoded(type_, admin, lambda: send(admin, token, path, body))
+
+
+def _decoded(type_: type[T], admin: str, get: Callable[[], bytes]) -> tuple[T, bytes]:
     import msgspec
 
     try:
-        body = fetch(admin, token, path, **query)
+        body = get()
         return msgspec.json.decode(body, type=type_), body
     except ClientError as error:
+        print(error.entry, end="")
         fail(str(error))
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         fail(f"what answers at {admin} is not the admin API of this version of shadowproxy: {error}")

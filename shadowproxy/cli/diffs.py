@@ -1,14 +1,16 @@
-"""`shadowproxy diffs list|causes|show`: the stored examples, and what mismatches have in common."""
+"""`shadowproxy diffs`: the stored examples, what mismatches have in common, and what to do about it."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import quote
 
 import typer
 
+from shadowproxy.cli import accept, ignore
+from shadowproxy.cli.accept import CAUSE
 from shadowproxy.cli.client import (
     DEFAULT_ADMIN,
     Admin,
@@ -25,10 +27,10 @@ if TYPE_CHECKING:
     from shadowproxy.admin.values import CausePage
     from shadowproxy.store import DiffPage, DiffSummary
 
-_CAUSE: Final = "c-"
-"""How ids of causes begin, and no example's."""
-
-app = typer.Typer(help="Look at what differs: causes and stored examples.", rich_markup_mode=None)
+app = typer.Typer(help="What differs: look at it, accept it, ignore it.", rich_markup_mode=None)
+app.command()(accept.accept)
+app.command()(ignore.ignore)
+app.command()(accept.reset)
 
 
 @app.command("list")
@@ -90,7 +92,7 @@ def show(
     from shadowproxy.model.pair import Example
     from shadowproxy.report import render_cause, render_example
 
-    if example.startswith(_CAUSE):
+    if example.startswith(CAUSE):
         answer, body = ask(CauseAnswer, admin, token, f"/api/v1/causes/{quote(example, safe='')}")
         if output is Output.json:
             print_json(body)

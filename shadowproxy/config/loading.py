@@ -44,15 +44,17 @@ def load(
     environ: Mapping[str, str],
     *,
     from_data_dir: bool = True,
+    text: str | None = None,
 ) -> Loaded:
     """Read `path` (None: options alone) and give back what to run. `registry` is not changed: a copy is returned.
 
-    `from_data_dir`: accepted differences in the data directory count too. Raises ConfigError with every problem.
+    `from_data_dir`: accepted differences in the data directory count too. `text` is what the file is going to say,
+    where it does not say so yet. Raises ConfigError with every problem.
     """
     cwd = FilePath.cwd()
     base = cwd if path is None else path.absolute().parent
     file = COMMAND_LINE if path is None else str(path)
-    tree = _tree(path, file)
+    tree = _tree(path, file, text)
     findings = Findings(tree, file, base)
     for option, message in apply(tree, overrides, cwd):
         findings.add(Problem(COMMAND_LINE, 1, 1, option, message))
@@ -74,12 +76,12 @@ def load(
     return Loaded(launch, policy, rows, tuple(findings.warnings))
 
 
-def _tree(path: FilePath | None, file: str) -> Tree:
+def _tree(path: FilePath | None, file: str, text: str | None) -> Tree:
     """The file's tree with a mapping at its top. Raises ConfigError when there is nothing to go on with."""
     if path is None:
         return Tree({}, {}, [], set(), True)
     try:
-        tree = read(text_of(path), file)
+        tree = read(text_of(path) if text is None else text, file)
         if tree.whole and tree.data is None and not tree.problems:
             raise BadValueError("the file is empty: write at least upstreams.primary.urls")
         if tree.whole and tree.data is not None and not isinstance(tree.data, dict):

@@ -339,7 +339,8 @@ async def test_the_only_service_need_not_be_named(world: World, store: MemorySto
 async def test_the_description_has_the_changes(client: Client) -> None:
     found = await (await client.get("/openapi.json")).json()
     operation = found["paths"][ACCEPT]["post"]
-    assert operation["requestBody"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Accept"}
-    assert found["components"]["schemas"]["Accept"]["required"] == ["owner", "reason"]
+    (taken,) = operation["requestBody"]["content"].values()
+    assert taken["schema"] == {"$ref": "#/components/schemas/AcceptChange"}
+    assert found["components"]["schemas"]["AcceptChange"]["required"] == ["owner", "reason"]
     assert "get" in found["paths"]["/api/v1/audit"]
     assert "entry" not in found["components"]["schemas"]["Problem"]["required"]

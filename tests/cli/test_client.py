@@ -20,7 +20,10 @@ def answering(listener: socket.socket, answer: bytes) -> Iterator[list[bytes]]:
     def serve() -> None:
         connection, _ = listener.accept()
         with connection:
-            asked.append(connection.recv(65536))
+            request = connection.recv(65536)
+            if request.startswith(b"POST ") and request.endswith(b"\r\n\r\n"):
+                request += connection.recv(65536)
+            asked.append(request)
             connection.sendall(answer)
 
     thread = threading.Thread(target=serve)

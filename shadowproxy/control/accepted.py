@@ -128,7 +128,7 @@ class AcceptedBook:
                 del here.rows[gone]
                 self._changed.add((service.name, gone))
             for new in here.entries.keys() - here.rows.keys():
-                here.rows[new] = _Row(self._epoch, now)
+                here.rows[new] = _Row(self._epoch, now, seen=None if before else 0)
                 self._changed.add((service.name, new))
 
     def restore(self, items: Iterable[Known]) -> None:

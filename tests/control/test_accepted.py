@@ -67,7 +67,8 @@ def test_an_entry_expires_at_its_second() -> None:
 
 
 def test_an_entry_that_nothing_matches_is_dead_after_enough_pairs_of_its_route() -> None:
-    table = book(entry(), entry("$.a", route="*"), routes=("item", "cart"))
+    table = book(routes=("item", "cart"))
+    table.apply(policy(entry(), entry("$.a", route="*"), routes=("item", "cart")), NOW)
     compared(table, 1000)  # before it was there
     compared(table, 1000 + ENOUGH - 1)
     assert states(table) == ["active", "active"]
@@ -76,6 +77,12 @@ def test_an_entry_that_nothing_matches_is_dead_after_enough_pairs_of_its_route()
     table.hear([AcceptedCount("shop", entry().id, 1, NOW)])
     compared(table, 9000)
     assert states(table) == ["active", "dead"]
+
+
+def test_an_entry_that_is_there_from_the_start_has_seen_all_pairs() -> None:
+    table = book(entry())
+    compared(table, ENOUGH)
+    assert states(table) == ["dead"]
 
 
 def test_an_entry_of_a_route_that_is_not_there_is_dead_at_once() -> None:

@@ -33,6 +33,7 @@ NO_SERVICE: Final = errors.NO_SERVICE.reason
 
 _STRIPPED: Final = frozenset({b"expect", b"x-shadow-request"})
 _VIA: Final = b"via"
+_OWN: Final = b"shadowproxy-"
 _OWN_VIA: Final = re.compile(rb"[ \t]*(?:HTTP/)?1\.[01] shadowproxy-[0-9a-f]+[ \t]*", re.IGNORECASE)
 
 
@@ -73,6 +74,7 @@ class Preparer:
         self._replaced = frozenset(name.lower().encode() for name in fields)
         self._lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items()).encode("latin-1")
         self._instance = instance
+        self._previous: RequestHead | None = None
         self._made = 0
 
     def request(self, payload: bytes) -> Request:
@@ -82,7 +84,7 @@ class Preparer:
             raw, rest = HeadReader(limits, request=True).feed(payload)
             if raw is None:
                 raise RefusedError(INCOMPLETE, "the head has no end")
-            head = parse_request(self._edited(raw), limits)
+            self._previous = head = parse_request(self._edited(raw), limits, self._previous)
             body, whole, rest = _body(rest, head.framing, limits, request=True)
         except ExchangeError as error:
             raise RefusedError(error.fault.reason, error.detail) from None
@@ -121,6 +123,8 @@ class Preparer:
 
     def _edited(self, raw: bytes) -> bytes:
         """The head with the user's fields, and without what an earlier shadowproxy said on the way."""
+        if not self._replaced and _OWN not in raw:
+            return raw
         line, *fields = raw[:-4].split(b"\r\n")
         kept = [line]
         for field in fields:
@@ -128,7 +132,7 @@ class Preparer:
             lower = name.lower()
             if lower in self._replaced:
                 continue
-            if lower == _VIA and b"shadowproxy-" in value:
+            if lower == _VIA and _OWN in value:
                 hops = [hop for hop in value.split(b",") if _OWN_VIA.fullmatch(hop) is None]
                 if not hops:
                     continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import itertools
 import os
 import signal
@@ -107,6 +108,9 @@ def replay(options: Options, err: TextIO = sys.stderr) -> Report:
         store = SqliteStore(data_dir, loaded.launch.store, loaded.policy.epoch)
         store.start()
         state = State(loaded.launch, loaded.policy, loaded.registry, counters, store)
+        gc.collect()
+        gc.freeze()  # what was read stays: no collection has to look at it
+        gc.set_threshold(50_000, 20, 50)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_play(options, recording, loaded, names, comparers, state, err))
 
@@ -184,7 +188,7 @@ async def _play(
     plane.on_change = player.changed
     began = time.monotonic()
     try:
-        await plane.start()
+        await _started(plane)
         await _heard(feed, len(comparers.paths))
         with _stopped_by_signals(player):
             await _shown(player, state, err, began)
@@ -200,6 +204,13 @@ async def _play(
     notes = [*describe(player.played, player.lateness, recording, took, paced=options.speed is not None), *facts.notes]
     # Whole: what is stored goes away with the replay, unless a directory was named.
     return await with_examples(state, build(msgspec.structs.replace(facts, notes=notes)), MOST_EXAMPLES)
+
+
+async def _started(plane: Plane) -> None:
+    try:
+        await plane.start()
+    except TimeoutError:
+        raise UsageError("the comparers did not start: what they said is above") from None
 
 
 async def _heard(feed: Feed, comparers: int) -> None:

@@ -56,6 +56,14 @@ _SECRET_TEXT: Final = re.compile(
     re.IGNORECASE,
 )
 """What looks like a secret in any text. Each alternative is linear: none can start twice in what it has passed."""
+_NEEDLES: Final = (
+    *("eyj", "bearer ", "basic ", "akia", "asia", "_live_", "_test_", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "xox"),
+    *("token", "secret", "passw", "passphrase", "signature", "key", "?sig=", "&sig=", "?pass=", "&pass="),
+)
+"""In lower case: whatever `_SECRET_TEXT` finds, user names in URLs aside, has one of these in it or before it. Looking
+for them takes a fiftieth of the time, and most texts have none."""
+_FOLDED: Final = str.maketrans("\u0130\u0131\u017f\u212a", "iisk")
+"""What `re.IGNORECASE` takes for ASCII letters besides their own two cases."""
 _VALUE_MEMBERS: Final = ("value", "values", "@value", "@content", TEXT)
 """`{"name": "password", "value": …}`: what stands beside the name of a secret."""
 _MAX_EMBEDDED: Final = 3
@@ -82,6 +90,12 @@ def is_secret_name(name: str) -> bool:
     return _SECRET_NAME.search(name.lower().translate(_PLAIN_NAME)) is not None
 
 
+def may_hold_secret(text: str) -> bool:
+    """Whether it is worth looking for secrets by their look: where this says no, there are none."""
+    folded = (text if text.isascii() else text.translate(_FOLDED)).lower()
+    return any(needle in folded for needle in _NEEDLES) or ("://" in text and "@" in text)
+
+
 class Redactor:
     """Redacts the parts of an example under the rules of one route.
 
@@ -101,11 +115,13 @@ class Redactor:
 
     def hides(self, text: str) -> bool:
         """Whether something in a short text would be masked: such a member name must not become part of a field."""
-        return _SECRET_TEXT.search(text) is not None or any(pattern.search(text) for pattern in self._patterns)
+        secret = may_hold_secret(text) and _SECRET_TEXT.search(text) is not None
+        return secret or any(pattern.search(text) for pattern in self._patterns)
 
     def text(self, text: str, deadline: Deadline) -> str:
         """`text` with everything masked that looks like a secret or matches a pattern. Raises IncomparableError."""
-        text = _SECRET_TEXT.sub(self._secret, text)
+        if may_hold_secret(text):
+            text = _SECRET_TEXT.sub(self._secret, text)
         if not self._patterns:
             return text
         parts = []

@@ -17,6 +17,8 @@ from typing import Final
 import msgspec
 
 from shadowproxy.channel import frame
+from shadowproxy.metrics import layout as at
+from shadowproxy.metrics.counters import Counters
 from shadowproxy.model.commands import Apply, Quit
 from shadowproxy.model.policy import Loaded
 from shadowproxy.runtime.children import COMPARER
@@ -36,10 +38,11 @@ _STOP: Final = 5.0
 class Comparers:
     """`paths` are where workers connect, `feed` listens for what comparers report."""
 
-    def __init__(self, loaded: Loaded, data_dir: Path, key: bytes, log: Log) -> None:
+    def __init__(self, loaded: Loaded, data_dir: Path, key: bytes, counters: Counters, log: Log) -> None:
         """Raises BindError where no place for the sockets can be written, and OSError."""
         self._directory = private_directory(data_dir)
         self.paths: list[str] = []
+        self._restarts = counters.supervisor
         self._commands: list[socket.socket] = []
         self._nurses: list[int] = []
         self.feed = listen_unix(self._directory / "feed", _PRIVATE)
@@ -74,6 +77,7 @@ class Comparers:
             for command in self._commands:
                 command.close()  # so that a comparer hears when the replay is gone
             while status := os.waitpid(fork(f"c{index}", log, compare), 0)[1]:
+                self._restarts[at.RESTARTS[COMPARER]] += 1  # of what it had not reported yet the report speaks
                 log.error("a comparer died and is started again", how=ending(status))
                 time.sleep(_PAUSE)
 

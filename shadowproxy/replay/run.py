@@ -101,9 +101,9 @@ def replay(options: Options, err: TextIO = sys.stderr) -> Report:
         capture_logging(log)
         raise_descriptor_limit()
         loaded, key = _prepared(loaded, data_dir)
-        comparers = _comparers(loaded, data_dir, key, log)
-        stack.callback(comparers.close)
         counters = Counters(1)
+        comparers = _comparers(loaded, data_dir, key, counters, log)
+        stack.callback(comparers.close)
         counters.supervisor[at.STARTED_AT] = int(time.time() * 1000)
         store = SqliteStore(data_dir, loaded.launch.store, loaded.policy.epoch)
         store.start()
@@ -155,9 +155,9 @@ def _prepared(loaded: Loaded, data_dir: Path) -> tuple[Loaded, bytes]:
     return msgspec.structs.replace(loaded, policy=policy, launch=launch), key
 
 
-def _comparers(loaded: Loaded, data_dir: Path, key: bytes, log: Log) -> Comparers:
+def _comparers(loaded: Loaded, data_dir: Path, key: bytes, counters: Counters, log: Log) -> Comparers:
     try:
-        return Comparers(loaded, data_dir, key, log)
+        return Comparers(loaded, data_dir, key, counters, log)
     except (BindError, OSError) as error:
         raise UsageError(str(error)) from None
 

@@ -5,9 +5,11 @@ import re
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shadowproxy.compare.limits import Deadline, IncomparableError
-from shadowproxy.compare.redaction import Mask, Redactor, is_secret_name
+from shadowproxy.compare.redaction import _SECRET_TEXT, Mask, Redactor, is_secret_name, may_hold_secret
 from shadowproxy.model.policy import ComparePolicy
 from tests.compare.builders import Clock
 
@@ -200,3 +202,42 @@ def test_short_texts_that_would_be_masked_are_told() -> None:
     assert made.hides(JWT)
     assert made.hides("cust-1")
     assert not made.hides("price")
+
+
+SHAPES = [
+    *("eyJhbGci.eyJzdWIi.sig", "bearer abcdefgh1", "Basic QWxhZGRpbjo", "AKIAABCDEFGHIJKLMNOP", "asiaabcdefghijklmnop"),
+    *("sk_live_abc", "rp_test_abc", "ghp_abcdefghijklmnopqrstu", "xoxb-abcdefghijkl", "://ada:pw@", "://a:b"),
+    *("-----BEGIN RSA PRIVATE KEY-----abc", 'value="x" name="token', "?sig=", "&pass=", "pass=", "signature: "),
+    *(
+        "api_key=",
+        "access-key: ",
+        "authkey>",
+        "password",
+        "passwd = ",
+        "passphrase",
+        '<input name="secret" value="',
+        "=x",
+    ),
+    *(" ", "a", "@", "\n", '"', "=", "B", "\u0130", "\u0131", "\u017f", "\u212a"),
+]
+
+
+def swapped(text: str) -> st.SearchStrategy[str]:
+    """`text` in any case, with the letters that Unicode takes for the same ones."""
+    ways = {"i": "iI\u0130\u0131", "s": "sS\u017f", "k": "kK\u212a"}
+    letters = [st.sampled_from(ways.get(c.lower(), c.lower() + c.upper())) for c in text]
+    return st.tuples(*letters).map("".join)
+
+
+@given(
+    st.lists(st.sampled_from(SHAPES).flatmap(lambda shape: st.just(shape) | swapped(shape)), max_size=6).map("".join)
+)
+def test_what_is_not_worth_a_look_holds_no_secret(text: str) -> None:
+    if _SECRET_TEXT.search(text):
+        assert may_hold_secret(text)
+
+
+def test_most_texts_are_not_worth_a_look() -> None:
+    assert not may_hold_secret("Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0")
+    assert not may_hold_secret("the quick brown fox, https://shop.example/items/1?ref=mail")
+    assert may_hold_secret("https://ada:pw@shop.example")

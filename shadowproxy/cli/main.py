@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import Annotated, Final
@@ -12,6 +13,8 @@ from shadowproxy import __version__
 from shadowproxy.cli import check, demo, diffs, replay, report, run, status
 
 USAGE: Final = 2
+_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+"""Of a file that standard output goes to. An exit code of 1 would say that something regressed."""
 
 app = typer.Typer(
     name="shadowproxy",
@@ -56,10 +59,21 @@ def main() -> None:
         code = _run()
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read the output has seen enough; Python would complain once more when it flushes at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+        # Whoever read the output has seen enough.
+        code = _discard_output()
+    except OSError as error:
+        if error.errno not in _FULL or error.filename is not None:
+            raise
+        _discard_output()
+        print(f"shadowproxy: standard output: {error.strerror}", file=sys.stderr)
+        code = USAGE
     sys.exit(code)
+
+
+def _discard_output() -> int:
+    """Python would complain once more when it flushes at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
 
 
 def _run() -> int:

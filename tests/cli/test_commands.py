@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -293,6 +294,19 @@ def test_a_reader_that_has_seen_enough_is_no_error(
             main()
         assert end.value.code == 0
     assert capfd.readouterr().err == ""
+
+
+def test_output_that_finds_no_room_is_one_line_and_no_regression(
+    answers: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    answers["/api/v1/report"] = build(facts(route(mirror(match=60))))
+    with io.TextIOWrapper(Path("/dev/full").open("wb", buffering=0), encoding="utf-8", write_through=True) as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        monkeypatch.setattr(sys, "argv", ["shadowproxy", "report"])
+        with pytest.raises(SystemExit) as end:
+            main()
+        assert end.value.code == 2
+    assert capfd.readouterr().err == "shadowproxy: standard output: No space left on device\n"
 
 
 def test_our_own_faults_are_not_hidden(answers: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:

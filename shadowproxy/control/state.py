@@ -199,7 +199,8 @@ class State:
 
     def cause(self, now: float, prefix: str) -> CauseTotal | None:
         """The cause whose id is `prefix`, or the only one whose id begins with it. `now` is Unix time."""
-        return find(self.causes.rows(self._routes(), now), prefix)
+        counted = self._routes()
+        return find(self._causes(counted, now), prefix) or find(self.causes.rows(counted, now), prefix)
 
     async def cause_page(self, now: float, query: CauseQuery) -> tuple[list[Cause], int]:
         """The causes asked for, of earlier instances too, and how many there are. Raises StoreError."""

@@ -6,9 +6,12 @@ import time
 
 import pytest
 
-from shadowproxy.control.state import HEARD_WITHIN, State
+from shadowproxy.compare.causes import cause_id
+from shadowproxy.control.state import HEARD_WITHIN, CauseQuery, State
 from shadowproxy.metrics import layout as at
+from shadowproxy.model.pair import Aggregate, CauseCount
 from shadowproxy.model.policy import Launch
+from shadowproxy.model.terms import CANDIDATE
 from tests.admin.conftest import MemoryStore
 from tests.metrics.world import World
 
@@ -81,3 +84,19 @@ async def test_another_service_goes_on(world: World) -> None:
     state.begin_evidence("mail")
     assert (await state.facts(1_020.0)).paired["shop", "item"]["errors"] > 0
     state.begin_evidence("gone")
+
+
+async def test_a_cause_alone_has_the_pairs_that_the_list_has(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = control(world)
+    price, noise = ("$.price", "body_value"), ("$.at", "body_value")
+    now = time.time()
+    counts = []
+    for pairs, keys in ((7, (price,)), (2, (noise, price)), (1, (noise,))):
+        identity = cause_id(("shop", "item", CANDIDATE, 200, 200, ""), keys, mixed=False)
+        counts.append(CauseCount("shop", "item", CANDIDATE, identity, keys, 200, 200, "", pairs, now, now))
+    state.hear(Aggregate([], causes=counts))
+    monkeypatch.setattr(state.knowledge, "noisy", lambda now: {"shop": {("item", *noise)}})
+    ((listed,), _) = await state.cause_page(now, CauseQuery())
+    alone = [state.cause(now, each.id) for each in counts]
+    assert [each.pairs for each in alone if each is not None] == [9, 2, 1]
+    assert listed.pairs == 9

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 MAX_OUTSTANDING: Final = 1024
 MAX_BYTES: Final = 16 * 1024 * 1024
 """Of outstanding pairs. One pair of the largest captured responses is a quarter of it."""
-MAX_RECORDED: Final = 64
+MAX_RECORDED: Final = 256
 """Exchanges on their way to a recording ..."""
-MAX_RECORDED_BYTES: Final = 2 * 1024 * 1024
+MAX_RECORDED_BYTES: Final = 4 * 1024 * 1024
 """... and their bytes: pairs must not wait behind many of them."""
 MAX_VERSIONS: Final = 64
 """Distinct versions that are told of at a time: what a header says is nobody's choice."""

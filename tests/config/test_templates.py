@@ -132,8 +132,8 @@ def test_what_is_wrong_in_the_file_is_said_with_its_place_and_beside_other_probl
     (tmp_path / "api.yaml").write_text("info: {}\nswagger: 1.2\n")
     found = problems(tmp_path, PLAIN + "endpoints: {openapi: api.yaml}\nshadow: {sample: 5%}\n")
     assert [(problem.file, problem.line, problem.message.partition(":")[0]) for problem in found] == [
-        ("api.yaml", 1, "is no OpenAPI document"),
         ("proxy.yaml", 3, "needs upstreams.candidate"),
+        ("api.yaml", 1, "is no OpenAPI document"),
     ]
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 from shadowproxy.replay.pacing import Lateness
 from shadowproxy.replay.player import Played
 from shadowproxy.replay.progress import seconds
 from shadowproxy.replay.recording import Recording
+
+_LATE: Final = 0.1
+"""Seconds past which it is said why requests were late."""
 
 
 def describe(played: Played, lateness: Lateness, recording: Recording, took: float, paced: bool) -> Iterator[str]:
@@ -17,6 +21,8 @@ def describe(played: Played, lateness: Lateness, recording: Recording, took: flo
     yield f"{stopped}{played.sent:,} of {played.total:,} recorded requests were sent in {seconds(took)}{rate}"
     if paced and played.sent:
         yield f"requests were sent late by {seconds(lateness.quantile(0.99))} at p99, {seconds(lateness.most)} at most"
+    if paced and played.held_up and lateness.quantile(0.99) > _LATE:
+        yield f"{played.held_up:,} of them waited until fewer were under way: --concurrency allows more"
     if played.refused:
         yield f"not sent: {_by_reason(played.refused)}; {'; '.join(played.examples)}"
     if played.unrecorded:

@@ -40,6 +40,8 @@ class Played(Struct):
     unusable: Counter[str] = field(default_factory=Counter)
     examples: list[str] = field(default_factory=list)
     """What was wrong with the first few that were refused."""
+    held_up: int = 0
+    """Requests that were due and had to wait for room."""
     stopped: bool = False
 
     def refuse(self, number: int, error: RefusedError) -> None:
@@ -79,6 +81,7 @@ class Player:
         """By connection: the requests, and when they were due, that wait for the one under way on it."""
         self._changed = asyncio.Event()
         self._sleep: asyncio.Future[None] | None = None
+        self._next_due: float | None = None
         self._broken: RecordingError | None = None
         self.lateness = Lateness()
         self.played = Played(len(recording.entries))
@@ -99,13 +102,20 @@ class Player:
         """Are requests due at certain times?"""
         return self._pace.due(1, self._recording.entries[-1].at) > 0
 
+    @property
+    def late(self) -> float:
+        """How late the next request is, or the last one was, seconds."""
+        if self._next_due is None:
+            return self.lateness.last
+        return max(0.0, self._loop.time() - self._next_due)
+
     def left(self, elapsed: float) -> float | None:
         """Seconds that it will take yet: by the times that are due, else by how fast it went; None: nobody knows."""
         total = len(self._recording.entries)
         planned = self._pace.due(total - 1, self._recording.entries[-1].at) - elapsed
         over = self.played.done + self.played.refused.total()
         if planned > 0:
-            return planned
+            return planned + self.late
         return elapsed / over * (total - over) if over else None
 
     async def run(self) -> None:
@@ -113,7 +123,10 @@ class Player:
         start = self._loop.time()
         for number, entry in enumerate(self._recording.entries):
             due = start + self._pace.due(number, entry.at)
+            self._next_due = due
             await self._until(due)
+            if not self._has_room():
+                self.played.held_up += 1
             while not (self._has_room() or self.played.stopped):
                 await self._change()
             if self.played.stopped:
@@ -121,6 +134,7 @@ class Player:
             self._release(number, entry.connection, due)
             if number % _SPELL == 0:
                 await asyncio.sleep(0)
+        self._next_due = None
         await self._finish()
         if self._broken is not None:
             raise self._broken

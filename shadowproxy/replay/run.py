@@ -261,7 +261,7 @@ def _look(player: Player, state: State, elapsed: float) -> Shown:
         answered=played.done,
         differ=sum(each.verdicts["mismatch"] for each in mirrors) - failed,
         failed=failed,
-        late=player.lateness.last if player.is_paced else None,
+        late=player.late if player.is_paced else None,
         left=player.left(elapsed),
     )
 

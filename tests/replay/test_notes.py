@@ -44,6 +44,17 @@ def test_everything_that_went_otherwise_is_said() -> None:
     ]
 
 
+def test_why_requests_were_late_is_said_where_they_were() -> None:
+    lateness = Lateness()
+    lateness.add(0.05)
+    played = Played(9, sent=9, held_up=5)
+    assert len(list(describe(played, lateness, Recording(), 1.0, paced=True))) == 2
+    lateness.add(2.0)
+    assert list(describe(played, lateness, Recording(), 1.0, paced=True))[2] == (
+        "5 of them waited until fewer were under way: --concurrency allows more"
+    )
+
+
 def test_nothing_sent_in_no_time() -> None:
     assert list(describe(Played(1), Lateness(), Recording(), 0.0, paced=True)) == [
         "0 of 1 recorded requests were sent in 0 ms"

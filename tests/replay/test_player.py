@@ -239,6 +239,18 @@ def test_a_recording_that_cannot_be_read_any_more_ends_the_replay(connection: st
     assert scene.order == [0]
 
 
+def test_how_late_it_is_while_it_waits() -> None:
+    scene = Scene(Tape((0, ""), (100, ""), (200, "")), Recorded(0, 1.0), concurrency=1)
+    scene.loop.advance(0.05)
+    assert scene.player.late == 0.0
+    scene.loop.advance(0.55)
+    assert scene.player.late == pytest.approx(0.5)
+    assert scene.player.left(0.1) == pytest.approx(0.6)
+    for number in range(3):
+        scene.finish(number)
+    assert scene.player.late == scene.player.lateness.last == pytest.approx(0.4)
+
+
 def test_how_long_it_will_take_yet() -> None:
     scene = Scene(Tape((0, ""), (100, ""), (1000, "")), Recorded(0, 2.0))
     assert scene.player.is_paced

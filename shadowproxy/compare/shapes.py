@@ -11,6 +11,7 @@ import re
 from collections import OrderedDict
 from hashlib import blake2b
 from itertools import pairwise
+from math import ceil, isfinite, log10
 from typing import Final
 
 from shadowproxy.compare.findings import ABSENT
@@ -54,7 +55,7 @@ _BANDS: Final = (0, 4, 16, 64, 256)
 
 
 def shape_of(value: object) -> str:
-    """The look of a value in a word or two: `uuid`, `text 5-16`, `integer 4`, `null`, `array`, `absent`."""
+    """The look of a value in a word or two: `uuid`, `text 5-16`, `integer e3`, `null`, `array`, `absent`."""
     if value is None:
         return "null"
     if value is ABSENT:
@@ -116,6 +117,14 @@ def _text(text: str) -> str:
     return f"text over {_BANDS[-1]}"
 
 
+def _look(value: object) -> str:
+    """The shape, and of a number that is no integer the magnitude too: a price that is a thousand times too high."""
+    shape = shape_of(value)
+    if isinstance(value, float) and value and isfinite(value):
+        return f"{shape} e{3 * ceil(log10(abs(value)) / 3)}"
+    return shape
+
+
 class Looks:
     """What is known of the values of one field."""
 
@@ -130,14 +139,14 @@ class Looks:
         """Whether a value looks like none that was seen; False while too few were."""
         if self.total < ENOUGH:
             return False
-        shape = shape_of(value)
+        shape = _look(value)
         if shape not in self.shapes:
             return len(self.shapes) < MAX_SHAPES
         return self.values is not None and self.total >= ENOUGH_LISTED and _hash(value) not in self.values
 
     def see(self, value: object) -> None:
         """A value of the primary's version."""
-        shape = shape_of(value)
+        shape = _look(value)
         if shape in self.shapes or len(self.shapes) < MAX_SHAPES:
             self.shapes[shape] = self.shapes.get(shape, 0) + 1
         if self.values is not None:

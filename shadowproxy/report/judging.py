@@ -39,7 +39,12 @@ class UnknownWordError(ValueError):
 
 def is_few(service: ServiceReport) -> bool:
     """Whether there is not enough to say anything; also of a report that was judged before."""
-    return service.verdict == INCONCLUSIVE or service.compared < ENOUGH_PAIRS
+    return service.compared < ENOUGH_PAIRS
+
+
+def _cannot_say(service: ServiceReport) -> bool:
+    """Too few pairs, or differences in fields that nobody follows."""
+    return service.verdict == INCONCLUSIVE or is_few(service)
 
 
 def _fields(service: ServiceReport) -> Found:
@@ -100,7 +105,7 @@ def _incomparable(service: ServiceReport) -> Found:
 
 
 def _inconclusive(service: ServiceReport) -> Found:
-    if is_few(service):
+    if _cannot_say(service):
         yield "", service.conclusion
 
 
@@ -121,7 +126,10 @@ WORDS: Final = {
     "expired": Word("accepted differences that are expired or dead", _expired, needs_pairs=False, of_routes=False),
     "incomparable": Word("pairs that could not be compared", _incomparable, needs_pairs=False),
     "inconclusive": Word(
-        "fewer than 50 compared pairs: exit code 1 instead of 3", _inconclusive, needs_pairs=False, of_routes=False
+        "it cannot be said, as with fewer than 50 compared pairs: exit code 1 instead of 3",
+        _inconclusive,
+        needs_pairs=False,
+        of_routes=False,
     ),
     NONE: Word("nothing: exit code 0, or 3", _nothing, of_routes=False),
 }
@@ -171,7 +179,7 @@ def _judged(service: ServiceReport, words: Sequence[str]) -> ServiceReport:
     failed = list(findings(service, words))
     if failed:
         verdict, conclusion = FAIL, _said(failed, words)
-    elif is_few(service):
+    elif is_few(service) or ("fields" in words and _cannot_say(service)):
         verdict, conclusion = INCONCLUSIVE, service.conclusion
     else:
         verdict, conclusion = PASS, _passed(service, words)

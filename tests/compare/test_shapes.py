@@ -76,6 +76,18 @@ def test_another_value_of_a_known_look_is_not_new() -> None:
     assert not seen(*uuids(500)).is_new("00000000-0000-0000-0000-000000000000")
 
 
+@pytest.mark.parametrize("value", [12_500.0, 0.0005, 1e300, 5e-324, -12.5])
+def test_a_number_of_another_magnitude_is_new(value: float) -> None:
+    looks = seen(*(10.0 + number / 7 for number in range(50)))
+    assert looks.is_new(value)
+    assert not looks.is_new(999.5)
+
+
+def test_zero_and_what_is_no_number_are_looks_as_well() -> None:
+    looks = seen(0.0, float("inf"), 1.5, times=20)
+    assert not any(map(looks.is_new, (-0.0, float("inf"), 2.5)))
+
+
 def test_a_look_that_comes_now_and_then_is_known() -> None:
     assert not seen(*uuids(50), None).is_new(None)
 

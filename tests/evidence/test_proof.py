@@ -17,7 +17,7 @@ import pytest
 from shadowproxy.evidence.ledger import REGRESSED
 from tests.evidence.rules import Diffy, Ours, Watch
 from tests.evidence.services import BURSTS, CORRELATED, DRIFTING, STALE, STEADY, Drawn, Field, Seen, Service, bernoulli
-from tests.evidence.trials import NOISE, delays, false_lists, growing, late_delays, scores
+from tests.evidence.trials import NOISE, delays, false_lists, growing, late_delays, recoveries, scores
 
 VECTORS = Path(__file__).parents[3] / "shared" / "vectors" / "compare_and_capture.json"
 RUNS = 500
@@ -161,15 +161,9 @@ def test_what_is_missing_is_about_what_it_takes() -> None:
 
 
 def test_a_field_that_recovers_leaves_the_list_and_takes_its_time() -> None:
-    left = []
-    for seed in range(15):
-        field = Field("a", 0.02, 0.08, until=50)
-        watch = Watch(Service([field], seed), ours=Ours())
-        while watch.asked < 40_000 and (watch.asked < 1000 or field.key in watch.shown["ours"]):
-            watch.look(20)
-        assert field.key in watch.first["ours"]
-        left.append(field.key not in watch.shown["ours"])
-    assert all(left)
+    found = recoveries(15)["ours"]
+    assert found.share == 1.0
+    assert 1000 < found.quantile(0.5) < 8000
 
 
 def test_who_is_listed_stays_while_it_is_worse() -> None:

@@ -138,6 +138,24 @@ def late_delays(
     return {name: Delays(each, most) for name, each in found.items()}
 
 
+def recoveries(runs: int, *, worse: int = 1000, requests: int = 20, most: int = 100_000) -> dict[str, Delays]:
+    """A field that differs in 8 % instead of 2 % for so many requests: how many more until it is not shown any more."""
+    found: dict[str, list[int | None]] = {"ours": [], "diffy": []}
+    for seed in range(runs):
+        field = Field("passing", 0.02, 0.08, until=worse // requests)
+        watch = Watch(Service([field], seed), ours=Ours(), diffy=Diffy())
+        gone: dict[str, int] = {}
+        while len(gone) < len(watch.rules) and watch.asked < worse + most:
+            watch.look(requests)
+            if watch.asked > worse:
+                for name in watch.rules:
+                    if field.key not in watch.shown[name]:
+                        gone.setdefault(name, watch.asked - worse)
+        for name, each in found.items():
+            each.append(gone.get(name))
+    return {name: Delays(each, most) for name, each in found.items()}
+
+
 class Score(NamedTuple):
     """Of one rule over several services: at the last look, and what it ever showed that was wrong."""
 

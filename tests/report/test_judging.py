@@ -37,9 +37,10 @@ def one(route: RouteReport | None = None, **changes: Any) -> ServiceReport:
 NO_ANSWER = FieldReport("", "candidate_timeout", 2, 0.01, None)
 INCOMPARABLE = {"candidate": {**dict.fromkeys(VERDICTS, 0), "match": 1200, "incomparable": 3}}
 FEW: dict[str, Any] = {
+    "compared": 12,
     "verdict": "inconclusive",
     "exit_code": 3,
-    "conclusion": "not enough to say: 3 compared pairs, 50 are needed",
+    "conclusion": "not enough to say: 12 compared pairs, 50 are needed",
 }
 UNKNOWN: dict[str, Any] = {"knowledge": None}
 

@@ -9,6 +9,7 @@ import pytest
 from shadowproxy.evidence import FieldLedger
 from shadowproxy.model.pair import FieldCount
 from shadowproxy.report import Report, build
+from shadowproxy.report.judging import judge
 from shadowproxy.report.knowing import MAX_FIELDS, Learned, evidence_of, is_known, knowledge_of
 from shadowproxy.report.phrases import knowledge as in_words
 from shadowproxy.report.values import ServiceReport, Shown
@@ -148,6 +149,14 @@ def test_differences_that_nobody_follows_are_no_pass_and_no_excuse() -> None:
     assert made.conclusion == "cannot say: 1,200 differences are in fields beyond the 1,024 that are followed"
     book.add(("item", "$.worse", "body_value"), *WORSE, now=NOW)
     assert report(book, mismatches=3).verdict == "fail"
+
+
+def test_words_that_do_not_look_at_fields_do_not_need_them_followed() -> None:
+    book = ledger(noise=QUIET)
+    book.untracked = 1200
+    made = report(book, mismatches=3)
+    codes = {word: judge(made, (word,)).exit_code for word in ("fields", "latency", "mismatches", "inconclusive")}
+    assert codes == {"fields": 3, "latency": 0, "mismatches": 1, "inconclusive": 1}
 
 
 def test_a_dead_candidate_fails_though_no_field_differs() -> None:

@@ -6,6 +6,7 @@ in which nothing was masked keeps its bytes. What cannot be redacted is not reco
 
 from __future__ import annotations
 
+import codecs
 import re
 from typing import Final
 
@@ -98,7 +99,7 @@ class Transcriber:
             if written is not None:
                 return written
         if kind not in (content.TEXT, content.FORM) and not _is_text(data):
-            return data
+            return self._wide(data, deadline)
         text = decode_text(data, media_type)
         if kind == content.FORM:
             shown = self._redactor.form(text, deadline)
@@ -107,6 +108,18 @@ class Transcriber:
         else:
             shown = self._redactor.text(text, deadline)
         return data if shown == text else _encoded(shown, data, media_type)
+
+    def _wide(self, data: bytes, deadline: Deadline) -> bytes:
+        """Text in UTF-16 says so by its first two bytes; whatever else is no text stays as it is."""
+        mark = data[:2]
+        if mark not in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            return data
+        charset = "utf-16-le" if mark == codecs.BOM_UTF16_LE else "utf-16-be"
+        try:
+            text = data[2:].decode(charset, "surrogatepass")
+        except UnicodeDecodeError:
+            return data
+        return mark + self._redactor.text(text, deadline).encode(charset, "surrogatepass")
 
     def _json(self, data: bytes, deadline: Deadline) -> bytes | None:
         """None when it is no JSON. Of members that occur twice only the last, which was looked at, is written."""

@@ -27,21 +27,27 @@ from shadowproxy.model.pair import Fields
 from shadowproxy.model.policy import ComparePolicy
 
 _SECRET_NAME: Final = re.compile(
-    r"token|secret|passw(?:or)?d|passphrase|apikey|accesskey|privatekey|authkey|credential|authorization|cookie|sessionid"
-    r"|signature|authenticationinfo|jwt|^(?:auth|pass|pwd|otp|pin|cvv|cvc|sig|ssn|sid|session)$"
+    r"token|secret|passw(?:or)?d|passphrase|apikey|accesskey|privatekey|authkey|subscriptionkey|credential|authorization"
+    r"|cookie|sessionid|signature|authenticationinfo|jwt|^(?:auth|pass|pwd|otp|pin|cvv|cvc|sig|ssn|sid|session)$"
 )
 """In a name in lower case, without `-`, `_` and `.`."""
 _PLAIN_NAME: Final = str.maketrans("", "", "-_. @")
 
-_NAMES: Final = r"(?:token|secret|passw(?:or)?d|passphrase|signature|(?:api|access|private|auth)[-_]?key)"
+_NAMES: Final = r"(?:token|secret|passw(?:or)?d|passphrase|signature|(?:api|access|private|auth|subscription)[-_]?key)"
 _BRIDGES: Final = (
     r"\\?[\"']?\s{0,4}[:=>]\s{0,4}\\?[\"']?",
-    # an HTML input or meta element
-    r"\\?[\"'][^<>\"']{0,64}\s(?:value|content)\s?=\s?\\?[\"']",
+    # in an element that the name belongs to, such as an HTML input, meta, or a setting in XML
+    r"\\?[\"']?(?:\s{1,4}[\w:.-]{1,32}\s?=\s?\\?[\"'][^<>\"'\\]{0,128}\\?[\"']){0,6}\s{1,4}(?:value|content)\s?=\s?\\?[\"']",
     # a part of multipart/form-data (RFC 7578)
     r"[\"'](?:;[^\r\n]{0,256})?(?:\r?\n[\w-]{1,64}:[^\r\n]{0,256}){0,4}\r?\n\r?\n",
 )
 """What may stand between the end of a name and its value."""
+_VALUE: Final = (
+    # in quotes, which are themselves escaped in a text in JSON: up to the quote that ends it
+    r"(?<=\\\")(?:[^\"\\\r\n]|\\(?!\"))++|(?<=[^\\]\")(?:[^\"\\\r\n]|\\.)++"
+    r"|(?<=\\')(?:[^'\\\r\n]|\\(?!'))++|(?<=[^\\]')(?:[^'\\\r\n]|\\.)++"
+    r"|[^\s\"'<>&,;\\]+"
+)
 _SECRET_TEXT: Final = re.compile(
     r"(?P<jwt>(?<![\w-])eyJ[\w-]+\.[\w-]+(?:\.[\w-]*)?)"
     r"|(?P<bearer>(?<=\bbearer )[\w.~+/=-]{8,})"
@@ -51,14 +57,17 @@ _SECRET_TEXT: Final = re.compile(
     r"|(?P<pem>-----BEGIN [A-Z ]{0,32}PRIVATE KEY-----[^-]*)"
     rf"|(?P<before>(?:value|content)=\\?[\"'])(?P<early>[^\"'\\<>]{{1,512}})"
     rf"(?=\\?[\"'][^<>]{{0,64}}\sname=\\?[\"'][\w.\[-]{{0,32}}{_NAMES})"
-    rf"|(?P<name>(?:<[\w:.-]{{0,32}}{_NAMES}[\w-]{{0,32}}\s[^<>]{{1,256}}>|(?<=[?&])(?:sig|pass)=|{_NAMES}[\w\]-]{{0,32}}"
-    rf"(?:{'|'.join(_BRIDGES)})))(?P<value>[^\s\"'<>&,;\\]+)",
+    rf"|(?P<open><[\w:.-]{{0,32}}{_NAMES}[\w.-]{{0,32}}(?:\s[^<>]{{0,256}})?(?<!/)>\s{{0,64}}(?:<!\[CDATA\[)?)"
+    r"(?P<held>(?<=\[CDATA\[)(?:[^\]]|\](?!\]>))++|[^\s<][^<]*)"
+    rf"|(?P<name>(?:(?<=[?&])(?:sig|pass)=|(?<=;)jsessionid=|{_NAMES}[\w\]-]{{0,32}}"
+    rf"(?:{'|'.join(_BRIDGES)})))(?P<value>{_VALUE})",
     re.IGNORECASE,
 )
 """What looks like a secret in any text. Each alternative is linear: none can start twice in what it has passed."""
 _NEEDLES: Final = (
     *("eyj", "bearer ", "basic ", "akia", "asia", "_live_", "_test_", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "xox"),
     *("token", "secret", "passw", "passphrase", "signature", "key", "?sig=", "&sig=", "?pass=", "&pass="),
+    ";jsessionid=",
 )
 """In lower case: whatever `_SECRET_TEXT` finds, user names in URLs aside, has one of these in it or before it. Looking
 for them takes a fiftieth of the time, and most texts have none."""
@@ -176,10 +185,13 @@ class Redactor:
         return self.text(name, deadline) + equals + (value if shown == plain else quote(shown, safe="~"))
 
     def _secret(self, match: re.Match[str]) -> str:
-        for name, secret in (("name", "value"), ("before", "early")):
+        for name, secret in (("name", "value"), ("before", "early"), ("open", "held")):
             if match[name]:
-                value = match[secret]
-                return match[name] + (value if is_mask(value) else self._mask(value))
+                value = match[secret].rstrip()
+                shown = value if is_mask(value) else self._mask(value)
+                # What an element of this name has for attributes may be secret as well.
+                before = "<" + _SECRET_TEXT.sub(self._secret, match[name][1:]) if name == "open" else match[name]
+                return before + shown + match[secret][len(value) :]
         return self._mask(match[0])
 
     def _cookies(self, value: str, *, only_first: bool) -> str:

@@ -80,6 +80,9 @@ def test_head_and_target_are_redacted_and_the_rest_stays() -> None:
         ("Content-Type: text/plain\r\n", b"api_key: hunter2\nand \xff more", b"api_key: ~\nand \xff more"),
         ("Content-Type: text/plain; charset=iso-8859-1\r\n", b"\xe4 secret=x", b"\xe4 secret=~"),
         ("Content-Type: text/plain; charset=utf-16le\r\n", "secret=x".encode("utf-16-le"), None),
+        (JSON, b"\xff\xfe" + "secret=x".encode("utf-16-le"), None),
+        ("", b"\xfe\xff" + "secret=x".encode("utf-16-be"), None),
+        (JSON, b"\xff\xfea", b"\xff\xfea"),
         ("Content-Type: image/png\r\n", b"\x89PNG\x00password=hunter2", b"\x89PNG\x00password=hunter2"),
         (
             "Content-Type: application/x-ndjson\r\n",

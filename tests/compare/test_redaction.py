@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from typing import Any
 
 import pytest
@@ -123,6 +124,7 @@ def test_what_looks_like_a_secret_is_masked_in_any_text() -> None:
         '--b\r\nContent-Disposition: form-data; name="password"\r\n\r\n{}\r\n--b--',
         '--b\r\nContent-Disposition: form-data; name="api_key"; filename="k"\r\nContent-Type: text/plain\r\n\r\n{}\r\n',
         "see https://h/file?sig={}&x=1",
+        "see https://h/cart;jsessionid={} now",
         "https://h/file?X-Amz-Signature={}",
         "send Basic {} along",
     ],
@@ -131,6 +133,50 @@ def test_secrets_are_masked_in_the_forms_that_pages_and_uploads_give_them(shown:
     secret = "dXNlcjpwYXNz"
     assert text(shown.format(secret)) == shown.format(MASK(secret))
     assert text(json.dumps(shown.format(secret))) == json.dumps(shown.format(MASK(secret))) or "\r\n" in shown
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        '{{"password": "{}", "a": 1, ',
+        '{{"password": "{}',
+        "password='{}' and more",
+        '<wsse:Password Type="Text">{}</wsse:Password>',
+        "<token>\n  {}\n</token>",
+        "<password><![CDATA[{}]]></password>",
+        '<user password="{}" name="Ann"/>',
+        '<input name="csrf_token" type="hidden" value="{}">',
+        '<add key="apiKey" kind="text" value="{}"/>',
+        '<token value="{}"/>',
+        '<token value="{}"> </token>',
+    ],
+)
+def test_a_secret_with_blanks_and_entities_is_masked_to_its_end(shown: str) -> None:
+    secret = "correct horse, battery &amp; staple; 100%"
+    assert text(shown.format(secret)) == shown.format(MASK(secret))
+    if "\n" not in shown and "'" not in shown and shown.endswith((">", " ")):
+        assert text(json.dumps(shown.format(secret))) == json.dumps(shown.format(MASK(secret)))
+
+
+def test_a_quote_inside_a_secret_does_not_end_it() -> None:
+    secret = r"a \" b \\"
+    assert text(f'{{"password": "{secret}", "c": 1, ') == f'{{"password": "{MASK(secret)}", "c": 1, '
+    assert text("<password><![CDATA[a]] <b>]]></password>") == f"<password><![CDATA[{MASK('a]] <b>')}]]></password>"
+
+
+def test_an_element_and_its_attribute_are_masked_each() -> None:
+    assert text('<token value="a b">c d</token>') == f'<token value="{MASK("a b")}">{MASK("c d")}</token>'
+    assert text("<token><a>x</a></token><token/> y") == "<token><a>x</a></token><token/> y"
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    ["token", "<token ", 'token="', "<token>", "<token><![CDATA[", "token a='b' ", "token\n", "<token>] ", "token='\\"],
+)
+def test_text_made_to_be_slow_is_not(hostile: str) -> None:
+    began = time.process_time()
+    text(hostile * (200_000 // len(hostile)))
+    assert time.process_time() - began < 3
 
 
 def test_harmless_pages_stay_as_they_are() -> None:

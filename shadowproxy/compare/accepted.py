@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Final
 
+from shadowproxy.compare.fields import bounded
 from shadowproxy.compare.findings import Findings, Key
-from shadowproxy.compare.paths import FieldPath, PathError, compile_path, names
+from shadowproxy.compare.paths import FieldPath, PathError, compile_path, names, written
 from shadowproxy.compare.shapes import shape_of
 from shadowproxy.model.pair import AcceptedCount
 from shadowproxy.model.policy import AcceptedPolicy
@@ -23,16 +24,26 @@ _MAX_REMEMBERED: Final = 4096
 class Accepted:
     """The entries that concern one route. Raises PathError for a path that a checked file cannot contain."""
 
-    __slots__ = ("_entries", "_remembered", "shaped")
+    __slots__ = ("_exact", "_patterns", "_remembered", "shaped")
 
     def __init__(self, entries: Iterable[AcceptedPolicy], route: str) -> None:
-        self._entries = [(entry, compile_path(entry.field)) for entry in entries if entry.route in (EVERY_ROUTE, route)]
+        here = [entry for entry in entries if entry.route in (EVERY_ROUTE, route)]
+        self._exact: dict[Key, list[AcceptedPolicy]] = {}
+        self._patterns: dict[str, list[tuple[AcceptedPolicy, FieldPath]]] = {}
+        """By kind, those whose path has wildcards."""
         self._remembered: dict[Key, tuple[AcceptedPolicy, ...]] = {}
-        self.shaped: Final = any(entry.shape for entry, _ in self._entries)
+        self.shaped: Final = any(entry.shape for entry in here)
         """Whether somebody has to look at every value."""
+        for entry in here:
+            path = compile_path(entry.field)
+            field = written(path)
+            if field is None:
+                self._patterns.setdefault(entry.kind, []).append((entry, path))
+            else:
+                self._exact.setdefault((bounded(field), entry.kind), []).append(entry)
 
     def __bool__(self) -> bool:
-        return bool(self._entries)
+        return bool(self._exact or self._patterns)
 
     def of(self, key: Key) -> tuple[AcceptedPolicy, ...]:
         """The entries about a field and kind, whatever their shape and expiry."""
@@ -57,16 +68,13 @@ class Accepted:
         return [key for key in found.counted if not self._covering(found, key, at)]
 
     def _look_up(self, field: str, kind: str) -> tuple[AcceptedPolicy, ...]:
-        path: FieldPath | None = None
+        found = self._exact.get((field, kind), [])
+        patterns = self._patterns.get(kind, [])
         try:
-            path = compile_path(field)
+            path = compile_path(field) if patterns else None
         except PathError:
-            pass  # a name that was cut off, or that no path can write: only the same text names it
-        return tuple(
-            entry
-            for entry, pattern in self._entries
-            if entry.kind == kind and (entry.field == field or (path is not None and names(pattern, path)))
-        )
+            path = None  # a name that was cut off, or that no path can write: only the same text names it
+        return (*found, *(entry for entry, pattern in patterns if path is not None and names(pattern, path)))
 
     def _covering(self, found: Findings, key: Key, at: float) -> list[AcceptedPolicy]:
         """The entries that together cover a finding; none where anything of it stands."""

@@ -128,6 +128,18 @@ def _advance(pattern: Step, step: Step, at: int) -> Iterator[int]:
         yield at + 1
 
 
+def written(path: FieldPath) -> str | None:
+    """How findings write the one field that a path names; None where it has wildcards."""
+    if path.room != "json":
+        return f"{path.room}:{path.name}" if path.name else path.room
+    text = "$"
+    for step in path.steps:
+        if step.kind == CHILD or step.deep:
+            return None
+        text += "[]" if step.kind == ELEMENT else write_member(step.name)
+    return text
+
+
 def write_member(key: str) -> str:
     """The step that leads to a member, as it is written: `.price`, or `['a key']` where quotes are needed."""
     if _BARE.fullmatch(key):

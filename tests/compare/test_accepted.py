@@ -210,8 +210,9 @@ def test_a_field_whose_text_was_cut_off_is_accepted_as_it_is_written() -> None:
         compile_path(cut)
     accepted = Accepted([entry("$..*")], "item")
     assert not accepted.of((cut, "body_value"))
-    whole = "$." + "a" * 200 + "…"
-    assert Accepted([entry(whole)], "item").of((whole, "body_value"))
+    whole = "$." + "a" * 200
+    for as_written in (whole, whole[:199] + "…", f"{whole}.deeper[]"):
+        assert Accepted([entry(as_written)], "item").of((whole[:199] + "…", "body_value"))
 
 
 def test_candidates_that_invent_fields_do_not_fill_the_memory() -> None:

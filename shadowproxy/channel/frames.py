@@ -28,18 +28,22 @@ class FrameReader:
     def feed(self, data: bytes) -> list[bytes]:
         """Every frame that `data` completes, in order. Raises FrameError."""
         buffer = self._buffer
-        buffer += data
+        if buffer:
+            buffer += data
+        stream = buffer or data  # mostly whole frames come, and nothing of them is to be kept
         frames: list[bytes] = []
         start = 0
-        while len(buffer) - start >= _PREFIX:
-            size = int.from_bytes(buffer[start : start + _PREFIX], "big")
+        while len(stream) - start >= _PREFIX:
+            size = int.from_bytes(stream[start : start + _PREFIX], "big")
             if size > MAX_FRAME:
                 raise FrameError(f"frame of {size} bytes, at most {MAX_FRAME} are allowed")
             end = start + _PREFIX + size
-            if len(buffer) < end:
+            if len(stream) < end:
                 break
-            frames.append(bytes(buffer[start + _PREFIX : end]))
+            frames.append(bytes(stream[start + _PREFIX : end]))
             start = end
-        if start:
+        if stream is buffer:
             del buffer[:start]
+        else:
+            buffer += data[start:]
         return frames

@@ -42,18 +42,20 @@ class ResponseHead(Struct, gc=False):
     upgrade: bytes | None = None
     """What the upstream switches to: with 101 alone, and always then."""
     nominated: frozenset[bytes] | None = None
+    _fields: list[tuple[bytes, bytes]] | None = None
 
     @property
     def fields(self) -> list[tuple[bytes, bytes]]:
-        """All fields as they came, in order, values trimmed. Taken apart at each call."""
-        return pairs(self.block)
+        """All fields as they came, in order, values trimmed. Taken apart when first asked for; not to be changed."""
+        if self._fields is None:
+            self._fields = pairs(self.block)
+        return self._fields
 
     def value_of(self, name: bytes) -> bytes | None:
         """The first value of a field that is passed on; `name` in lower case."""
-        for each, line in zip(self.names, self.kept, strict=True):
-            if each == name:
-                return line.partition(b":")[2].strip()
-        return None
+        if name not in self.names:
+            return None
+        return self.kept[self.names.index(name)].partition(b":")[2].strip()
 
 
 def parse_response(head: bytes, method: bytes, limits: LimitsPolicy) -> ResponseHead:

@@ -149,6 +149,8 @@ FINE_AT: Final = ROUTES_AT + MAX_ROUTES * ROUTE_WORDS
 BLOCK_WORDS: Final = FINE_AT + MAX_SERVICES * FINE_WORDS
 BLOCK_BYTES: Final = (BLOCK_WORDS * WORD + 4095) // 4096 * 4096
 
+CODE_INDEX: Final = tuple(status // 100 - 1 if 100 <= status <= 599 else 4 for status in range(1000))
+"""The index in CODES of a status; what is no status of RFC 9110 counts as 5xx (section 15)."""
 REJECT_INDEX: Final = {reason: REJECTED + i for i, reason in enumerate(REJECT_REASONS)}
 DROP_INDEX: Final = {reason: i for i, reason in enumerate(DROP_REASONS)}
 LOSS_INDEX: Final = {reason: i for i, reason in enumerate(LOSS_REASONS)}
@@ -182,11 +184,6 @@ BASES_AT: Final = _CONTROL_PAGE // WORD
 """By route the `PAIRED_WORDS` when its evidence began: what is counted less this is what the evidence is about."""
 CONTROL_BYTES: Final = _CONTROL_PAGE + (MAX_ROUTES * PAIRED_WORDS * WORD + 4095) // 4096 * 4096
 assert EVIDENCE + MAX_SERVICES <= BASES_AT  # noqa: S101 - a law of the layout, checked at import
-
-
-def code_index(status: int) -> int:
-    """The index in CODES of a status; what is no status of RFC 9110 counts as 5xx (section 15)."""
-    return status // 100 - 1 if 100 <= status <= 599 else 4
 
 
 def service_row(index: int) -> int:

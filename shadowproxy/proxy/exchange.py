@@ -30,6 +30,7 @@ from shadowproxy.model.terms import CODES
 from shadowproxy.proxy.access_log import exchange_entry
 from shadowproxy.proxy.answers import client_framing, connection_line, options_answer
 from shadowproxy.proxy.forwarded import own_fields
+from shadowproxy.proxy.site import MAX_SIGHTED
 from shadowproxy.proxy.tunnel import Tunnel
 from shadowproxy.proxy.upload import Upload
 from shadowproxy.shadow.mirror import IDEMPOTENT
@@ -396,8 +397,8 @@ class Exchange:
         route, site = self._route, self._site
         seconds = perf_counter() - self._started
         if route is not None and fault is not errors.CLIENT_GONE:
-            route.count(site.counters, _ERROR if fault is not None else at.code_index(self._status), seconds)
-            if route.learns and fault is None and self._status < 400:
+            route.count(site.counters, _ERROR if fault is not None else at.CODE_INDEX[self._status], seconds)
+            if route.learns and fault is None and self._status < 400 and len(site.sighted) < MAX_SIGHTED:
                 site.sight(route.service, self.head)
         if site.access_log.enabled and site.access_log.wants(fault is not None):
             self._log(seconds, fault, detail)

@@ -74,7 +74,7 @@ class Table(Generic[T]):
 
     def find(self, method: bytes, path: bytes, host: bytes) -> T:
         if not self._patterns:
-            return self._unnamed(path)
+            return self._other if self._tree is None else self._unnamed(path)
         key = (method if method in self._methods else b"", self._host_key(host) if self._hosts else _NO_HOSTS)
         try:
             compiled = self._compiled[key]

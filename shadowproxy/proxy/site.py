@@ -47,7 +47,7 @@ class Site:
         self.date = b""
         self.sighted: list[tuple[str, bytes]] = []
         """Services and paths of requests that matched no route, a sample."""
-        self._id_prefix = os.urandom(8).hex()
+        self._id_prefix = os.urandom(8).hex().encode()
         self._last_id = int.from_bytes(os.urandom(4), "big")
         self.refresh()
 
@@ -58,11 +58,14 @@ class Site:
     def new_id(self) -> bytes:
         """A request id of 32 hexadecimal digits, unique over workers and restarts."""
         self._last_id += 1
-        return f"{self._id_prefix}{self._last_id:016x}".encode()
+        return b"%b%016x" % (self._id_prefix, self._last_id)
 
     def sight(self, service: str, head: RequestHead) -> None:
-        """A request that matched no route was answered well. OPTIONS is, for whatever path, by many a framework."""
-        if len(self.sighted) < MAX_SIGHTED and len(head.path) <= MAX_PATH and head.method != b"OPTIONS":
+        """A request that matched no route was answered well. OPTIONS is, for whatever path, by many a framework.
+
+        Its caller looks at `MAX_SIGHTED` first: mostly there are enough.
+        """
+        if len(head.path) <= MAX_PATH and head.method != b"OPTIONS":
             self.sighted.append((service, head.path))
 
     def log_refusal(self, fault: Fault, detail: str, request_id: bytes, peer: str) -> None:

@@ -33,7 +33,7 @@ from shadowproxy.upstream.origin import Names, Origin
 
 
 class Route:
-    """A route as the driver reads it. `requests`, `durations` and `fine` are words of the primary arm.
+    """A route as the driver reads it. `requests`, `durations` and `fine` are words of the primary arm; `fine` may be 0.
 
     `learns`: the paths of its requests are to be told, since templates may come of them. `taps`: somebody may want
     its requests and answers.
@@ -81,7 +81,7 @@ class Route:
         )
         self.requests = at.requests_word(row, at.ARM_INDEX[PRIMARY], 0)
         self.durations = at.duration_word(row, at.ARM_INDEX[PRIMARY])
-        self.fine = at.fine_word(service.index)
+        self.fine = _fine_word(service, self.mirrors)
 
     def is_from(
         self, service: ServicePolicy, rules: RoutePolicy, learns: bool, arms: tuple[Arm, ...], again: Arm | None
@@ -92,17 +92,26 @@ class Route:
         return (
             (self.rules, self.learns, self.version, share) == (rules, learns, service.version, service.noise.resample)
             and (resampler.arm if resampler is not None else None) is again
-            and self.capture == service.capture
+            and (self.capture, self.fine) == (service.capture, _fine_word(service, self.mirrors))
             and tuple(mirror.arm for mirror in self.mirrors) == arms
         )
 
     def count(self, counters: memoryview, code: int, seconds: float) -> None:
         """A request of a user was answered by the primary. `code` is an index of CODES."""
         counters[self.requests + code] += 1
-        fine = bisect_left(at.FINE_EDGES, seconds)
-        counters[self.fine + fine] += 1
-        counters[self.durations + at.DURATION_BIN[fine]] += 1
+        if self.fine:
+            fine = bisect_left(at.FINE_EDGES, seconds)
+            counters[self.fine + fine] += 1
+            coarse = at.DURATION_BIN[fine]
+        else:
+            coarse = bisect_left(at.DURATION_EDGES, seconds)
+        counters[self.durations + coarse] += 1
         counters[self.durations + at.DURATION_WORDS - 1] += int(seconds * 1e6)
+
+
+def _fine_word(service: ServicePolicy, mirrors: Sequence[Mirror]) -> int:
+    """Where the isolation proof reads durations; 0 where there is nothing to hold out, and nobody does."""
+    return at.fine_word(service.index) if mirrors and service.isolation.hold_out else 0
 
 
 class Service:

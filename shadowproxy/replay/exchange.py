@@ -110,7 +110,7 @@ class Exchange:
             tap.head = recorded.head
             tap.take(recorded.body)
             tap.truncated = tap.truncated or recorded.truncated
-        self._route.count(self._plane.words, at.code_index(recorded.head.status), seconds)
+        self._route.count(self._plane.words, at.CODE_INDEX[recorded.head.status], seconds)
         self._decide(True, seconds)
 
     # -- the primary, asked
@@ -188,7 +188,7 @@ class Exchange:
     def _finish(self, head: ResponseHead) -> None:
         self._connection = None
         seconds = perf_counter() - self._started
-        self._route.count(self._plane.words, at.code_index(head.status), seconds)
+        self._route.count(self._plane.words, at.CODE_INDEX[head.status], seconds)
         self._decide(True, seconds)
 
     def _fail(self, fault: Fault) -> None:

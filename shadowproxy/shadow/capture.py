@@ -27,7 +27,6 @@ class Capture:
         self.truncated = False
         self.seconds = 0.0
 
-    @property
     def has_failed(self) -> bool:
         """An answer that says so: 5xx, and what is no status counts as that (RFC 9110 section 15)."""
         head = self.head

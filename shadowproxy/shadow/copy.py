@@ -18,6 +18,7 @@ from shadowproxy.model.errors import Fault
 from shadowproxy.model.terms import CANDIDATE
 from shadowproxy.shadow.capture import Capture, looks_equal
 from shadowproxy.upstream.connection import Connection, Trailers
+from shadowproxy.upstream.deadlines import NEVER
 
 if TYPE_CHECKING:
     from shadowproxy.shadow.arm import Arm
@@ -90,7 +91,7 @@ class Copy:
         self.at = at
         self.primary = primary
         self.response = Capture(mirror.max_response)
-        self.deadline = float("inf")
+        self.deadline = NEVER
         self.cancelled = False
         self.started = 0.0
         self.partner: Copy | None = None
@@ -257,7 +258,7 @@ class Copy:
         mirror, primary = self.mirror, self.primary
         if not primary.decided:
             if primary.failed:
-                mirror.count_outcome(self._failure is not None or self.response.has_failed, True)
+                mirror.count_pair(primary, self.response, self._failure)
             self._lose("primary_incomplete")
             return
         if primary.seconds > mirror.timeout and self._failure == errors.FIRST_BYTE_TIMEOUT.kind:
@@ -265,7 +266,7 @@ class Copy:
             self._lose("primary_incomplete")
             return
         if self._failure is not None:
-            self._note()
+            mirror.count_pair(primary, self.response, self._failure)
             mirror.count_failure(self._failure)
             mirror.offer_example(self, self._failure)
             self._end()
@@ -279,34 +280,13 @@ class Copy:
             else:
                 partner._judge_with(self)
 
-    def _note(self, second: Copy | None = None) -> None:
-        """Who failed; and where neither did, how long the two took. With a second answer the candidate's duration is
-        held against that one's: both were measured in the same way.
-        """
-        mirror, primary = self.mirror, self.primary
-        failed = self._failure is not None or self.response.has_failed
-        fault = primary.has_failed or (primary.seconds > mirror.timeout and not primary.stalled)
-        mirror.count_outcome(failed, fault)
-        if failed or fault:
-            return
-        seconds = self.response.seconds
-        if not primary.stalled:
-            mirror.count_delta(seconds - primary.seconds)
-        stratum = mirror.stratum
-        if stratum is None:
-            return
-        if second is not None and not second.response.has_failed:
-            stratum.add(seconds, second.response.seconds)
-        elif not primary.stalled:
-            stratum.add(seconds, primary.seconds)
-
     def _judge(self) -> None:
         """This copy by itself."""
-        mirror, primary = self.mirror, self.primary
-        self._note()
+        mirror, primary, response = self.mirror, self.primary, self.response
+        mirror.count_pair(primary, response, None)
         if mirror.version_header:
             mirror.note_version(self)
-        if looks_equal(primary, self.response, mirror.ignored):
+        if looks_equal(primary, response, mirror.ignored):
             mirror.count_match()
         else:
             reason = mirror.offer_pair(self)
@@ -319,12 +299,11 @@ class Copy:
         """The candidate's copy and the second answer of the primary's version: one triple, one judgement."""
         primary = self.primary
         self.partner = second.partner = None
-        self._note(second)
-        second._note()
+        self.mirror.count_pair(primary, self.response, None, second.response)
+        second.mirror.count_pair(primary, second.response, None)
         for copy in (self, second):
             if copy.mirror.version_header:
                 copy.mirror.note_version(copy)
-        self.mirror.count_triple()
         ignored = self.mirror.ignored
         if looks_equal(primary, self.response, ignored) and looks_equal(primary, second.response, ignored):
             self.mirror.count_match()
@@ -381,10 +360,9 @@ class Copy:
         arm.held -= self._charged
         self._charged = 0
         self._body = None
-        partner, self.partner = self.partner, None
+        primary, partner = self.primary, self.partner
         if partner is not None:
-            partner.partner = None
-        primary = self.primary
+            self.partner = partner.partner = None
         if primary.decided is None:
             primary.leave(self)
         elif partner is not None:

@@ -22,6 +22,7 @@ from shadowproxy.shadow.strata import Stratum
 
 if TYPE_CHECKING:
     from shadowproxy.shadow.copy import Copy
+    from shadowproxy.shadow.tap import Tap
 
 IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
 """RFC 9110 section 9.2.2; TRACE is refused."""
@@ -74,6 +75,7 @@ class Mirror:
         self._strip = frozenset(key.lower().encode() for key in names)
         lines = [f"{key}: {value}\r\n" for key, value in rules.set.items()]
         self._lines = "".join([*lines, f"X-Shadow-Request: {name}\r\n"]).encode("latin-1")
+        self._tail = self._lines + b"\r\n"
         self._plain = not names
 
     def _find_words(self, row: int) -> None:
@@ -113,7 +115,7 @@ class Mirror:
     def head_without_body(self, head: RequestHead, own: bytes, strip: frozenset[bytes], forwarded: bytes) -> bytes:
         """The copy's head. `forwarded` is what the primary gets: mostly one more line is all that differs."""
         if self._plain and not head.expect_continue:
-            return forwarded[:-2] + self._lines + b"\r\n"
+            return forwarded[:-2] + self._tail
         return forward_request(head, own + self._lines, strip | self._strip | _EXPECT, NO_BODY)
 
     def head_with_body(self, head: RequestHead, own: bytes, strip: frozenset[bytes], size: int) -> bytes:
@@ -167,27 +169,40 @@ class Mirror:
         else:
             self.count_verdict(verdict)
 
-    def count_triple(self) -> None:
-        self._counters[self._triples] += 1
-
     def count_exchange(self, response: Capture, failure: str | None) -> None:
         """The arm's own requests and durations."""
         counters, head = self._counters, response.head
-        code = _ERROR if failure is not None or head is None else at.code_index(head.status)
+        code = _ERROR if failure is not None or head is None else at.CODE_INDEX[head.status]
         counters[self._requests + code] += 1
         bins = self._durations
         counters[bins + bisect_left(at.DURATION_EDGES, response.seconds)] += 1
         counters[bins + at.DURATION_WORDS - 1] += int(response.seconds * 1e6)
 
-    def count_outcome(self, shadow_failed: bool, primary_failed: bool) -> None:
-        """Which exchanges of a pair failed, by one rule for both (`model.terms.OUTCOMES`)."""
-        self._counters[self._outcomes + shadow_failed + 2 * primary_failed] += 1
+    def count_pair(self, primary: Tap, answer: Capture, failure: str | None, second: Capture | None = None) -> None:
+        """Who failed, by one rule for both (`model.terms.OUTCOMES`); where neither did, how much longer the arm took.
 
-    def count_delta(self, seconds: float) -> None:
-        """How much longer than the primary the arm took, where neither failed."""
-        counters = self._counters
-        counters[self._deltas + bisect_left(at.DELTA_EDGES, seconds)] += 1
-        counters[self._deltas + at.DELTA_WORDS - 1] += int(seconds * 1e6)
+        `second` makes it a triple: the candidate's duration is held against that one's, which was measured in the same
+        way.
+        """
+        counters, stalled = self._counters, primary.stalled
+        failed = failure is not None or answer.has_failed()
+        fault = primary.failed or primary.has_failed() or (primary.seconds > self.timeout and not stalled)
+        counters[self._outcomes + failed + 2 * fault] += 1
+        if second is not None:
+            counters[self._triples] += 1
+        if failed or fault:
+            return
+        seconds, stratum = answer.seconds, self.stratum
+        if not stalled:
+            longer = seconds - primary.seconds
+            counters[self._deltas + bisect_left(at.DELTA_EDGES, longer)] += 1
+            counters[self._deltas + at.DELTA_WORDS - 1] += int(longer * 1e6)
+        if stratum is None:
+            return
+        if second is not None and not second.has_failed():
+            stratum.add(seconds, second.seconds)
+        elif not stalled:
+            stratum.add(seconds, primary.seconds)
 
     # -- the comparer
 

@@ -22,6 +22,7 @@ from shadowproxy.shadow.mirror import Mirror
 
 if TYPE_CHECKING:
     from shadowproxy.shadow.copy import Copy
+    from shadowproxy.shadow.tap import Tap
 
 RESAMPLE: Final = "resample"
 SAFE: Final = frozenset({b"GET", b"HEAD", b"OPTIONS"})
@@ -90,10 +91,7 @@ class Resampler(Mirror):
     def count_exchange(self, response: Capture, failure: str | None) -> None:
         """The primary's own figures are about users."""
 
-    def count_outcome(self, shadow_failed: bool, primary_failed: bool) -> None:
-        """As above."""
-
-    def count_delta(self, seconds: float) -> None:
+    def count_pair(self, primary: Tap, answer: Capture, failure: str | None, second: Capture | None = None) -> None:
         """As above."""
 
     def offer_pair(self, copy: Copy, second: Copy | None = None) -> str | None:

@@ -27,7 +27,7 @@ class Tap(Capture):
     __slots__ = ("copies", "decided", "failed", "since", "stalled", "transcript", "watch")
 
     def __init__(self, limit: int) -> None:
-        super().__init__(limit)
+        Capture.__init__(self, limit)  # cheaper than super(), and this is done for every mirrored request
         self.copies: list[Copy] = []
         self.decided: bool | None = None
         self.failed = False
@@ -75,7 +75,7 @@ class Tap(Capture):
         copies, transcript = self.copies, self.transcript
         if copies:
             arm = copies[0].arm
-            room = arm.max_bytes - arm.held if len(copies) == 1 else min(copy.arm.room for copy in copies)
+            room = arm.max_bytes - arm.held if len(copies) == 1 else min([copy.arm.room for copy in copies])
         elif transcript is not None and transcript.recorder.responses:
             room = transcript.recorder.budget.room
         else:

@@ -86,7 +86,7 @@ class Traffic:
     def __init__(self, stage: Stage, seed: int) -> None:
         self.stage = stage
         stage.site.date = DATE
-        stage.site._id_prefix, stage.site._last_id = "0" * 16, 0
+        stage.site._id_prefix, stage.site._last_id = b"0" * 16, 0
         self.random = random.Random(seed)
         self.clients: list[Client] = []
         self.requests = 0

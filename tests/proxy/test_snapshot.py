@@ -265,12 +265,35 @@ def test_without_a_lease_nothing_is_ever_held_out() -> None:
         assert not s.site.snapshot.services[0].held_out
 
 
-def test_the_primarys_durations_are_counted_in_fine_bins_over_all_routes() -> None:
-    s = Stage(policy())
+def ask(s: Stage) -> int:
+    """Three requests; how many durations stand in the bins that the isolation proof reads."""
     client = s.client()
     for _ in range(3):
         client.send(GET)
         s.at().feed(OK)
-    fine, route = at.fine_word(0), at.duration_word(at.route_row(0), 0)
-    assert sum(s.counters[fine + i] for i in range(at.FINE_WORDS)) == 3
+    first = at.fine_word(0)
+    return sum(s.counters[first + i] for i in range(at.FINE_WORDS))
+
+
+def holding_out(share: float, *arms: str, sequence: int = 1) -> Policy:
+    what = policy(*arms)
+    (only,) = what.services
+    services = (msgspec.structs.replace(only, isolation=IsolationPolicy(share)),)
+    return msgspec.structs.replace(what, services=services, sequence=sequence)
+
+
+def test_the_primarys_durations_are_counted_in_fine_bins_over_all_routes() -> None:
+    s = Stage(holding_out(0.05, "candidate"))
+    assert ask(s) == 3
+    route = at.duration_word(at.route_row(0), 0)
     assert sum(s.counters[route + i] for i in range(at.DURATION_WORDS - 1)) == 3
+
+
+def test_fine_bins_are_for_those_who_mirror_and_hold_out() -> None:
+    assert ask(Stage(holding_out(0.05))) == 0
+    s = Stage(holding_out(0.0, "candidate"))
+    assert ask(s) == 0
+    s.apply(holding_out(0.05, "candidate", sequence=2))
+    assert ask(s) == 3
+    route = at.duration_word(at.route_row(0), 0)
+    assert sum(s.counters[route + i] for i in range(at.DURATION_WORDS - 1)) == 6

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -24,6 +25,7 @@ from shadowproxy.control.state import State
 from shadowproxy.model.pair import Difference
 from shadowproxy.model.policy import Policy, ServicePolicy
 from shadowproxy.model.terms import CANDIDATE
+from shadowproxy.store import StoreError
 
 if TYPE_CHECKING:
     from shadowproxy.config.accepted import AcceptedEntry as FileEntry
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 IN_FORCE_WITHIN: Final = 5.0
 """Seconds to wait for the reload that puts an entry in force."""
 JSON: Final = "application/json"
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -96,8 +100,11 @@ async def _audited(state: State, change: Change) -> AsyncIterator[None]:
         await write()
         try:
             yield
-        except ProblemError as error:
-            await write(error.detail)
+        except Exception as error:
+            try:
+                await write(error.detail if isinstance(error, ProblemError) else f"{type(error).__name__}: {error}")
+            except StoreError as unwritten:
+                log.error("the audit does not say that %s was not done: %s", change.action, unwritten)
             raise
 
 

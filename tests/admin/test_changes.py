@@ -289,6 +289,25 @@ async def test_a_file_that_cannot_be_written_is_named_with_the_entry(
     assert "[0].route: is missing" in await refused(client, 409, example="ex0", **WHY)
 
 
+async def test_whatever_goes_wrong_the_audit_says_so_if_it_can(
+    client: Client, supervisor: Supervisor, state: State, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fail(*_args: object) -> None:
+        raise ValueError("a fault of ours")
+
+    monkeypatch.setattr(state.knowledge, "renew", fail)
+    assert "fault" not in await refused(client, 500, RESET, service="shop", reason="x")
+    assert [each["error"] for each in await audited(client)] == ["ValueError: a fault of ours", ""]
+
+    def fail_with_the_disk(*_args: object) -> None:
+        (tmp_path / "audit.sqlite").unlink()
+        (tmp_path / "audit.sqlite").mkdir()
+        raise ValueError("a fault of ours")
+
+    monkeypatch.setattr(state.knowledge, "renew", fail_with_the_disk)
+    assert "its log says why" in await refused(client, 500, RESET, service="shop", reason="x")
+
+
 async def test_an_entry_that_is_not_in_force_says_why(
     client: Client, supervisor: Supervisor, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -76,6 +76,21 @@ def test_accepting_it_again_changes_owner_reason_and_expiry(tmp_path: Path) -> N
     assert len(parse(path.read_text(), "f", []).entries) == 3
 
 
+def test_an_expiry_that_is_new_stands_before_what_is_written_after_the_entry(tmp_path: Path) -> None:
+    path = tmp_path / "accepted.yaml"
+    text = SECOND.replace("  expires: 2027-01-31\n", "") + "# The end.\n"
+    path.write_text(text)
+    assert put(path, entry()) == text.replace("  reason:", "  expires: 2027-01-31\n  reason:")
+
+
+def test_what_is_no_text_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "accepted.yaml"
+    path.write_bytes(b"- \xff")
+    with pytest.raises(EditError, match="the file is not UTF-8"):
+        accept(path, [entry()], ["shop"])
+    assert path.read_bytes() == b"- \xff"
+
+
 def test_an_entry_for_all_services_is_the_one_that_is_changed(tmp_path: Path) -> None:
     path = tmp_path / "accepted.yaml"
     put(path, entry())

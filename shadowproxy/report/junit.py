@@ -7,7 +7,6 @@ escapes, and what XML 1.0 has no place for (section 2.2) is written as an escape
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Final
 from xml.etree import ElementTree as Xml
@@ -19,7 +18,7 @@ from shadowproxy.evidence.ledger import NOISE, OPEN
 from shadowproxy.report import phrases, standing
 from shadowproxy.report.build import FAIL
 from shadowproxy.report.judging import DEFAULT, WORDS, findings, is_few
-from shadowproxy.report.plain import moment, number, percent
+from shadowproxy.report.plain import moment, number, percent, plain
 from shadowproxy.report.values import Report, RouteReport, ServiceReport, Shown
 
 LONGEST_COMMAND: Final = 8_000
@@ -33,7 +32,6 @@ _STATES: Final = {
     "open": {OPEN, standing.DIFFERS},
     "mismatches": {*standing.COUNT, OPEN, NOISE},
 }
-_ILLEGAL: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class Case(Struct, frozen=True):
@@ -200,5 +198,5 @@ def _request(service: ServiceReport, route: RouteReport) -> Iterator[str]:
 
 
 def _legal(text: str) -> str:
-    """What XML 1.0 cannot hold is written as an escape."""
-    return _ILLEGAL.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
+    """What XML 1.0 cannot hold, a terminal obeys, or turns the direction of writing is written as an escape."""
+    return "\n".join(map(plain, text.split("\n")))

@@ -138,7 +138,7 @@ def test_services_are_suites() -> None:
 
 
 def test_what_xml_cannot_hold_is_replaced_and_nothing_becomes_markup() -> None:
-    hostile = "\x00\x1b[31m\ufffe]]></failure><script>&\"'\u202e\U0001f600 1 MB:" + "x" * 1_000_000
+    hostile = "\x00\x1b[31m\ufffe\u202e\x9b]]></failure><script>&\"'\u202e\U0001f600 1 MB:" + "x" * 1_000_000
     seen = shown(id=hostile[:40], primary=hostile, candidate=hostile, curl=hostile)
     route = replace(
         routes()[0],
@@ -155,7 +155,7 @@ def test_what_xml_cannot_hold_is_replaced_and_nothing_becomes_markup() -> None:
         accepted=[accepted("dead", field=hostile, reason=hostile)],
     )
     root = checked(replace(of(service), notes=[hostile]))
-    assert "\\x00\\x1b[31m\\ufffe]]></failure><script>&" in root.find("testsuite").get("name")
+    assert "\\x00\\x1b[31m\\ufffe\\u202e\\x9b]]></failure><script>&" in root.find("testsuite").get("name")
     assert not list(root.iter("script"))
 
 

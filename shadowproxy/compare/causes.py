@@ -192,8 +192,10 @@ class CauseTable:
         self._ended: list[CauseCount] = []
         self._traits = TraitsTable()
 
-    def count(self, pair: Pair, counted: dict[Key, Values]) -> Cause:
+    def count(self, pair: Pair, counted: dict[Key, Values], repeated: bool = False) -> Cause:
         """One mismatch, and its cause. `counted` are the differences that stand.
+
+        `repeated`: a second answer of the primary's version had the same values there as the first.
 
         Failed exchanges are counted in full by the workers; those that come this far are a part of them.
         """
@@ -208,7 +210,7 @@ class CauseTable:
         cause.first_at = min(cause.first_at, pair.at)
         cause.last_at = max(cause.last_at, pair.at)
         if pair.arm == CANDIDATE and not place[5] and (cause.seen <= _LOOKED_AT or not cause.seen % 16):
-            self._traits.observe(pair, counted)
+            self._traits.observe(pair, counted, repeated)
         return cause
 
     def harvest(self) -> list[CauseCount]:

@@ -83,9 +83,10 @@ class Engine:
         route = self._routes.get((pair.service, pair.route), self._default)
         comparison = self._compare(pair, route)
         second = self._compare_second(pair, route) if pair.second is not None else None
+        repeated = False
         if pair.failure is None and pair.arm == CANDIDATE and pair.shadow is not None:
-            self._weigh(pair, comparison, second, route.accepted)
-        verdict, kinds = self._count(pair, comparison, route)
+            repeated = self._weigh(pair, comparison, second, route.accepted)
+        verdict, kinds = self._count(pair, comparison, route, repeated)
         if not pair.answer:
             return None
         if second is None:
@@ -142,8 +143,11 @@ class Engine:
             return None
         return self._compare(msgspec.structs.replace(pair, arm=second.arm, shadow=second.response, failure=None), route)
 
-    def _weigh(self, pair: Pair, comparison: Comparison, second: Comparison | None, accepted: Accepted) -> None:
-        """Take what is accepted and what is noise out of the candidate's findings, and note the bits of a triple."""
+    def _weigh(self, pair: Pair, comparison: Comparison, second: Comparison | None, accepted: Accepted) -> bool:
+        """Take what is accepted and what is noise out of the candidate's findings, and note the bits of a triple.
+
+        Returns whether the primary's version was seen to repeat itself in every field that still counts.
+        """
         found, noise = comparison.found, self._noise_of(pair.service)
         other = second.found if second is not None and not second.limit and noise.is_alike else None
         covering = accepted.set_aside(found, pair.at) if accepted else set()
@@ -152,7 +156,7 @@ class Engine:
             covering |= accepted.set_aside(found, pair.at)  # values whose look alone is strange: noise found them now
             self._accepted.count(pair.service, covering, pair.at)
         if comparison.limit:
-            return
+            return False
         mine = (*found.counted, *found.noise)
         if other is not None:
             # What is accepted is no evidence on either side: else the side where it still counts would look worse.
@@ -160,8 +164,9 @@ class Engine:
             self._bits.triple(pair.service, pair.route, mine, theirs)
         elif pair.spared is not None:
             self._bits.alone(pair.service, pair.route, mine, pair.spared)
+        return other is not None
 
-    def _count(self, pair: Pair, comparison: Comparison, route: _Route) -> tuple[str, tuple[str, ...]]:
+    def _count(self, pair: Pair, comparison: Comparison, route: _Route, repeated: bool) -> tuple[str, tuple[str, ...]]:
         """The verdict and its kinds, counted; a mismatch may become an example."""
         verdict = comparison.verdict
         if verdict == "incomparable":
@@ -170,7 +175,7 @@ class Engine:
             return verdict, ()
         if pair.answer:
             self._fields.count(pair.service, pair.route, comparison.found.counted)
-        cause = self._causes.count(pair, comparison.found.counted)
+        cause = self._causes.count(pair, comparison.found.counted, repeated)
         self._offer_example(pair, comparison, route, cause)
         return verdict, comparison.found.kinds
 

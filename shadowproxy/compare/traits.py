@@ -196,8 +196,8 @@ class TraitsTable:
         self._routes: dict[tuple[str, str], dict[Key, Traits]] = {}
         self._size = 0
 
-    def observe(self, pair: Pair, counted: dict[Key, Values]) -> None:
-        """Look at the standing differences of a pair."""
+    def observe(self, pair: Pair, counted: dict[Key, Values], repeated: bool = False) -> None:
+        """Look at the standing differences of a pair. `repeated`: the primary's version gave its values twice."""
         table = self._routes.get((pair.service, pair.route))
         if table is None:
             table = self._routes[pair.service, pair.route] = {}
@@ -209,6 +209,7 @@ class TraitsTable:
                 self._size += 1
                 traits = table[key] = Traits()
             traits.observe(key, values, pair)
+            traits.again += repeated
 
     def of(self, service: str, route: str) -> dict[Key, Traits]:
         return self._routes.get((service, route), {})

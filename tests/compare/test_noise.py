@@ -11,7 +11,7 @@ import pytest
 from shadowproxy.compare import Engine, noise
 from shadowproxy.model.pair import Answer, FieldBits, Learned, Second, Sightings
 from shadowproxy.model.policy import ComparePolicy
-from tests.compare.builders import JSON, Clock, engine, pair, response
+from tests.compare.builders import GET, JSON, Clock, engine, pair, response
 
 
 def uuid(number: int) -> str:
@@ -211,3 +211,15 @@ def test_the_bits_of_one_harvest_are_bounded(fields: int) -> None:
     rows = busy.harvest()[0].bits
     assert len(rows) <= 4096
     assert all(isinstance(row, FieldBits) for row in rows)
+
+
+@pytest.mark.parametrize(("kept", "suggested"), [(True, False), (False, True)])
+def test_an_id_that_the_second_answer_has_as_well_is_not_suggested_to_be_ignored(kept: bool, suggested: bool) -> None:
+    busy = engine()
+    for number in range(30):
+        asked = msgspec.structs.replace(GET, target=f"/items/{number}".encode())
+        whole = pair(response({"id": uuid(number)}), response({"id": uuid(number + 100)}), asked)
+        second = Second("secondary", response({"id": uuid(number)}))
+        busy.handle(msgspec.structs.replace(whole, second=second) if kept else whole)
+    (cause,) = busy.harvest()[0].causes
+    assert bool(cause.suggestion) == suggested

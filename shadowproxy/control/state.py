@@ -259,5 +259,6 @@ class State:
             notes=notes,
             learned=self.knowledge.learned(now),
             accepted=self.accepted.report(now),
+            covered={name: pairs for name, (pairs, _) in self.accepted.figures(now).items()},
             excused=self.accepted.excused(),
         )

@@ -78,6 +78,8 @@ class Facts(Struct, frozen=True):
     """By service."""
     accepted: Mapping[str, Sequence[Accepted]] = {}
     """By service, every entry."""
+    covered: Mapping[str, int] = {}
+    """By service, pairs of which an entry covered something."""
     excused: Mapping[tuple[str, str], int] = {}
     """By service and route, pairs with the verdict `mismatch` whose differences are accepted since."""
 
@@ -142,6 +144,7 @@ def _service(facts: Facts, policy: ServicePolicy) -> ServiceReport:
         causes_left_out=len(causes) - len(shown),
         knowledge=knowledge,
         accepted=list(facts.accepted.get(policy.name, ())),
+        covered=facts.covered.get(policy.name, 0),
     )
 
 

@@ -85,7 +85,7 @@ def _service(report: Report, place: int, service: ServiceReport, examples: dict[
     if service.isolation is not None:
         yield Section(isolation(service.isolation))
     entries = sorted(service.accepted, key=lambda each: not phrases.is_due(each))
-    yield _table("Accepted differences", phrases.accepted(entries), ACCEPTED_HEADS, entries, _entry)
+    yield _table("Accepted differences", phrases.accepted(service), ACCEPTED_HEADS, entries, _entry)
     yield Section("</section>\n")
 
 

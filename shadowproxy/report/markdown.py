@@ -57,7 +57,7 @@ def _urgent(report: Report, service: ServiceReport) -> Iterator[Section]:
     if service.isolation is not None:
         lines += [f"- isolation: {text(isolation_words(service.isolation))}"]
     if service.accepted:
-        lines += [f"- accepted differences: {text(phrases.accepted(service.accepted))}"]
+        lines += [f"- accepted differences: {text(phrases.accepted(service))}"]
     if service.changes is not None:
         lines += [f"- changes {text(phrases.changes(service.changes, now))}"]
         lines += [

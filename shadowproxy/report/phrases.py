@@ -227,12 +227,12 @@ def suggestion(cause: Cause, width: int) -> Iterator[str]:
             yield plain(line)
 
 
-def accepted(entries: list[Accepted]) -> str:
+def accepted(service: ServiceReport) -> str:
     """How many there are in each state, and what they covered."""
     states: dict[str, int] = {}
-    for entry in entries:
+    for entry in service.accepted:
         states[entry.state] = states.get(entry.state, 0) + 1
-    return f"{counts(states)}; {number(sum(entry.pairs for entry in entries), 'pair')} covered"
+    return f"{counts(states)}; {number(service.covered, 'pair')} covered"
 
 
 def excused(route: RouteReport) -> str:

@@ -68,7 +68,7 @@ def _accepted(service: ServiceReport, now: float, paint: Paint, full: bool) -> I
     """A count, and by name what has to be looked at: an entry that is expired or dead."""
     if not service.accepted:
         return
-    yield labelled("accepted", phrases.accepted(service.accepted))
+    yield labelled("accepted", phrases.accepted(service))
     for entry in service.accepted:
         if phrases.is_due(entry) or full:
             yield from paragraph(

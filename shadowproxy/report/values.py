@@ -281,6 +281,8 @@ class ServiceReport(Struct, frozen=True):
     isolation: Isolation | None = None
     changes: Changes | None = None
     """None: there is no earlier report to compare with."""
+    covered: int = 0
+    """Pairs since this start of which an accepted difference covered something: one also where several entries did."""
 
 
 class Report(Struct, frozen=True):

@@ -344,3 +344,13 @@ def test_services_without_entries_cost_nothing(monkeypatch: pytest.MonkeyPatch) 
     table = AcceptedBook(Policy((ServicePolicy("shop", 0, {}),)), NOW, DAY)
     monkeypatch.setattr(room, "partial", None)
     table.excuse(None, None, None, NOW)  # type: ignore[arg-type]
+
+
+async def test_a_pair_that_two_entries_cover_is_one_pair_in_the_report(state: State) -> None:
+    two = (entry(), entry("$.a"))
+    accept(state, *two)
+    counts = [AcceptedCount("shop", "", 3, NOW), *(AcceptedCount("shop", each.id, 3, NOW) for each in two)]
+    state.hear(Aggregate([], accepted=counts))
+    (shop, *_) = (await reported(state)).services
+    assert ([each.pairs for each in shop.accepted], shop.covered) == ([3, 3], 3)
+    assert "active 2; 3 pairs covered" in render_text(await reported(state))

@@ -172,6 +172,7 @@ def rich(**changes: Any) -> ServiceReport:
         ],
         "causes_left_out": 7,
         "accepted": [accepted("active"), accepted("expired"), accepted("dead")],
+        "covered": 77,
     }
     return replace(base, **{**values, **changes})
 

@@ -1,32 +1,43 @@
 """Compares two bodies by what they are.
 
-The primary's content type decides. JSON that one side alone can be read as is a `body_type` of `body`; when neither
-side can, the bodies are compared as text or as bytes. The same goes for a content coding that one side alone fails.
-Without a content type a body is JSON if it reads so, else text if it is UTF-8, else bytes.
+The primary's content type decides. What one side alone can be read as (JSON, XML, …) is a `body_type` of `body`; when
+neither side can, the bodies are compared as text or as bytes. The same goes for a content coding that one side alone
+fails. Without a content type a body is JSON, XML or HTML if it reads so, else text if it is UTF-8, else bytes.
 """
 
 from __future__ import annotations
 
-from shadowproxy.compare import content
+from typing import Final
+
+from shadowproxy.compare import content, multipart
 from shadowproxy.compare.findings import ABSENT, Findings
 from shadowproxy.compare.flat import compare_bytes, compare_forms, compare_lines, decode_text
-from shadowproxy.compare.jsontext import NotJsonError, canonical, read, read_all, repeats
+from shadowproxy.compare.jsontext import canonical, repeats
 from shadowproxy.compare.limits import Deadline, IncomparableError
+from shadowproxy.compare.parts import compare_parts
+from shadowproxy.compare.reading import Both, Reader, is_text
 from shadowproxy.compare.rules import RouteRules
 from shadowproxy.compare.trees import same
 from shadowproxy.compare.walker import Walker
-from shadowproxy.model.pair import CapturedResponse
+from shadowproxy.model.pair import CapturedResponse, Fields
+
+_UNREAD: Final = frozenset({content.FORM, content.TEXT, content.BYTES})
+_BY_LINE: Final = content.TEXTUAL - {content.FORM}
+"""Kinds that are compared by line when they are no such thing after all."""
+_GUESSED: Final = frozenset({content.JSON, content.UNKNOWN, content.MULTIPART})
+"""Kinds that say nothing of the charset: those are compared by line if they read as UTF-8."""
 
 
 class BodyComparer:
     """Compares the bodies of one pair under the rules of its route and adds to `found` how they differ."""
 
-    __slots__ = ("_deadline", "_found", "_rules")
+    __slots__ = ("_deadline", "_found", "_reader", "_rules")
 
     def __init__(self, rules: RouteRules, deadline: Deadline, found: Findings) -> None:
         self._rules = rules
         self._deadline = deadline
         self._found = found
+        self._reader = Reader(rules.policy.max_depth, deadline)
 
     def compare(self, primary: CapturedResponse, shadow: CapturedResponse) -> None:
         """Raises IncomparableError where no verdict on the bodies is possible."""
@@ -51,7 +62,7 @@ class BodyComparer:
             self._beginnings(a, b)
         elif a != b:
             self._deadline.check()
-            self._decided(a, b, content.content_type(primary.fields))
+            self._decided(a, b, content.content_type(primary.fields), shadow.fields)
 
     def _decoded(self, response: CapturedResponse, codings: list[str]) -> bytes | None:
         """The decoded body; None when it is not what its codings say."""
@@ -68,59 +79,55 @@ class BodyComparer:
             raise IncomparableError("truncated_response")
         self._found.add("body", "body_bytes", a, b)
 
-    def _decided(self, a: bytes, b: bytes, media_type: str) -> None:
-        """Two unequal, whole, decoded bodies."""
+    def _decided(self, a: bytes, b: bytes, media_type: str, other: Fields) -> None:
+        """Two unequal, whole, decoded bodies. `other` are the fields of the shadow's."""
         ignored, found = self._rules.ignored, self._found
         if not a or not b:
             found.add("body", "body_missing" if a else "body_extra", a or ABSENT, b or ABSENT)
             return
         kind = content.kind_of(media_type)
-        if kind in (content.JSON, content.UNKNOWN):
-            if self._json(a, b):
+        if kind not in _UNREAD:
+            types = media_type, media_type if kind == content.JSON else content.content_type(other)
+            read = self._reader.both(kind, a, b, types)
+            if read.mixed or (read.left is ABSENT) != (read.right is ABSENT):
+                found.add("body", "body_type", a, b)
                 return
-            kind = content.TEXT if _is_utf8(a) and _is_utf8(b) else content.BYTES
+            if read.left is not ABSENT:
+                self._values(read, a, b, types)
+                return
         if kind == content.FORM and compare_forms(a, b, ignored, found):
             return
-        if kind == content.TEXT:
+        if kind in _BY_LINE or (kind in _GUESSED and is_text(a) and is_text(b)):
             left, right = decode_text(a, media_type), decode_text(b, media_type)
             self._deadline.check()
             if compare_lines(left, right, ignored, found):
                 return
         compare_bytes(a, b, ignored, found)
 
-    def _json(self, a: bytes, b: bytes) -> bool:
-        """False when neither side is JSON."""
-        left, right = self._value(a), self._value(b)
-        if left is ABSENT or right is ABSENT:
-            if left is not right:
-                self._found.add("body", "body_type", a, b)
-            return left is not right
+    def _values(self, read: Both, a: bytes, b: bytes, types: tuple[str, str]) -> None:
         self._deadline.check()
-        counted = len(self._found.counted)
-        texts = (canonical(left), canonical(right)) if left == right else None
+        found, kind = self._found, read.kind
+        counted = len(found.counted)
+        if kind == content.MULTIPART:
+            taken = multipart.take_apart(a, types[0]), multipart.take_apart(b, types[1])
+            compare_parts(*taken, self._reader, self._rules.ignored, found)
+        texts = (canonical(read.left), canonical(read.right)) if read.left == read.right else None
         if texts is None or texts[0] != texts[1]:
-            self._walk(left, right)
-        if len(self._found.counted) > counted:
-            return True
-        texts = texts or (canonical(left), canonical(right))
+            self._walk(read.left, read.right)
+        if len(found.counted) > counted or kind not in (content.JSON, content.RECORDS):
+            return
+        texts = texts or (canonical(read.left), canonical(read.right))
         if repeats(a, texts[0]) or repeats(b, texts[1]):
             self._deadline.check()
-            self._found.repeated = True
-            left = read_all(a)
+            found.repeated = True
+            left = self._reader.value(kind, a, types[0], repeated=True)
             self._deadline.check()
-            self._walk(left, read_all(b))
-        return True
+            self._walk(left, self._reader.value(kind, b, types[1], repeated=True))
 
     def _walk(self, left: object, right: object) -> None:
         if not same(left, right):
             walker = Walker(self._deadline, self._found.recorded, self._rules.policy.max_depth)
             walker.walk(self._rules.fields.root, left, right, self._found)
-
-    def _value(self, text: bytes) -> object:
-        try:
-            return read(text, self._rules.policy.max_depth)
-        except NotJsonError:
-            return ABSENT
 
 
 def _sizes_differ(primary: CapturedResponse, shadow: CapturedResponse) -> bool:
@@ -137,11 +144,3 @@ def _size(response: CapturedResponse) -> int | None:
         return len(response.body)
     lengths = content.field_values(response.fields, b"content-length")
     return int(lengths[0]) if lengths and lengths[0].isdigit() and len(lengths[0]) < 20 else None
-
-
-def _is_utf8(body: bytes) -> bool:
-    try:
-        body.decode()
-    except UnicodeDecodeError:
-        return False
-    return b"\0" not in body

@@ -31,30 +31,44 @@ _ERRORS: Final = (zlib.error, brotli.error, zstandard.ZstdError)
 
 JSON: Final = "json"
 FORM: Final = "form"
+XML: Final = "xml"
+XHTML: Final = "xhtml"
+HTML: Final = "html"
+RECORDS: Final = "records"
+EVENTS: Final = "events"
+MULTIPART: Final = "multipart"
 TEXT: Final = "text"
 BYTES: Final = "bytes"
 UNKNOWN: Final = ""
 """No content type was given."""
 
+TEXTUAL: Final = frozenset({FORM, XML, XHTML, HTML, RECORDS, EVENTS, TEXT})
+"""Kinds that are text whatever their charset."""
 _KINDS: Final = {
     "application/x-www-form-urlencoded": FORM,
     "application/javascript": TEXT,
     "application/ecmascript": TEXT,
     "application/graphql": TEXT,
-    "application/jsonl": TEXT,
-    "application/json-seq": TEXT,
-    "application/ndjson": TEXT,
+    "application/jsonl": RECORDS,
+    "application/json-seq": RECORDS,
+    "application/jsonlines": RECORDS,
+    "application/ndjson": RECORDS,
     "application/sql": TEXT,
     "application/toml": TEXT,
     "application/x-javascript": TEXT,
     "application/x-json": JSON,
-    "application/x-ndjson": TEXT,
+    "application/x-jsonlines": RECORDS,
+    "application/x-ndjson": RECORDS,
     "application/x-yaml": TEXT,
-    "application/xml": TEXT,
+    "application/xhtml+xml": XHTML,
+    "application/xml": XML,
     "application/yaml": TEXT,
+    "text/event-stream": EVENTS,
+    "text/html": HTML,
     "text/json": JSON,
+    "text/xml": XML,
 }
-_SUFFIXES: Final = {"+json": JSON, "+xml": TEXT, "+yaml": TEXT, "/json": JSON}
+_SUFFIXES: Final = {"+json": JSON, "+json-seq": RECORDS, "+xml": XML, "+yaml": TEXT, "/json": JSON}
 
 
 class UndecodableError(Exception):
@@ -68,21 +82,25 @@ def field_values(fields: Fields, name: bytes) -> list[bytes]:
 
 
 def content_type(fields: Fields) -> str:
-    """The media type with its parameters, in lower case; empty when there is none."""
+    """The media type with its parameters; empty when there is none."""
     values = field_values(fields, b"content-type")
-    return values[0].decode("latin-1").strip().lower() if values else ""
+    return values[0].decode("latin-1").strip() if values else ""
 
 
 @lru_cache(256)
 def kind_of(media_type: str) -> str:
-    """What a body of this media type is compared as: `JSON`, `FORM`, `TEXT`, `BYTES` or `UNKNOWN`."""
-    essence = media_type.partition(";")[0].strip()
+    """What a body of this media type is compared as: `JSON`, `XML`, `TEXT`, … or `UNKNOWN`."""
+    essence = media_type.partition(";")[0].strip().lower()
     if not essence:
         return UNKNOWN
+    if essence in _KINDS:
+        return _KINDS[essence]
+    if essence.startswith("multipart/"):
+        return MULTIPART
     for suffix, kind in _SUFFIXES.items():
         if essence.endswith(suffix):
             return kind
-    return _KINDS.get(essence, TEXT if essence.startswith("text/") else BYTES)
+    return TEXT if essence.startswith("text/") else BYTES
 
 
 def codings(fields: Fields) -> list[str]:

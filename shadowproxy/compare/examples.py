@@ -6,18 +6,17 @@ import hashlib
 from itertools import islice
 from typing import Any, Final
 
-import msgspec
-
-from shadowproxy.compare import content, wording
+from shadowproxy.compare import content, multipart, showing, wording
 from shadowproxy.compare.comparing import FAILURE, Comparison
 from shadowproxy.compare.curl import curl_command
 from shadowproxy.compare.explaining import explain
 from shadowproxy.compare.findings import ABSENT, Findings
 from shadowproxy.compare.flat import decode_text
-from shadowproxy.compare.jsontext import NotJsonError, read, read_all
 from shadowproxy.compare.limits import Deadline, IncomparableError
 from shadowproxy.compare.paths import BODY_ROOMS
 from shadowproxy.compare.pruning import Pruner
+from shadowproxy.compare.reading import Reader, is_text
+from shadowproxy.compare.redacted import BodyRedactor
 from shadowproxy.compare.redaction import Mask, Redactor
 from shadowproxy.compare.rules import RouteRules
 from shadowproxy.compare.shapes import shape_of
@@ -34,14 +33,32 @@ _MAX_REDACTED: Final = 256 * KIB
 """Larger JSON is not redacted and shown as a whole: only where it differs."""
 _MARGIN: Final = 8 * KIB
 """Redacted beyond what is kept, so that no secret is cut in two and half of it kept."""
+_NAMES: Final = {
+    content.JSON: "JSON",
+    content.XML: "XML",
+    content.HTML: "HTML",
+    content.RECORDS: "JSON lines",
+    content.EVENTS: "server-sent events",
+}
 
 
 class Opened:
-    """One body as an example shows it: `kind`, decoded `data`, and the JSON `value` if it is some."""
+    """One body as an example shows it: `kind`, decoded `data`, and the `value` if it has one.
+
+    `like`: the body that it was compared with, whose kind decides unless this one's type forbids it.
+    """
 
     __slots__ = ("data", "kind", "media_type", "note", "value")
 
-    def __init__(self, fields: Fields, body: bytes, rules: RouteRules, deadline: Deadline, partial: bool) -> None:
+    def __init__(
+        self,
+        fields: Fields,
+        body: bytes,
+        rules: RouteRules,
+        deadline: Deadline,
+        partial: bool = False,
+        like: Opened | None = None,
+    ) -> None:
         self.media_type = content.content_type(fields)
         self.kind = content.kind_of(self.media_type)
         self.note = ""
@@ -49,10 +66,12 @@ class Opened:
         self.data = body
         try:
             self.data = content.decode(body, content.codings(fields), rules.policy, deadline, partial=partial)
-            if self.kind in (content.JSON, content.UNKNOWN) and self.data:
-                self.value = read(self.data, rules.policy.max_depth)
-        except NotJsonError:
-            pass
+            if self.data:
+                reader = Reader(rules.policy.max_depth, deadline)
+                self.kind, self.value = reader.one(self.data, self.media_type)
+                if like is not None and self.value is ABSENT and like.value is not ABSENT:
+                    self.value = reader.value(like.kind, self.data, self.media_type)
+                    self.kind = self.kind if self.value is ABSENT else like.kind
         except (content.UndecodableError, IncomparableError) as limit:
             self.data = b""
             self.note = f"({len(body):,} bytes on the wire: {limit})"
@@ -80,13 +99,14 @@ class ExampleMaker:
         method = request.method.decode("latin-1")
         target = redactor.target(request.target.decode("latin-1"), deadline)
         request_fields = redactor.fields(request.fields, deadline)
-        sent = Opened(request.fields, request.body, self._rules, deadline, partial=False)
+        sent = Opened(request.fields, request.body, self._rules, deadline)
         a = self._open(pair.primary, deadline)
-        b = self._open(shadow, deadline) if shadow is not None else None
+        b = self._open(shadow, deadline, a) if shadow is not None else None
         if comparison.found.repeated:
             for body in (a, b):
                 if body is not None and body.value is not ABSENT:
-                    body.value = read_all(body.data)
+                    reader = Reader(self._rules.policy.max_depth, deadline)
+                    body.value = reader.value(body.kind, body.data, body.media_type, repeated=True)
         left, right = self._pruned(a, b, deadline)
         differences = self._differences(comparison.found, left, right, deadline)
         request_body = self._shown(sent, sent.value, deadline)
@@ -132,12 +152,12 @@ class ExampleMaker:
     def _walker(self, deadline: Deadline) -> Walker:
         return Walker(deadline, max_depth=self._rules.policy.max_depth)
 
-    def _open(self, response: CapturedResponse, deadline: Deadline) -> Opened:
-        return Opened(response.fields, response.body, self._rules, deadline, partial=response.truncated)
+    def _open(self, response: CapturedResponse, deadline: Deadline, like: Opened | None = None) -> Opened:
+        return Opened(response.fields, response.body, self._rules, deadline, response.truncated, like)
 
     def _pruned(self, a: Opened, b: Opened | None, deadline: Deadline) -> tuple[Any, Any]:
-        """Where two JSON bodies differ, redacted; two equal nulls when there are no two."""
-        if b is None or a.value is ABSENT or b.value is ABSENT or self._redactor.hides_bodies:
+        """Where two bodies of one kind differ, redacted; two equal nulls when there are no two."""
+        if b is None or ABSENT in (a.value, b.value) or a.kind != b.kind or self._redactor.hides_bodies:
             return None, None
         left, right = Pruner(self._walker(deadline)).prune(self._rules.fields.root, a.value, b.value)
         return self._redactor.value(left, deadline), self._redactor.value(right, deadline)
@@ -178,8 +198,8 @@ class ExampleMaker:
             shown = [wording.printable(self._redactor.parameter(name, each, deadline)) for each in value]
             return shown[0] if len(shown) == 1 else shown
         if isinstance(value, bytes):
-            text = _text_of(value[:MAX_BODY])
-            return value if text is None else self._redactor.text(text, deadline)
+            value = value[:MAX_BODY]
+            return self._redactor.text(value.decode(), deadline) if is_text(value) else value
         if isinstance(value, str):
             return wording.printable(self._redactor.text(value[:MAX_BODY], deadline))
         return value
@@ -190,8 +210,10 @@ class ExampleMaker:
             return body.note
         if self._redactor.hides_bodies:
             return self._mask(repr(body.data))
+        if body.kind == content.MULTIPART:
+            return self._shown_parts(body, deadline)
         if body.value is not ABSENT:
-            return self._shown_json(body, pruned, deadline)
+            return self._shown_value(body, pruned, deadline)
         if _is_binary(body):
             return wording.binary_note(body.data)
         text = decode_text(body.data[: MAX_BODY + _MARGIN], body.media_type)
@@ -199,25 +221,34 @@ class ExampleMaker:
             return wording.printable(self._redactor.form(text, deadline)[:MAX_BODY])
         return wording.printable(self._redactor.text(text, deadline)[:MAX_BODY])
 
-    def _shown_json(self, body: Opened, pruned: Any, deadline: Deadline) -> str:
+    def _shown_value(self, body: Opened, pruned: Any, deadline: Deadline) -> str:
         if len(body.data) > _MAX_REDACTED:
-            head = f"({len(body.data):,} bytes of JSON; this is where it differs)\n"
-            return head + wording.shorten(_indented(pruned), MAX_BODY)
-        return wording.shorten(_indented(self._redactor.value(body.value, deadline)), MAX_BODY)
+            head = f"({len(body.data):,} bytes of {_NAMES[body.kind]}; this is where it differs)\n"
+            return head + wording.shorten(showing.indented(pruned), MAX_BODY)
+        text = showing.shown(body.kind, self._redactor.value(body.value, deadline), MAX_BODY + _MARGIN)
+        if body.kind != content.JSON:
+            text = wording.printable(self._redactor.text(text, deadline)).rstrip("\n")
+        return wording.shorten(text, MAX_BODY)
 
+    def _shown_parts(self, body: Opened, deadline: Deadline) -> str:
+        """A multipart body as it came, part by part."""
+        taken = multipart.take_apart(body.data, body.media_type)
+        if taken is None or len(body.data) > _MAX_REDACTED:
+            return wording.binary_note(body.data)
+        bodies = BodyRedactor(self._rules.policy.max_depth, self._redactor, self._mask)
 
-def _indented(value: Any) -> str:
-    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+        def redacted(part: multipart.Part) -> bytes:
+            data = bodies.part(part, deadline)
+            return data if is_text(data) else wording.binary_note(data).encode()
 
-
-def _text_of(body: bytes) -> str | None:
-    try:
-        return body.decode() if b"\0" not in body else None
-    except UnicodeDecodeError:
-        return None
+        try:
+            text = taken.written(redacted).decode("utf-8", "replace")
+        except content.UndecodableError:
+            return wording.binary_note(body.data)
+        return wording.shorten(self._redactor.text(text, deadline), MAX_BODY)
 
 
 def _is_binary(body: Opened) -> bool:
     """Whether a body cannot be shown as text: it is no text by its type, and does not read as UTF-8 either."""
-    known = body.kind == content.TEXT or body.value is not ABSENT
-    return bool(body.note) or not (known or _text_of(body.data) is not None)
+    known = body.kind in content.TEXTUAL or body.value is not ABSENT
+    return bool(body.note) or not (known or is_text(body.data))

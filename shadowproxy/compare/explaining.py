@@ -13,7 +13,7 @@ from shadowproxy.compare import wording
 from shadowproxy.compare.fields import Field
 from shadowproxy.compare.findings import ABSENT, Findings, Key
 from shadowproxy.compare.paths import write_member
-from shadowproxy.compare.trees import ORDER, SIZE, TEXT, Aligned, below, same
+from shadowproxy.compare.trees import ORDER, SIZE, TEXT, Aligned, Siblings, below, same
 from shadowproxy.model.pair import Difference
 
 MAX_SENTENCES: Final = 20
@@ -82,7 +82,7 @@ class _Place(NamedTuple):
 
 def _place(keys: set[Key], root: Field, values: tuple[Any, Any], path: list[Any]) -> _Place | None:
     """None where a difference does not count: neither by itself nor as part of an array of another length."""
-    where, field, resized = "$", root, False
+    where, field, resized, before = "$", root, False, None
     order = []
     for step in path:
         holder = next(value for value in values if value is not ABSENT)
@@ -91,7 +91,8 @@ def _place(keys: set[Key], root: Field, values: tuple[Any, Any], path: list[Any]
         if isinstance(holder, list) and (field.unordered or (field.text, "body_order") in keys):
             return None
         resized = isinstance(holder, list) and (field.text, "body_size") in keys
-        where += _step(holder, step)
+        where += "" if isinstance(holder, Siblings) and before == TEXT else _step(holder, step)
+        before = step
         order.append(_rank(values, step))
         field = below(field, holder, step)
         values = (_held(values[0], step), _held(values[1], step))

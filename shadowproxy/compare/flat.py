@@ -39,8 +39,13 @@ def decode_text(body: bytes, media_type: str) -> str:
 
 def charset_of(media_type: str) -> str:
     """The codec that a media type names, UTF-8 where it names none that is known."""
-    charset = media_type.partition("charset=")[2].partition(";")[0].strip(" \"'")
-    return _CHARSETS.get(charset, "utf-8")
+    return _CHARSETS[known_charset(media_type) or "utf-8"]
+
+
+def known_charset(media_type: str) -> str:
+    """The charset that a media type names, empty where it names none that is known."""
+    charset = media_type.lower().partition("charset=")[2].partition(";")[0].strip(" \"'")
+    return charset if charset in _CHARSETS else ""
 
 
 def compare_lines(a: str, b: str, ignored: frozenset[str], found: Findings) -> bool:

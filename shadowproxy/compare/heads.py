@@ -10,11 +10,14 @@ from typing import Final
 
 from shadowproxy.compare.fields import bounded
 from shadowproxy.compare.findings import ABSENT, Findings
+from shadowproxy.compare.multipart import without_boundary
 from shadowproxy.model.nature import IGNORED_FIELDS
 from shadowproxy.model.pair import CapturedResponse, Fields
 
 _CONNECTION: Final = b"connection"
 _LENGTH: Final = b"content-length"
+_TYPE: Final = b"content-type"
+_MULTIPART: Final = b"multipart/"
 _ENCODING: Final = b"content-encoding"
 _BODILESS_STATUS: Final = 304
 
@@ -46,9 +49,19 @@ def compare_heads(
         return
     for name in dict.fromkeys((*a, *b)):
         x, y = a.get(name, ABSENT), b.get(name, ABSENT)
-        if x != y and name not in by_nature:
+        if x != y and name not in by_nature and not (name == _TYPE and _differ_in_boundary(x, y)):
             field = f"header:{name.decode('latin-1')}"
             found.add(bounded(field), "header", x, y, ruled=field in ignored)
+
+
+def _differ_in_boundary(x: object, y: object) -> bool:
+    """Whether two multipart types are the same but for the boundary, which is made anew for each body."""
+    if not isinstance(x, list) or not isinstance(y, list) or len(x) != len(y):
+        return False
+    if not all(value.lower().startswith(_MULTIPART) for value in (*x, *y)):
+        return False
+    bare = [[without_boundary(value.decode("latin-1")) for value in side] for side in (x, y)]
+    return bare[0] == bare[1]
 
 
 def _differ_by_nature(a: Fields, b: Fields) -> bool:

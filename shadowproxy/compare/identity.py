@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from shadowproxy.compare.trees import Names, name_of
+from shadowproxy.compare.trees import Element, Names, name_of
 
 FOUND: Final[tuple[Names, ...]] = (
     *((name,) for name in ("id", "_id", "Id", "ID", "@id", "uuid", "guid", "key", "@key")),
@@ -25,7 +25,7 @@ FOUND: Final[tuple[Names, ...]] = (
 """Members that are names without anybody saying so, the first that fits."""
 
 
-_OBJECT: Final = frozenset({dict})
+_OBJECT: Final = frozenset({dict, Element})
 
 
 class Pairing(Struct, frozen=True):

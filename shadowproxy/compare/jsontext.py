@@ -96,9 +96,13 @@ def check_shape(text: bytes, max_depth: int) -> None:
     brackets = _brackets(text)
     if len(brackets) <= max_depth:
         return
-    steps = memoryview(brackets.translate(_UP_AND_DOWN)).cast("b")
-    if max(accumulate(steps), default=0) > max_depth:
-        raise IncomparableError("too_deep")
+    depth = 0
+    for start in range(0, min(len(brackets), 2 * MAX_CONTAINERS), _LARGE):
+        steps = memoryview(brackets[start : start + _LARGE].translate(_UP_AND_DOWN)).cast("b")
+        depths = list(accumulate(steps, initial=depth))
+        if max(depths) > max_depth:
+            raise IncomparableError("too_deep")
+        depth = depths[-1]
     if len(brackets) > 2 * MAX_CONTAINERS:
         raise IncomparableError("too_wide")
 

@@ -141,9 +141,17 @@ class Redactor:
             parts.append(piece)
         return "".join(parts)
 
-    def value(self, value: object, deadline: Deadline) -> object:
-        """A JSON value with its secrets masked, members of any depth. Raises IncomparableError."""
-        return self._json(value, self._tree.root, False, deadline)
+    @property
+    def root(self) -> Field:
+        """Where the rules for values begin."""
+        return self._tree.root
+
+    def value(self, value: object, deadline: Deadline, field: Field | None = None) -> object:
+        """A value with its secrets masked, members of any depth. `field` is where it stands, the root without one.
+
+        Raises IncomparableError.
+        """
+        return self._json(value, field or self._tree.root, False, deadline)
 
     def fields(self, fields: Fields, deadline: Deadline) -> list[tuple[str, str]]:
         """Header fields as text. Raises IncomparableError."""

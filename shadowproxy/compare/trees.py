@@ -16,6 +16,8 @@ Names = tuple[str, ...]
 
 TEXT: Final = "#text"
 """The member of an `Element` that holds its own text: written as the element itself."""
+NAMESPACE: Final = "@xmlns"
+"""The member that holds an element's namespace, where that is not the one of the element around it."""
 ORDER: Final = "#order"
 """The member that holds in which order the others came, where there is more than one order."""
 SIZE: Final = "#size"

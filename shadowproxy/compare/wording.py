@@ -9,6 +9,8 @@ from typing import Any, Final
 import msgspec
 
 from shadowproxy.compare.findings import ABSENT
+from shadowproxy.compare.showing import element_text
+from shadowproxy.compare.trees import Element, Siblings
 from shadowproxy.model.pair import Difference
 
 MAX_RENDERED: Final = 200
@@ -30,6 +32,8 @@ _TYPES: Final = {
     str: "string",
     list: "array",
     dict: "object",
+    Element: "element",
+    Siblings: "elements",
 }
 _NULL: Final = "null"
 _IN_GENERAL: Final = {
@@ -63,6 +67,10 @@ def render(value: object) -> str | None:
         return None
     if isinstance(value, bytes):
         value = _bytes_text(value)
+    if isinstance(value, Siblings):
+        value = [element_text(each) if isinstance(each, Element) else each for each in value[:MAX_RENDERED]]
+    elif isinstance(value, Element):
+        value = element_text(value)
     text = msgspec.json.encode(value, enc_hook=str).decode()
     return shorten(text, MAX_RENDERED)
 

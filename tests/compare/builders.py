@@ -19,6 +19,11 @@ BYTES: Fields = [(b"Content-Type", b"image/png")]
 GET = CapturedRequest(b"GET", b"/items/42", [(b"Host", b"shop.example")])
 
 
+def of(media_type: str, body: str | bytes) -> CapturedResponse:
+    """A response with a body of this type."""
+    return response(body.encode() if isinstance(body, str) else body, [(b"Content-Type", media_type.encode())])
+
+
 class Clock:
     """Seconds that pass only when told, or by `step` at every look."""
 
@@ -66,6 +71,14 @@ def judged(each: Pair, rules: ComparePolicy | None = None, clock: Clock | None =
 def found(primary: Any, shadow: Any, rules: ComparePolicy | None = None) -> set[tuple[str, str]]:
     """The fields and kinds that count when two JSON values are compared."""
     return set(judged(pair(response(primary), response(shadow)), rules).found.counted)
+
+
+def differing(
+    a: str | bytes, b: str | bytes, media_type: str, rules: ComparePolicy | None = None, other_type: str | None = None
+) -> set[tuple[str, str]]:
+    """The fields and kinds that count when two bodies are compared, but for the header fields."""
+    comparison = judged(pair(of(media_type, a), of(other_type or media_type, b)), rules)
+    return {key for key in comparison.found.counted if key[1] != "header"}
 
 
 def ruled(primary: Any, shadow: Any, rules: ComparePolicy) -> set[tuple[str, str]]:

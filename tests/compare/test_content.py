@@ -136,10 +136,18 @@ def test_a_slow_stream_ends_with_the_time() -> None:
         ("application/problem+json", "json"),
         ("text/json", "json"),
         ("application/x-www-form-urlencoded", "form"),
-        ("text/html; charset=utf-8", "text"),
-        ("image/svg+xml", "text"),
-        ("application/xml", "text"),
-        ("application/x-ndjson", "text"),
+        ("Text/HTML; charset=utf-8", "html"),
+        ("application/xhtml+xml", "xhtml"),
+        ("image/svg+xml", "xml"),
+        ("application/xml", "xml"),
+        ("text/xml;charset=utf-8", "xml"),
+        ("application/x-ndjson", "records"),
+        ("application/jsonl", "records"),
+        ("application/geo+json-seq", "records"),
+        ("text/event-stream", "events"),
+        ("multipart/mixed; boundary=x", "multipart"),
+        ("text/plain", "text"),
+        ("application/yaml", "text"),
         ("image/png", "bytes"),
         ("application/octet-stream", "bytes"),
         ("", ""),
@@ -150,6 +158,6 @@ def test_the_content_type_says_what_a_body_is(media_type: str, kind: str) -> Non
 
 
 def test_the_head_is_read_whatever_the_case() -> None:
-    assert content_type([(b"content-TYPE", b" Text/HTML; Charset=UTF-8 ")]) == "text/html; charset=utf-8"
+    assert content_type([(b"content-TYPE", b" Text/HTML; Charset=UTF-8 ")]) == "Text/HTML; Charset=UTF-8"
     assert content_type([]) == ""
     assert codings([(b"Content-Encoding", b"GZip, identity"), (b"content-encoding", b" br,")]) == ["gzip", "br"]

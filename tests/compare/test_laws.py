@@ -19,16 +19,26 @@ names = st.sampled_from(
 )
 contents = st.sampled_from([
     b"application/json", b"text/plain; charset=utf-16", b"application/x-www-form-urlencoded", b"image/png",
+    b"text/html", b"application/xml", b"application/x-ndjson", b"text/event-stream", b"multipart/mixed; boundary=b",
     b"gzip", b"deflate, br", b"zstd", b"identity", b"x-strange", b"5", b"\xff", b"", b"a=1; b", b"close, etag",
 ])  # fmt: skip
 heads: st.SearchStrategy[Fields] = st.lists(st.tuples(names, contents), max_size=4)
 documents = values.map(lambda value: json.dumps(value).encode())
-bodies = st.binary(max_size=60) | documents | st.text(max_size=20).map(lambda text: text.encode("utf-8", "replace"))
+others = st.sampled_from([
+    b"<a><b>1</b><b>2</b></a>", b'<a><b x="1">2</b>t</a>', b"<p>1<p>2", b'{"a": 1}\n{"a": 2}\n',
+    b"data: 1\n\ndata: {}\n\n", b"--b\r\n\r\n1\r\n--b--",
+    b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\n2\r\n--b--',
+])  # fmt: skip
+bodies = (
+    st.binary(max_size=60) | documents | others | st.text(max_size=20).map(lambda text: text.encode("utf-8", "replace"))
+)
 responses = st.builds(
     CapturedResponse, st.sampled_from([200, 204, 304, 500, 999]), heads, bodies, st.floats(0, 1), st.booleans()
 )
 rules = st.builds(
     ComparePolicy,
+    identity=st.sampled_from([{}, {"$": "a"}, {"$.a": "b.a"}]),
+    relative_tolerance=st.sampled_from([{}, {"$..a": 0.5}]),
     ignore=st.sampled_from([(), ("$.a",), ("$..b", "status"), ("header:etag", "line"), ("body",), ("form:a",)]),
     unordered=st.sampled_from([(), ("$",), ("$.a", "$..b")]),
     tolerance=st.sampled_from([{}, {"$.a": 1.0}, {"$[]": 0.5}]),

@@ -47,6 +47,7 @@ _IN_GENERAL: Final = {
     "body_size": "{field} has another size",
     "body_bytes": "{field} has other bytes",
     "body_shape": "{field} has another shape",
+    "body_null": "{field} is null more often",
 }
 _MAX_NAMED: Final = 3
 """Fields that the sentence about a cause names."""
@@ -58,6 +59,7 @@ _KINDS: Final = {
     "body_bytes": "{field} has other bytes: {primary} became {shadow}.",
     "body_value": "{field} changed from {primary} to {shadow}.",
     "body_shape": "{field} differs in every answer, but never looks like {shadow}; the primary has {primary}.",
+    "body_null": "{field} is null more often than the primary's own version says; the primary has {primary}.",
 }
 
 

@@ -28,6 +28,8 @@ DOUBTFUL: Final = 3.0
 REGRESSED: Final = "regressed"
 NOISE: Final = "noise"
 OPEN: Final = "open"
+UNTOLD: Final = "differs"
+"""Second answers mostly say nothing of it: whether it is noise is as unknown as without any."""
 
 FieldId = tuple[str, str, str]
 """Route, field and kind."""
@@ -35,6 +37,8 @@ FieldId = tuple[str, str, str]
 
 class FieldRow(Struct, array_like=True):
     """Counts of triples by who differed from the primary, and the bets as logarithms after `restarts`.
+
+    `spared` and `missed` are the candidate's differences without a second answer that says something of the field.
 
     `second_at` is when a second answer last differed, `listed_at` when the field entered the list, 0: not.
     """
@@ -219,8 +223,12 @@ class FieldLedger:
         if key in listed:
             return Verdict(REGRESSED, evidence, threshold(len(listed), self.alpha, self.capacity), 0)
         needed = threshold(len(listed) + 1, self.alpha, self.capacity)
-        calm = self.is_noisy(key, now, max_age) and evidence < DOUBTFUL
-        return Verdict(NOISE if calm else OPEN, evidence, needed, self._more(row, key[0], needed - evidence))
+        if self.is_noisy(key, now, max_age) and evidence < DOUBTFUL:
+            state = NOISE
+        else:
+            told = row.candidate + row.second + row.both
+            state = UNTOLD if row.missed >= ENOUGH_NOISE and row.missed > told else OPEN
+        return Verdict(state, evidence, needed, self._more(row, key[0], needed - evidence))
 
     def _more(self, row: FieldRow, route: str, missing: float) -> int | None:
         """About how many more pairs bring the missing evidence, if what was seen goes on; None: it points nowhere."""

@@ -195,7 +195,7 @@ class FieldBits(Struct, frozen=True, array_like=True):
 
     Counts: the candidate's answer alone (`candidate`), the second answer alone (`second`), both (`both`). Of pairs
     without a second answer, the candidate's: where chance spared them a resample (`spared`), and where it chose them
-    but the resample came to nothing (`missed`).
+    but the resample came to nothing, or said nothing of this field (`missed`).
     """
 
     service: str

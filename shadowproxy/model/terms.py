@@ -18,6 +18,8 @@ VERDICTS: Final = ("match", "mismatch", "noise", "ignored", "incomparable")
 
 BODY_SHAPE: Final = "body_shape"
 """A value that looks like none of the primary's version, in a field that always differs."""
+BODY_NULL: Final = "body_null"
+"""Null where the primary has a value, in a field that is null now and then: it is null more often."""
 
 KINDS: Final = (
     "status",
@@ -30,6 +32,7 @@ KINDS: Final = (
     "body_size",
     "body_bytes",
     BODY_SHAPE,
+    BODY_NULL,
     "candidate_error",
     "candidate_timeout",
     "candidate_refused",

@@ -1,10 +1,11 @@
 """From counts to a report and its conclusion. Pure.
 
 The conclusion: fewer than 50 compared pairs are not enough to say (3), and neither are differences that found no place
-in the table of fields, where nothing else failed. Otherwise a regression (1) is any field in the
-list of regressed ones; on a route of which nothing is known yet any pair of the candidate with the verdict `mismatch`
-(contract, meaning 10); any exchange without a whole answer of the candidate; and any route on which the candidate is
-slower or fails more often, by the evidence of its pairs (`report.paired`). Else there is none (0).
+in the table of fields, where nothing else failed. Otherwise a regression (1) is any field in the list of regressed
+ones; on a route of which nothing is known yet any pair of the candidate with the verdict `mismatch` (contract,
+meaning 10), and so any field of which second answers say nothing; any exchange without a whole answer of the candidate;
+and any route on which the candidate is slower or fails more often, by the evidence of its pairs (`report.paired`).
+Else there is none (0).
 """
 
 from __future__ import annotations
@@ -29,11 +30,12 @@ from shadowproxy.model.totals import (
     RouteTotals,
 )
 from shadowproxy.report.causes import cause_of, worth_showing
-from shadowproxy.report.knowing import Learned, evidence_of, is_known, knowledge_of, regressed_fields
+from shadowproxy.report.knowing import Learned, evidence_of, is_known, knowledge_of, regressed_fields, untold_fields
 from shadowproxy.report.paired import Paired, judge
 from shadowproxy.report.values import (
     Accepted,
     Books,
+    FieldEvidence,
     FieldReport,
     Knowledge,
     Quantiles,
@@ -161,7 +163,8 @@ def _judge(
     if compared < ENOUGH_PAIRS:
         return INCONCLUSIVE, f"not enough to say: {compared} compared pairs, {ENOUGH_PAIRS} are needed"
     known = [route for route in routes if is_known(knowledge, route.second_answers)]
-    found = [*_regressed(known), *_differing([route for route in routes if route not in known], compared, len(routes))]
+    unknown = [route for route in routes if route not in known]
+    found = [*_regressed(known), *_untold(known), *_differing(unknown, compared, len(routes))]
     failures = sum(each.pairs for route in known for each in route.failures)
     if failures:
         found.append(f"{failures:,} times the candidate gave no whole answer")
@@ -185,9 +188,19 @@ def _judge(
 def _regressed(routes: Sequence[RouteReport]) -> Iterator[str]:
     fields = [(route.name, each) for route in routes for each in regressed_fields(route)]
     if fields:
-        named = ", ".join(f"{each.field} ({each.kind}) on {route}" for route, each in fields[:NAMED])
-        more = f" and {len(fields) - NAMED:,} more" if len(fields) > NAMED else ""
-        yield f"{len(fields):,} {'field' if len(fields) == 1 else 'fields'} regressed: {named}{more}"
+        yield f"{len(fields):,} {'field' if len(fields) == 1 else 'fields'} regressed: {_named(fields)}"
+
+
+def _untold(routes: Sequence[RouteReport]) -> Iterator[str]:
+    fields = [(route.name, each) for route in routes for each in untold_fields(route)]
+    if fields:
+        which = "a field that differs" if len(fields) == 1 else f"{len(fields):,} fields that differ"
+        yield f"second answers say nothing of {which}: {_named(fields)}"
+
+
+def _named(fields: Sequence[tuple[str, FieldEvidence]]) -> str:
+    named = ", ".join(f"{each.field} ({each.kind}) on {route}" for route, each in fields[:NAMED])
+    return f"{named} and {len(fields) - NAMED:,} more" if len(fields) > NAMED else named
 
 
 def _differing(routes: Sequence[RouteReport], compared: int, every: int) -> Iterator[str]:

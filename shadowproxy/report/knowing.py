@@ -9,13 +9,13 @@ from typing import Final
 from msgspec import Struct
 
 from shadowproxy.evidence import FieldLedger
-from shadowproxy.evidence.ledger import ENOUGH_SECONDS, NOISE, OPEN, REGRESSED, FieldId, Verdict
+from shadowproxy.evidence.ledger import ENOUGH_SECONDS, NOISE, OPEN, REGRESSED, UNTOLD, FieldId, Verdict
 from shadowproxy.report.values import FieldEvidence, Knowledge, RouteReport, Shown
 
 MAX_FIELDS: Final = 200
 """Fields of one route whose evidence is listed."""
 _TENS: Final = log(10)
-_ORDER: Final = (REGRESSED, OPEN, NOISE)
+_ORDER: Final = (REGRESSED, UNTOLD, OPEN, NOISE)
 
 
 class Learned(Struct, frozen=True):
@@ -90,8 +90,14 @@ def _evidence(ledger: FieldLedger, key: FieldId, verdict: Verdict, example: Show
         last_at=row.last_at,
         since=row.listed_at or None,
         example=example,
+        missed=row.missed,
     )
 
 
 def regressed_fields(route: RouteReport) -> list[FieldEvidence]:
     return [each for each in route.evidence if each.state == REGRESSED]
+
+
+def untold_fields(route: RouteReport) -> list[FieldEvidence]:
+    """Fields of which second answers mostly say nothing: they count as they do where there are none."""
+    return [each for each in route.evidence if each.state == UNTOLD] if route.mismatches else []

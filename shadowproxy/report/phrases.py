@@ -57,13 +57,15 @@ def knowledge(known: Knowledge | None, now: float) -> str:
     beside = "".join(f"; the {arm} answers as {plain(', '.join(named))} too" for arm, named in known.beside.items())
     return (
         f"{said}: {number(known.regressed, 'field')} regressed, {known.noisy:,} noisy{untracked}"
-        f" (false discoveries at most {known.fdr:.0%}){beside}"
+        f" (false discoveries at most {known.fdr * 100:g}%){beside}"
     )
 
 
 def evidence(found: FieldEvidence, now: float) -> str:
     """The paired bits, what they weigh, and what is missing."""
     bits = f"candidate alone {found.candidate_only:,}, second answer alone {found.second_only:,}, both {found.both:,}"
+    bits += f", no second answer {found.spared:,}" if found.spared else ""
+    bits += f", one that says nothing of it {found.missed:,}" if found.missed else ""
     since = f", since {ago(found.since, now)}" if found.since is not None else ""
     return f"{bits}; {weight(found.evidence, found.needed)}{since}{more(found.more) if found.state == OPEN else ''}"
 

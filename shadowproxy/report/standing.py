@@ -6,12 +6,12 @@ from typing import Final
 
 from msgspec import Struct
 
-from shadowproxy.evidence.ledger import NOISE, OPEN, REGRESSED
+from shadowproxy.evidence.ledger import NOISE, OPEN, REGRESSED, UNTOLD
 from shadowproxy.model.terms import CANDIDATE
 from shadowproxy.report import knowing
 from shadowproxy.report.values import FieldEvidence, RouteReport, ServiceReport, Shown
 
-DIFFERS: Final = "differs"
+DIFFERS: Final = UNTOLD
 """A field of which no second answer says whether it is noise."""
 COUNT: Final = frozenset({REGRESSED, DIFFERS})
 """States that make a report fail."""
@@ -46,21 +46,22 @@ def fields(service: ServiceReport, route: RouteReport) -> list[Row]:
     known = {(each.field, each.kind): each for each in route.evidence}
     # Where no pair counts as a mismatch, as when all of them are accepted, no field can.
     undecided = DIFFERS if route.mismatches and not is_known(service, route) else OPEN
+    unsettled = {OPEN} if route.mismatches else {OPEN, DIFFERS}
     found: list[Row] = []
     for each in route.fields:
         evidence = known.pop((each.field, each.kind), None)
-        state = undecided if evidence is None or evidence.state == OPEN else evidence.state
+        state = undecided if evidence is None or evidence.state in unsettled else evidence.state
         example = each.example or (evidence.example if evidence else None)
         found.append(Row(each.field, each.kind, state, each.pairs, each.share, example, evidence))
     for left in filter(_is_about_the_candidate, known.values()):
-        state = undecided if left.state == OPEN else left.state
+        state = undecided if left.state in unsettled else left.state
         found.append(Row(left.field, left.kind, state, None, None, left.example, left))
     return sorted(found, key=rank)
 
 
 def _is_about_the_candidate(found: FieldEvidence) -> bool:
     """What only the primary's own version ever showed says nothing of the candidate."""
-    return bool(found.candidate_only or found.both or found.spared)
+    return bool(found.candidate_only or found.both or found.spared or found.missed)
 
 
 def rank(row: Row) -> int:

@@ -57,9 +57,10 @@ class FieldEvidence(Struct, frozen=True):
     """What is known of one field and kind against the noise: the paired bits and what follows from them.
 
     Of the triples: `candidate_only`, `second_only` and `both` differed from the primary's answer; `spared` of the pairs
-    that were not resampled by chance. `state` is `regressed` (in the list at the stated false discovery rate), `noise`
-    (as much with the primary's own version) or `open` (not enough to say). `evidence` is log10 of the e-value,
-    `needed` log10 of what the list asks for; `more` is about how many more pairs decide it, None: no telling.
+    that were not resampled by chance; in `missed` the candidate's did, and the second answer said nothing of the field.
+    `state` is `regressed` (in the list at the stated false discovery rate), `noise` (as much with the primary's own
+    version), `open` (not enough to say) or `differs` (second answers mostly say nothing). `evidence` is log10 of the
+    e-value, `needed` log10 of what the list asks for; `more` is about how many more pairs decide it, None: no telling.
     `since` is when it entered the list.
     """
 
@@ -77,6 +78,7 @@ class FieldEvidence(Struct, frozen=True):
     last_at: float
     since: float | None
     example: Shown | None = None
+    missed: int = 0
 
 
 class PairedLatency(Struct, frozen=True):

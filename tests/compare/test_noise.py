@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from shadowproxy.compare import Engine, noise
-from shadowproxy.model.pair import Answer, FieldBits, Learned, Second, Sightings
+from shadowproxy.model.pair import Answer, CapturedResponse, FieldBits, Learned, Second, Sightings
 from shadowproxy.model.policy import ComparePolicy
 from tests.compare.builders import GET, JSON, Clock, engine, pair, response
 
@@ -192,6 +192,69 @@ def test_an_example_whose_differences_are_all_noise_is_not_made() -> None:
     busy = engine()
     triple(busy, {"at": 1}, {"at": 2}, {"at": 3})
     assert busy.harvest()[1] == []
+
+
+@pytest.mark.parametrize(
+    ("second", "hidden"),
+    [
+        ({"error": "try later"}, {"$.at", "$.deep.at", "$.list[].at", "$.kind"}),
+        ({"at": "x", "deep": {"at": 1}, "list": [{"at": 1}], "kind": 1}, {"$.at"}),
+        ({"at": 1, "deep": None, "list": [{"at": 1}], "kind": 1}, {"$.deep.at"}),
+        ({"at": 1, "deep": {"at": 1}, "list": "none", "kind": 1}, {"$.list[].at"}),
+        ({"at": 3, "deep": {"at": 1}, "list": [{"at": 1}], "kind": 1, "atom": 1}, set()),
+        ([], {"$.at", "$.deep.at", "$.list[].at", "$.kind"}),
+    ],
+)
+def test_a_second_answer_says_nothing_of_what_it_lacks(second: Any, hidden: set[str]) -> None:
+    busy = engine()
+    primary = {"at": 1, "deep": {"at": 1}, "list": [{"at": 1}], "kind": 1}
+    triple(busy, primary, {"at": 2, "deep": {"at": 2}, "list": [{"at": 2}], "kind": "x"}, second)
+    rows = {row.field: row for row in busy.harvest()[0].bits if not row.second}
+    assert {field for field, row in rows.items() if row.missed} == hidden
+    assert not any(rows[field].candidate or rows[field].both for field in hidden)
+
+
+@pytest.mark.parametrize("page", [b"<html>busy</html>", b""])
+def test_an_error_page_says_nothing_of_any_field(page: bytes) -> None:
+    busy = engine()
+    served = CapturedResponse(503, [(b"Content-Type", b"text/html")], page, 0.01)
+    whole = pair(response({"at": 1}), response({"at": 2}))
+    busy.handle(msgspec.structs.replace(whole, second=Second("secondary", served)))
+    rows = {row.field: row for row in busy.harvest()[0].bits}
+    assert (rows["$.at"].candidate, rows["$.at"].missed) == (0, 1)
+    assert (rows["status"].second, rows["body"].second) == (1, 1)
+
+
+def test_what_the_candidate_lacks_and_the_second_answer_has_counts_for_both() -> None:
+    busy = engine()
+    triple(busy, {"at": 1}, {}, {"at": 2})
+    assert bits(busy) == {("$.at", "body_missing"): (1, 0, 0, 0), ("$.at", "body_value"): (0, 1, 0, 0)}
+
+
+def test_a_field_that_is_null_now_and_then_is_watched_for_how_often() -> None:
+    busy = engine()
+    type_, null = ("$.code", "body_type"), ("$.code", "body_null")
+    assert triple(busy, {"code": "A1"}, {"code": None}, {"code": "A1"}).kinds == ("body_type",)
+    assert bits(busy) == {type_: (1, 0, 0, 0)}
+    busy.learn(learned(type_))
+    for candidate, second in ((None, "A1"), ("A1", None), (None, None), ("A1", "A1")):
+        assert triple(busy, {"code": "A1"}, {"code": candidate}, {"code": second}).verdict in {"noise", "match"}
+    triple(busy, {"code": None}, {"code": "A1"}, {"code": None})
+    assert bits(busy) == {type_: (2, 1, 1, 0), null: (1, 1, 1, 0)}
+    busy.learn(learned(type_, regressed=(null,)))
+    assert triple(busy, {"code": "A1"}, {"code": None}, {"code": "A1"}).kinds == ("body_null",)
+    assert triple(busy, {"code": "A1"}, {"code": None}, {"code": None}).verdict == "noise"
+    assert alone(busy, {"code": "A1"}, {"code": None}).kinds == ("body_null",)
+    assert alone(busy, {"code": None}, {"code": "A1"}).verdict == "noise"
+
+
+def test_another_type_is_one_difference_unless_types_are_noise() -> None:
+    busy = engine()
+    for number in range(30):
+        triple(busy, {"id": uuid(3 * number)}, {"id": uuid(3 * number + 1)}, {"id": uuid(3 * number + 2)})
+    assert alone(busy, {"id": uuid(1)}, {"id": 7}).kinds == ("body_type",)
+    busy.learn(learned(("$.id", "body_value"), ("$.id", "body_type")))
+    assert alone(busy, {"id": uuid(1)}, {"id": 7}).kinds == ("body_shape",)
 
 
 def test_versions_are_handed_on() -> None:

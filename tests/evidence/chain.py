@@ -70,6 +70,8 @@ class Chain:
     def __init__(self, seed: int = 0, share: float = 0.0, rules: ComparePolicy | None = None) -> None:
         self.draw = Random(seed)
         self.make = item
+        self.made = 0
+        """For makers that count: primary, second answer, candidate, in this order."""
         self.share = share
         self.clock = Clock()
         self.now = START

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from shadowproxy.evidence import FieldLedger, FieldRow
-from shadowproxy.evidence.ledger import NOISE, OPEN, REGRESSED, RESTART_EVERY
+from shadowproxy.evidence.ledger import NOISE, OPEN, REGRESSED, RESTART_EVERY, UNTOLD
 
 WEEK = 7 * 86400.0
 PRICE = ("item", "$.price", "body_value")
@@ -59,6 +59,19 @@ def test_noise_that_doubles_on_the_candidate_is_no_longer_called_noise() -> None
     book.add(TIME, 300, 120, 50, 0, 1.0)
     assert book.judge(TIME, 1.0, WEEK).state == REGRESSED
     assert list(book.noisy(1.0, WEEK)) == []
+
+
+def test_a_field_of_which_second_answers_mostly_say_nothing_is_not_told_apart() -> None:
+    book = ledger()
+    book.add(TIME, 0, 0, 0, 0, 1.0, missed=2)
+    assert book.judge(TIME, 1.0, WEEK).state == OPEN
+    book.add(TIME, 0, 0, 0, 0, 1.0, missed=1)
+    verdict = book.judge(TIME, 1.0, WEEK)
+    assert (verdict.state, verdict.evidence) == (UNTOLD, 0.0)
+    book.add(PRICE, 1, 0, 2, 90, 1.0, missed=3)
+    assert book.judge(PRICE, 1.0, WEEK).state == OPEN
+    book.add(TIME, 0, 0, 5, 0, 1.0)
+    assert book.judge(TIME, 1.0, WEEK).state == NOISE
 
 
 def test_before_twenty_second_answers_nothing_is_noise() -> None:

@@ -109,6 +109,36 @@ def test_garbage_in_a_noisy_field_is_found_within_pairs_and_diffy_never_shows_it
     assert (diffy.raw[key], diffy.noise[key], diffy.shows(key)) == (150, 150, False)
 
 
+def test_noise_stays_noise_while_second_answers_fail_now_and_then() -> None:
+    """A secondary that is overloaded, a primary that limits how often it is asked: an error page shows no field."""
+
+    def make(draw: Random, number: int) -> Body:
+        chain.made += 1
+        return {"error": "try later"} if chain.made % 3 == 2 and draw.random() < 0.4 else item(draw, number)
+
+    for share in (0.0, 0.2):
+        chain = Chain(9, share)
+        chain.make = make
+        chain.ask(1500)
+        assert chain.listed == set()
+        assert ("$.request", "body_value") in chain.noisy
+
+
+def test_a_field_that_is_null_in_half_of_all_answers_and_then_in_all_is_found() -> None:
+    def half(draw: Random, number: int) -> Body:
+        return {**item(draw, number), "code": draw.choice((None, f"C{draw.randrange(10**6)}"))}
+
+    def empty(draw: Random, body: Body) -> None:
+        body["code"] = None
+
+    chain = Chain(10)
+    chain.make = half
+    chain.ask(300)
+    assert chain.listed == set()
+    chain.ask(300, empty)
+    assert chain.listed == {("$.code", "body_null")}
+
+
 def test_a_candidate_that_died_fails_and_diffy_shows_nothing() -> None:
     """Who counts a request only where all three have answered has nothing to count."""
     chain = Chain(6)

@@ -11,6 +11,7 @@ from shadowproxy.model.pair import FieldCount
 from shadowproxy.report import Report, build
 from shadowproxy.report.judging import judge
 from shadowproxy.report.knowing import MAX_FIELDS, Learned, evidence_of, is_known, knowledge_of
+from shadowproxy.report.phrases import evidence as evidence_in_words
 from shadowproxy.report.phrases import knowledge as in_words
 from shadowproxy.report.values import ServiceReport, Shown
 from tests.report.facts import facts, mirror, route, service
@@ -133,6 +134,22 @@ def test_what_is_not_decided_yet_passes_and_is_said() -> None:
         "no regression in 1,000 compared pairs; 1 field is not decided yet",
     )
     assert report(ledger(rare=RARE, other=RARE)).conclusion.endswith("2 fields are not decided yet")
+
+
+def test_what_second_answers_say_nothing_of_counts_as_if_there_were_none() -> None:
+    book = ledger(noise=QUIET, at=(0, 0, 0, 0), by=(0, 0, 0, 0))
+    book.add(("item", "$.at", "body_value"), 0, 0, 1, 0, 1050.0, missed=9)
+    found = shop(report(book, mismatches=9))
+    assert (found.verdict, found.exit_code) == ("fail", 1)
+    assert found.conclusion == (
+        "regression: second answers say nothing of a field that differs: $.at (body_value) on item"
+    )
+    assert judge(report(book, mismatches=9), ["fields"]).exit_code == 1
+    assert shop(report(book)).verdict == "pass"
+    assert judge(report(book), ["fields"]).exit_code == 0
+    book.add(("item", "$.by", "body_value"), 0, 0, 0, 0, 1050.0, missed=9)
+    assert "2 fields that differ: $.at (body_value) on item, $.by (body_value) on item" in report(book, 9).conclusion
+    assert "one that says nothing of it 9" in evidence_in_words(shop(report(book)).routes[0].evidence[0], NOW)
 
 
 @pytest.mark.parametrize("source", ["secondary", "resample", ""])

@@ -12,11 +12,12 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from shadowproxy.model.terms import CANDIDATE
 from shadowproxy.report import phrases, standing
 from shadowproxy.report.build import FAIL, INCONCLUSIVE, PASS
 from shadowproxy.report.judging import is_few
 from shadowproxy.report.plain import clip, number
-from shadowproxy.report.values import Cause, Change, Changes, Report, ServiceReport
+from shadowproxy.report.values import Cause, Change, Changes, Report, RouteReport, ServiceReport
 
 MAX_FIELDS: Final = 300
 MAX_CAUSES: Final = 100
@@ -30,7 +31,10 @@ _ORDER: Final = (_WORSE, _OTHER, _BETTER)
 
 
 class SeenCause(Struct, frozen=True, array_like=True):
-    """`share` of the compared pairs; `quiet` were compared since its last one; `live`: not said to have stopped."""
+    """`share` of its route's compared pairs, of which `quiet` came since its last one.
+
+    `live`: not said to have stopped.
+    """
 
     id: str
     route: str
@@ -64,6 +68,8 @@ class Memory(Struct, frozen=True):
     errors: list[str] = []
     failures: list[str] = []
     due: list[str] = []
+    routes: dict[str, int] = {}
+    """Compared pairs by route."""
 
 
 def remember(report: Report, service: ServiceReport, before: Memory | None) -> Memory:
@@ -81,6 +87,7 @@ def remember(report: Report, service: ServiceReport, before: Memory | None) -> M
         errors=[route.name for route in service.routes if route.errors and route.errors.regressed],
         failures=[route.name for route in service.routes if route.failures],
         due=[_accepted(entry.id, entry.state) for entry in service.accepted if phrases.is_due(entry)],
+        routes={clip(route.name, _LONGEST): _compared(route) for route in service.routes},
     )
 
 
@@ -127,6 +134,20 @@ def _grown(report: Report, service: ServiceReport, before: Memory) -> int:
     return max(0, service.compared - (before.compared if report.epoch == before.epoch else 0))
 
 
+def _compared(route: RouteReport) -> int:
+    verdicts = route.verdicts.get(CANDIDATE, {})
+    return sum(verdicts.values()) - verdicts.get("incomparable", 0)
+
+
+def _compared_on(service: ServiceReport, name: str) -> int:
+    return sum(_compared(route) for route in service.routes if clip(route.name, _LONGEST) == name)
+
+
+def _grown_on(report: Report, service: ServiceReport, before: Memory, name: str) -> int:
+    """Pairs of a route compared since: where nobody asks for it any more, nothing shows that a cause is gone."""
+    return max(0, _compared_on(service, name) - (before.routes.get(name, 0) if report.epoch == before.epoch else 0))
+
+
 def _verdict(service: ServiceReport, before: Memory) -> Iterator[Change]:
     rise = _RANK.get(service.verdict, 1) - _RANK.get(before.verdict, 1)
     if rise:
@@ -149,8 +170,9 @@ def _seen(report: Report, service: ServiceReport, cause: Cause, before: Memory |
     what = clip(cause.words or phrases.keys(cause), _LONGEST)
     earlier = next((each for each in before.causes if each.id == cause.id), None) if before else None
     if before is None or earlier is None or _is_after(cause.last_at, before):
-        return SeenCause(cause.id, clip(cause.route, _LONGEST), what, cause.share)
-    quiet = earlier.quiet + _grown(report, service, before)
+        route = clip(cause.route, _LONGEST)
+        return SeenCause(cause.id, route, what, cause.pairs / max(_compared_on(service, route), 1))
+    quiet = earlier.quiet + _grown_on(report, service, before, earlier.route)
     return replace(earlier, quiet=quiet, live=earlier.live and not _has_stopped(earlier, quiet))
 
 
@@ -178,7 +200,7 @@ def _causes(report: Report, service: ServiceReport, before: Memory) -> Iterator[
             continue  # it may be one of those
         if not earlier.live or (cause_now and (cause_now.last_at is None or _is_after(cause_now.last_at, before))):
             continue
-        quiet = earlier.quiet + _grown(report, service, before)
+        quiet = earlier.quiet + _grown_on(report, service, before, earlier.route)
         if _has_stopped(earlier, quiet):
             yield Change(_BETTER, "cause", earlier.route, f"no more, in {number(quiet, 'pair')}: {earlier.what}")
 

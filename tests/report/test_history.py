@@ -32,7 +32,12 @@ def report(at: float = NOW, compared: int = 2000, epoch: str = "e", policy: int 
         "causes_left_out": 0,
         "accepted": [],
     }
-    return replace(of(rich(**{**values, **changes})), generated_at=at, epoch=epoch, policy=policy)
+    values |= changes
+    values["routes"] = [
+        replace(each, verdicts={"candidate": {"match": compared, "incomparable": 9}}) if each.name == "item" else each
+        for each in values["routes"]
+    ]
+    return replace(of(rich(**values)), generated_at=at, epoch=epoch, policy=policy)
 
 
 def then(**changes: Any) -> Report:
@@ -102,6 +107,11 @@ CASES: dict[str, tuple[Report, Report, list[str]]] = {
         report(causes=[cause(1, **SEEN)]),
         ["better cause item: no more, in 1,000 pairs: $.price changed from a number to a string."],
     ),
+    "a cause of a route that nobody asks for": (
+        then(causes=[cause(1, route="night", **SEEN)], routes=[calm(), calm(name="night")]),
+        report(causes=[cause(1, route="night", **SEEN)], routes=[calm(), calm(name="night")]),
+        [],
+    ),
     "a cause that is gone": (
         then(causes=[cause(1, **SEEN)]),
         report(),
@@ -109,7 +119,7 @@ CASES: dict[str, tuple[Report, Report, list[str]]] = {
     ),
     "a cause that may be among those left out": (then(causes=[cause(1, **SEEN)]), report(causes_left_out=1), []),
     "a rare cause that may come again": (
-        then(causes=[cause(1, **SEEN, share=0.004)]),
+        then(causes=[cause(1, **SEEN, pairs=4)]),
         report(causes=[cause(1, **SEEN)]),
         [],
     ),
@@ -191,7 +201,7 @@ def looks(*reports: Report) -> list[list[str]]:
 
 
 def test_a_cause_stops_once_and_comes_again() -> None:
-    quiet = cause(1, **SEEN)
+    quiet = cause(1, pairs=10, **SEEN)
     assert looks(
         report(at=1000.0, compared=100, causes=[quiet]),
         report(at=1001.0, compared=120, causes=[quiet]),

@@ -26,7 +26,7 @@ from shadowproxy.config.units import render_size
 
 MAX_BYTES: Final = 16 * 1024 * 1024
 MAX_WHOLE: Final = 512 * 1024
-"""Of YAML that has to be read as a whole: two or three seconds."""
+"""Of YAML that has to be parsed: two or three seconds."""
 MAX_DEPTH: Final = 100
 MAX_BASES: Final = 16
 MAX_TEMPLATE: Final = 256
@@ -129,8 +129,12 @@ class _Reader:
 
     def _yaml(self) -> Any:
         """Every scalar is text. A file that does not survive the cut is read as a whole, if it is not too long."""
+        cut = excerpt(self.text)
+        if sum(len(line) for line in cut.split("\n")) > MAX_WHOLE:
+            right = f"take more than {render_size(MAX_WHOLE)} of YAML: save the file as JSON"
+            raise self._error("paths", right, "paths")
         try:
-            found = self._load(excerpt(self.text))
+            found = self._load(cut)
             if isinstance(found, dict) or len(self.text) > MAX_WHOLE:
                 return found
         except ConfigError as error:

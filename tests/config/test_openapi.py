@@ -287,6 +287,13 @@ def test_a_long_file_that_has_to_be_read_as_a_whole_is_refused(tmp_path: Path, m
     assert wrong(tmp_path, text).endswith("files of more than 50B are best saved as JSON")
 
 
+def test_more_paths_than_can_be_parsed_in_a_moment_are_refused(tmp_path: Path) -> None:
+    text = "openapi: 3.0.0\npaths:\n" + "".join(f"  /things{i}/{{id}}: {{}}\n" for i in range(30_000))
+    started = time.perf_counter()
+    assert wrong(tmp_path, text) == "api.yaml:2:1: paths: take more than 512KiB of YAML: save the file as JSON"
+    assert time.perf_counter() - started < 2
+
+
 def test_the_excerpt_keeps_the_lines_where_they_are() -> None:
     cut = excerpt(PETS)
     assert cut.count("\n") == PETS.count("\n")

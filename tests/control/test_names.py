@@ -91,8 +91,8 @@ async def test_a_lookup_that_hangs_is_not_started_again_and_holds_nobody_up() ->
         return answer("1.1.1.1")
 
     lookups = Lookups(getaddrinfo)
-    resolver = Resolver(lookups, timeout=0.01)
-    for _ in range(3):
+    resolver = Resolver(lookups, timeout=0.2)
+    for _ in range(2):
         await resolver.refresh({"slow", "quick"})
         assert resolver.addresses == {"quick": ("1.1.1.1",)}
     assert asked.count("slow") == 1

@@ -110,7 +110,7 @@ class BodyComparer:
         counted = len(found.counted)
         if kind == content.MULTIPART:
             taken = multipart.take_apart(a, types[0]), multipart.take_apart(b, types[1])
-            compare_parts(*taken, self._reader, self._rules.ignored, found)
+            compare_parts(*taken, self._reader, self._walker(), self._rules.ignored, found)
         texts = (canonical(read.left), canonical(read.right)) if read.left == read.right else None
         if texts is None or texts[0] != texts[1]:
             self._walk(read.left, read.right)
@@ -126,8 +126,10 @@ class BodyComparer:
 
     def _walk(self, left: object, right: object) -> None:
         if not same(left, right):
-            walker = Walker(self._deadline, self._found.recorded, self._rules.policy.max_depth)
-            walker.walk(self._rules.fields.root, left, right, self._found)
+            self._walker().walk(self._rules.fields.root, left, right, self._found)
+
+    def _walker(self) -> Walker:
+        return Walker(self._deadline, self._found.recorded, self._rules.policy.max_depth)
 
 
 def _sizes_differ(primary: CapturedResponse, shadow: CapturedResponse) -> bool:

@@ -26,12 +26,17 @@ MAX_TEXT: Final = 200
 
 _LONG_NAME: Final = 64
 _ID: Final = re.compile(
-    r"\d+"
+    r"-?\d+(?:\.\d+)*"
+    r"|\d{4}-\d\d(?:-\d\d(?:[T ].*)?)?"
     r"|[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
     r"|(?=[a-fA-F]*\d)[0-9a-fA-F]{16,}"
+    r"|(?=(?:[A-Za-z]*\d){3})[0-9A-Za-z]{20,}"
+    r"|[A-Za-z]{1,16}[-_:](?:\d{5,}|(?=(?:[A-Za-z]*\d){2})[0-9A-Za-z]{12,})"
     r"|[^@\s]+@[^@\s]+"
+    r"|https?://.+"
 )
-"""A number, a UUID, a long hexadecimal string, an e-mail address."""
+"""A number, an address or a version; a date; a UUID; a long hexadecimal or random string, also after a prefix; an
+e-mail address; a URL."""
 
 _State = tuple[int, int]
 

@@ -1,6 +1,14 @@
 from __future__ import annotations
 
-from shadowproxy.compare.fields import MAX_MEMBERS, MAX_NODES, MAX_TEXT, Field, FieldTree, Rule, looks_like_id
+from shadowproxy.compare.fields import (
+    MAX_MEMBERS,
+    MAX_NODES,
+    MAX_TEXT,
+    Field,
+    FieldTree,
+    Rule,
+    looks_like_id,
+)
 from shadowproxy.compare.paths import compile_path
 from shadowproxy.compare.tolerance import Tolerance
 
@@ -73,12 +81,29 @@ def test_names_that_are_ids_fold_into_a_star() -> None:
     for key in (
         "17",
         "550e8400-e29b-41d4-a716-446655440000",
+        "-1.5",
+        "10.0.0.1",
+        "2024-01-31",
+        "2024-01",
+        "2024-01-31T12:00:00Z",
         "5f43a1b2c3d4e5f60718",
+        "01ARZ3NDEKTSV4RRFFQ69G5FAV",
+        "cus_9s6XKzkNRiz8i3",
+        "order-12345",
+        "https://shop.example/items/1",
         "ann@shop.example",
         "x" * 65,
     ):
         assert root.member(key).text == "$.*"
-    for key in ("price", "v2", "deadbeefdeadbeef", "item-17"):
+    for key in (
+        "price",
+        "v2",
+        "deadbeefdeadbeef",
+        "item-17",
+        "iso-885",
+        "paymentMethodConfigurationV2",
+        "a_long_name_1_2_3_4",
+    ):
         assert root.member(key).text == f"$.{key}"
         assert not looks_like_id(key)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
+import sys
 import time
 import tracemalloc
 import zlib
@@ -361,6 +363,20 @@ def test_a_bomb_is_bounded_in_memory(name: str) -> None:
     finally:
         tracemalloc.stop()
     assert peak < 24 * MIB
+
+
+def test_parsers_are_bounded_in_memory() -> None:
+    """In a process of its own, since what a library in C takes is seen from outside alone."""
+    code = (
+        "import resource; from tests.compare.test_hostile import BODIES, engine, pair, xml;"
+        "names = ['billion laughs', 'many entities', 'a million siblings', 'attributes', 'deep HTML', 'HTML tables'];"
+        "bodies = [BODIES[name]() for name in names];"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss;"
+        "engine().handle(pair(xml(b'<a>1</a>'), xml(b'<a>2</a>'))); before = peak();"
+        "[engine().handle(pair(*each)) for each in bodies]; print(peak() - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60)
+    assert int(done.stdout) < 64 * 1024
 
 
 def test_fields_that_never_end_stay_bounded() -> None:

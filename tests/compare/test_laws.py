@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shadowproxy.compare.paths import compile_path
 from shadowproxy.model.pair import Answer, CapturedResponse, Fields
 from shadowproxy.model.policy import ComparePolicy
 from shadowproxy.model.terms import KINDS
@@ -102,3 +103,10 @@ def test_the_clock_alone_never_makes_a_mismatch(a: Any, b: Any) -> None:
     hurried = judged(pair(response(a), response(b)), clock=Clock(step=1.0))
     unhurried = judged(pair(response(a), response(b)))
     assert hurried.verdict in (unhurried.verdict, "incomparable")
+
+
+@given(responses, responses)
+def test_every_field_is_written_as_a_rule_can_name_it(a: CapturedResponse, b: CapturedResponse) -> None:
+    for field, kind in judged(pair(a, b)).found.counted:
+        compile_path(field)
+        assert (field, kind) not in judged(pair(a, b), ComparePolicy(ignore=(field,))).found.counted

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from shadowproxy.compare.limits import Deadline
 from shadowproxy.compare.masks import hides, is_like
+from shadowproxy.compare.redacted import BodyRedactor
 from shadowproxy.compare.redaction import Mask, Redactor
 from shadowproxy.model.pair import Fields
 from shadowproxy.model.policy import ComparePolicy
-from tests.compare.builders import BYTES, FORM, JSON, TEXT, Clock, judged, pair, response
+from tests.compare.builders import BYTES, FORM, JSON, TEXT, Clock, judged, of, pair, response
 
 RECORDED = ComparePolicy(recorded=True)
 M, N = "~0a1b2c3d~", "~ffffffff~"
@@ -156,3 +157,32 @@ def test_the_encoding_that_a_recording_undid_is_no_difference() -> None:
 def test_an_answer_is_no_regression_against_itself_redacted(value: Any) -> None:
     redacted = Redactor(ComparePolicy(), Mask(b"key")).value(value, Deadline(Clock(), 1.0))
     assert verdict(redacted, value) in ("match", "ignored")
+
+
+PART = '--b\r\nContent-Disposition: form-data; name="{}"\r\nContent-Type: {}\r\n\r\n{}\r\n'
+
+
+@pytest.mark.parametrize(
+    ("media_type", "body"),
+    [
+        ("application/xml", '<r><password>hunter2</password><user token="hunter3"><name>x1</name></user></r>'),
+        ("application/xml", '<r xmlns="urn:x"><a>x1</a><!-- password: hunter2 --><p name="pin" value="77"/></r>'),
+        ("text/html", '<p>x1 <b>y</b><input name="password" value="hunter2"><script>token = "abcdef"</script>'),
+        ("application/x-ndjson", '{"token": "a", "b": "x1"}\n{"b": 1}\nsecret=hunter2\n'),
+        ("text/event-stream", 'id: 1\ndata: {"token": "a", "x": "x1"}\n\ndata: password=hunter2\n\n'),
+        (
+            "multipart/form-data; boundary=b",
+            PART.format("j", "application/json", '{"token": "a", "x": "x1"}')
+            + PART.format("password", "text/plain", "hunter2")
+            + "--b--",
+        ),
+        ("application/json", '{"payload": "{\\"token\\": \\"hunter2\\", \\"x\\": \\"x1\\"}"}'),
+    ],
+)
+def test_other_answers_are_no_regression_against_themselves_redacted(media_type: str, body: str) -> None:
+    bodies = BodyRedactor(64, Redactor(RECORDED, Mask(b"key")), Mask(b"key"))
+    recorded = bodies.redact(media_type, body.encode(), Deadline(Clock(), 1.0))
+    assert b"hunter" not in recorded
+    assert judged(pair(of(media_type, recorded), of(media_type, body)), RECORDED).verdict == "ignored"
+    changed = body.replace("x1", "x2")
+    assert judged(pair(of(media_type, recorded), of(media_type, changed)), RECORDED).verdict == "mismatch"

@@ -14,7 +14,6 @@ from shadowproxy.admin import queries
 from shadowproxy.control.examples import with_examples
 from shadowproxy.control.state import State
 from shadowproxy.report import (
-    CONTENT_SECURITY_POLICY,
     Report,
     build,
     compare,
@@ -50,6 +49,8 @@ async def respond(request: web.Request, state: State) -> web.Response:
         body=body.encode() if isinstance(body, str) else body, content_type=content, charset="utf-8"
     )
     if wanted.format == "html":
+        from shadowproxy.report.html_page import CONTENT_SECURITY_POLICY
+
         response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
         response.headers["Content-Disposition"] = 'inline; filename="shadowproxy-report.html"'
     return response

@@ -90,7 +90,7 @@ def show(
     """Show one example, or a cause with its smallest one: both answers, what differs, and the request as a command."""
     from shadowproxy.admin.values import CauseAnswer
     from shadowproxy.model.pair import Example
-    from shadowproxy.report import render_cause, render_example
+    from shadowproxy.report.example import render_cause, render_example
 
     if example.startswith(CAUSE):
         answer, body = ask(CauseAnswer, admin, token, f"/api/v1/causes/{quote(example, safe='')}")

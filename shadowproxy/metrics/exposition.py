@@ -6,10 +6,8 @@ One `Scrape` is the state at one moment; collecting it touches no lock and no da
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from math import inf
 
 from msgspec import Struct
-from prometheus_client.metrics_core import Metric
 
 from shadowproxy.metrics import layout as at
 from shadowproxy.metrics import series
@@ -17,7 +15,7 @@ from shadowproxy.metrics.counters import Counters
 from shadowproxy.metrics.fields import FieldTable
 from shadowproxy.metrics.reading import captures, routes, upstreams, workers
 from shadowproxy.metrics.series import Series
-from shadowproxy.metrics.text import render
+from shadowproxy.metrics.text import Family, number, render
 from shadowproxy.model.policy import Policy, Registry
 from shadowproxy.model.terms import CANDIDATE, LEARNED, OPENAPI
 from shadowproxy.model.totals import (
@@ -56,7 +54,7 @@ class Scrape(Struct, frozen=True):
     """By service: pairs that accepted differences covered, and entries by state."""
 
 
-def collect(scrape: Scrape) -> Iterator[Metric]:
+def collect(scrape: Scrape) -> Iterator[Family]:
     """Every family, with its samples."""
     rows = list(routes(scrape.counters, scrape.registry, scrape.policy))
     yield from _per_route(rows)
@@ -89,36 +87,29 @@ def _words(key: Struct) -> Iterator[str]:
     return (getattr(key, name) for name in key.__struct_fields__)
 
 
-def _family(of: Series, samples: Iterable[Sample]) -> Metric:
-    metric = Metric(of.name.removesuffix("_total"), of.help, of.kind)
-    for values, number in samples:
-        metric.add_sample(of.name, dict(zip(of.labels, values, strict=True)), number)
-    return metric
+def _family(of: Series, samples: Iterable[Sample]) -> Family:
+    labelled = [(of.name, dict(zip(of.labels, values, strict=True)), value) for values, value in samples]
+    return Family(of.name, of.help, of.kind, labelled)
 
 
-def _go(edge: float) -> str:
-    """A bucket's edge as Prometheus writes it: `0.5`, `1.0`, `+Inf`."""
-    return "+Inf" if edge == inf else repr(float(edge))
-
-
-def _one(of: Series, value: float) -> Metric:
+def _one(of: Series, value: float) -> Family:
     return _family(of, [((), value)])
 
 
-def _histogram(of: Series, buckets: tuple[float, ...], rows: Iterable[tuple[tuple[str, ...], Distribution]]) -> Metric:
-    """prometheus_client's own family leaves out count and sum where a bucket is negative; the text format has both."""
-    metric = Metric(of.name, of.help, of.kind)
+def _histogram(of: Series, buckets: tuple[float, ...], rows: Iterable[tuple[tuple[str, ...], Distribution]]) -> Family:
+    family = Family(of.name, of.help, of.kind, [])
+    add = family.samples.append
     for values, distribution in rows:
         labels = dict(zip(of.labels, values, strict=True))
         below = 0
         for edge, below in distribution.cumulative(buckets):
-            metric.add_sample(f"{of.name}_bucket", {**labels, "le": _go(edge)}, below)
-        metric.add_sample(f"{of.name}_count", labels, below)
-        metric.add_sample(f"{of.name}_sum", labels, distribution.sum)
-    return metric
+            add((f"{of.name}_bucket", {**labels, "le": number(edge)}, below))
+        add((f"{of.name}_count", labels, below))
+        add((f"{of.name}_sum", labels, distribution.sum))
+    return family
 
 
-def _per_route(rows: list[RouteTotals]) -> Iterator[Metric]:
+def _per_route(rows: list[RouteTotals]) -> Iterator[Family]:
     yield _family(
         series.REQUESTS,
         (
@@ -157,7 +148,7 @@ def _per_route(rows: list[RouteTotals]) -> Iterator[Metric]:
     )
 
 
-def _second_answers(rows: list[RouteTotals]) -> Iterator[Metric]:
+def _second_answers(rows: list[RouteTotals]) -> Iterator[Family]:
     yield _family(series.SECOND_ANSWERS, (((row.service, row.route), row.triples) for row in rows))
     yield _family(
         series.RESAMPLES,
@@ -165,7 +156,7 @@ def _second_answers(rows: list[RouteTotals]) -> Iterator[Metric]:
     )
 
 
-def _books(books: list[tuple[tuple[str, str, str], MirrorTotals]]) -> Iterator[Metric]:
+def _books(books: list[tuple[tuple[str, str, str], MirrorTotals]]) -> Iterator[Family]:
     yield _family(series.ELIGIBLE, ((place, mirror.eligible) for place, mirror in books))
     yield _family(series.SAMPLED_OUT, ((place, mirror.sampled_out) for place, mirror in books))
     yield _family(series.SENT, ((place, mirror.sent) for place, mirror in books))
@@ -186,7 +177,7 @@ def _templates(policy: Policy) -> Iterator[Sample]:
             yield (service.name, origin), sum(route.origin == origin for route in service.routes)
 
 
-def _per_upstream(rows: list[UpstreamTotals]) -> Iterator[Metric]:
+def _per_upstream(rows: list[UpstreamTotals]) -> Iterator[Family]:
     yield _family(
         series.UPSTREAM_CONNECTIONS,
         (((row.service, row.arm, state), n) for row in rows for state, n in row.connections.items()),
@@ -198,14 +189,14 @@ def _per_upstream(rows: list[UpstreamTotals]) -> Iterator[Metric]:
     )
 
 
-def _captures(rows: list[CaptureTotals]) -> Iterator[Metric]:
+def _captures(rows: list[CaptureTotals]) -> Iterator[Family]:
     yield _family(series.CAPTURED, (((row.service,), row.written) for row in rows))
     yield _family(
         series.CAPTURE_DROPPED, (((row.service, reason), n) for row in rows for reason, n in row.dropped.items())
     )
 
 
-def _isolation(services: Mapping[str, Isolation]) -> Iterator[Metric]:
+def _isolation(services: Mapping[str, Isolation]) -> Iterator[Family]:
     yield _family(
         series.ISOLATION_DELTA,
         (
@@ -219,7 +210,7 @@ def _isolation(services: Mapping[str, Isolation]) -> Iterator[Metric]:
     yield _family(series.ISOLATION_SLOTS, (((service,), found.slots) for service, found in services.items()))
 
 
-def _per_process(rows: tuple[WorkerTotals, ...]) -> Iterator[Metric]:
+def _per_process(rows: tuple[WorkerTotals, ...]) -> Iterator[Family]:
     reasons = at.REJECT_INDEX
     yield _family(series.REJECTED, (((reason,), sum(row.rejected[reason] for row in rows)) for reason in reasons))
     yield _one(series.CLIENT_CONNECTIONS, sum(row.connections for row in rows))
@@ -235,7 +226,7 @@ def _per_process(rows: tuple[WorkerTotals, ...]) -> Iterator[Metric]:
     yield _one(series.EXAMPLES_SKIPPED, sum(row.examples_skipped for row in rows))
 
 
-def _store(store: StoreFigures) -> Iterator[Metric]:
+def _store(store: StoreFigures) -> Iterator[Family]:
     yield _one(series.STORE_EXAMPLES, store.examples)
     yield _one(series.STORE_BYTES, store.bytes)
     yield _one(series.STORE_AVAILABLE, store.available)
@@ -243,7 +234,7 @@ def _store(store: StoreFigures) -> Iterator[Metric]:
     yield _one(series.STORE_EVICTED, store.evicted)
 
 
-def _instance(page: memoryview, version: str) -> Iterator[Metric]:
+def _instance(page: memoryview, version: str) -> Iterator[Family]:
     yield _family(series.RELOADS, [(("success",), page[at.RELOADS_OK]), (("failure",), page[at.RELOADS_FAILED])])
     yield _one(series.LAST_RELOAD_OK, page[at.LAST_RELOAD_OK])
     yield _one(series.LAST_RELOAD_AT, page[at.LAST_RELOAD_AT] / 1000)

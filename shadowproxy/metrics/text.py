@@ -1,38 +1,48 @@
-"""Metric families as Prometheus' text format, version 0.0.4: what `prometheus_client` writes, in a fifth of the time.
+"""Metric families and Prometheus' text format, version 0.0.4.
 
-A gateway with a thousand routes has a hundred thousand samples, and control's loop answers nobody else meanwhile.
+A gateway with a thousand routes has a hundred thousand samples, and control's loop answers nobody else meanwhile: the
+client library takes five times as long to write them, and a megabyte of every idle instance.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import inf, isinf, isnan
 
-from prometheus_client.metrics_core import Metric
-from prometheus_client.utils import floatToGoString
+from msgspec import Struct
 
 
-def render(families: Iterable[Metric]) -> bytes:
+class Family(Struct, frozen=True):
+    """What stands under one name. A counter's name ends in `_total`; a histogram's samples have names of their own."""
+
+    name: str
+    help: str
+    kind: str
+    samples: list[tuple[str, dict[str, str], float]]
+    """Each with its name, its labels and the value."""
+
+
+def render(families: Iterable[Family]) -> bytes:
     """Counters, gauges and histograms, without timestamps."""
     lines: list[str] = []
     pairs: dict[tuple[str, str], str] = {}
     """Labels as they are written: most values stand in hundreds of samples."""
     for family in families:
-        name = family.name + ("_total" if family.type == "counter" else "")
-        text = family.documentation.replace("\\", r"\\").replace("\n", r"\n")
-        lines.append(f"# HELP {name} {text}\n# TYPE {name} {family.type}\n")
-        for sample in family.samples:
+        text = family.help.replace("\\", r"\\").replace("\n", r"\n")
+        lines.append(f"# HELP {family.name} {text}\n# TYPE {family.name} {family.kind}\n")
+        for name, labelled, value in family.samples:
             labels = ",".join(
-                [pairs.get(pair) or pairs.setdefault(pair, _written(*pair)) for pair in sorted(sample.labels.items())]
+                [pairs.get(pair) or pairs.setdefault(pair, _written(*pair)) for pair in sorted(labelled.items())]
             )
-            number = _number(sample.value)
-            lines.append(f"{sample.name}{{{labels}}} {number}\n" if labels else f"{sample.name} {number}\n")
+            lines.append(f"{name}{{{labels}}} {number(value)}\n" if labels else f"{name} {number(value)}\n")
     return "".join(lines).encode()
 
 
-def _number(value: float) -> str:
-    if type(value) is int and 0 <= value < 1_000_000:
-        return f"{value}.0"
-    return str(floatToGoString(value))  # type: ignore[no-untyped-call]  # the library's own spelling has no types
+def number(value: float) -> str:
+    """As Prometheus writes it, a bucket's edge as well: `0.5`, `1.0`, `+Inf`."""
+    if isinf(value):
+        return "+Inf" if value == inf else "-Inf"
+    return "NaN" if isnan(value) else repr(float(value))
 
 
 def _written(name: str, value: str) -> str:

@@ -18,7 +18,8 @@ from typing import BinaryIO, Final
 
 from msgspec import Struct
 
-from shadowproxy.capture import ANSWER, REQUEST, FormatError, GoReplayReader, Record, read_har
+from shadowproxy.capture import ANSWER, REQUEST, FormatError, GoReplayReader, Record
+from shadowproxy.capture.har import read_har
 from shadowproxy.model.policy import MIB
 
 MAX_HAR: Final = 256 * MIB

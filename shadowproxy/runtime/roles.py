@@ -20,7 +20,7 @@ from shadowproxy.runtime.loading import Keeper, Reader
 from shadowproxy.runtime.logs import Log, capture_logging
 from shadowproxy.runtime.sockets import Sockets, remove_directory
 
-SHARED_IMPORTS: Final = ("shadowproxy.runtime.worker", "shadowproxy.compare.engine")
+SHARED_IMPORTS: Final = ("shadowproxy.runtime.worker", "shadowproxy.runtime.comparer", "shadowproxy.compare.engine")
 """Imported by the supervisor before it forks: its children share the pages and start at once, and a worker that is
 replaced months later runs the same code as its siblings (docs/decisions/0004-what-the-supervisor-imports.md)."""
 

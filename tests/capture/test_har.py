@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shadowproxy.capture import ANSWER, REQUEST, FormatError, Record, read_har
+from shadowproxy.capture import ANSWER, REQUEST, FormatError, Record
+from shadowproxy.capture.har import read_har
 from shadowproxy.http1 import parse_request, parse_response
 from shadowproxy.model.policy import LimitsPolicy
 

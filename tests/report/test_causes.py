@@ -5,8 +5,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from shadowproxy.model.totals import CauseTotal, FieldExample
-from shadowproxy.report import build, cause_of, render_cause, render_markdown, render_text
+from shadowproxy.report import build, cause_of, render_markdown, render_text
 from shadowproxy.report.causes import MAX_CAUSES
+from shadowproxy.report.example import render_cause
 from tests.report.facts import CURL, facts, mirror, route, service
 from tests.report.reports import cause
 from tests.store.examples import example

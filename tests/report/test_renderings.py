@@ -10,8 +10,9 @@ from msgspec.structs import replace
 
 from shadowproxy.model.pair import Difference, FieldCount
 from shadowproxy.model.totals import FieldExample
-from shadowproxy.report import Report, build, render_example, render_json, render_markdown, render_text
+from shadowproxy.report import Report, build, render_json, render_markdown, render_text
 from shadowproxy.report.bodies import side_by_side
+from shadowproxy.report.example import render_example
 from shadowproxy.report.plain import clip, clip_left, duration, plain, seconds, wrap_command
 from tests.report.facts import CURL, facts, mirror, route, service
 from tests.store.examples import example

@@ -22,7 +22,7 @@ from shadowproxy.compare.rules import RouteRules
 from shadowproxy.compare.tables import FieldTable, ReasonTable
 from shadowproxy.model.pair import Aggregate, Answer, Example, Exchange, FieldShapes, Learned, Pair, Sightings
 from shadowproxy.model.policy import ComparePolicy, Policy, RoutePolicy, ServicePolicy
-from shadowproxy.model.terms import CANDIDATE, OTHER
+from shadowproxy.model.terms import CANDIDATE, OTHER, SECONDARY
 
 LOOKS_EVERY: Final = 5.0
 """Seconds between two tellings of learned looks."""
@@ -35,13 +35,15 @@ MAX_EXAMPLE_TIME: Final = 0.25
 class _Route:
     """What is compiled for one route."""
 
-    __slots__ = ("accepted", "examples", "rules", "transcriber")
+    __slots__ = ("accepted", "doubled", "examples", "rules", "transcriber")
 
     def __init__(self, policy: ComparePolicy, mask: Mask) -> None:
         redactor = Redactor(policy, mask)
         self.rules = RouteRules(policy, redactor.hides)
         self.examples = ExampleMaker(self.rules, redactor, mask)
         self.accepted = Accepted((), "")
+        self.doubled = False
+        """Whether a secondary is to answer each request as well."""
         self.transcriber = Transcriber(policy, redactor, mask)
 
 
@@ -85,7 +87,7 @@ class Engine:
         second = self._compare_second(pair, route) if pair.second is not None else None
         repeated = False
         if pair.failure is None and pair.arm == CANDIDATE and pair.shadow is not None:
-            repeated = self._weigh(pair, comparison, second, route.accepted)
+            repeated = self._weigh(pair, comparison, second, route)
         verdict, kinds = self._count(pair, comparison, route, repeated)
         if not pair.answer:
             return None
@@ -143,12 +145,12 @@ class Engine:
             return None
         return self._compare(msgspec.structs.replace(pair, arm=second.arm, shadow=second.response, failure=None), route)
 
-    def _weigh(self, pair: Pair, comparison: Comparison, second: Comparison | None, accepted: Accepted) -> bool:
+    def _weigh(self, pair: Pair, comparison: Comparison, second: Comparison | None, route: _Route) -> bool:
         """Take what is accepted and what is noise out of the candidate's findings, and note the bits of a triple.
 
         Returns whether the primary's version was seen to repeat itself in every field that still counts.
         """
-        found, noise = comparison.found, self._noise_of(pair.service)
+        found, noise, accepted = comparison.found, self._noise_of(pair.service), route.accepted
         other = second.found if second is not None and not second.limit and noise.is_alike else None
         covering = accepted.set_aside(found, pair.at) if accepted else set()
         noise.judge(pair.route, found, other)
@@ -164,6 +166,8 @@ class Engine:
             self._bits.triple(pair.service, pair.route, mine, theirs)
         elif pair.spared is not None:
             self._bits.alone(pair.service, pair.route, mine, pair.spared)
+        elif route.doubled and noise.is_alike:
+            self._bits.alone(pair.service, pair.route, mine, False)
         return other is not None
 
     def _count(self, pair: Pair, comparison: Comparison, route: _Route, repeated: bool) -> tuple[str, tuple[str, ...]]:
@@ -199,6 +203,7 @@ class Engine:
             self._causes.forget(service.name, route.name)
             compiled = _Route(route.compare, self._mask)
         compiled.accepted = Accepted(service.accepted, route.name)
+        compiled.doubled = SECONDARY in service.upstreams
         return compiled
 
     def _offer_example(self, pair: Pair, comparison: Comparison, route: _Route, cause: Cause) -> None:

@@ -86,7 +86,7 @@ class ServiceKnowledge:
 
     def is_deaf(self, now: float) -> bool:
         """Whether what is heard and counted now is about an earlier ledger, or about another version."""
-        return now < self._settled_at or not self.is_alike
+        return 0.0 < self._settled_at - now <= SETTLING or not self.is_alike  # a clock may be set back
 
     def apply(self, policy: ServicePolicy, now: float) -> bool:
         """Another policy. Where second answers come from in another way, what they say cannot be added up: then True,

@@ -184,7 +184,7 @@ class State:
         """Evidence that is just beginning begins again and again until every worker has heard."""
         for service, due in list(self._beginning.items()):
             self._begin(service)
-            if now >= due:
+            if not 0.0 < due - now <= HEARD_WITHIN:  # a clock may be set back
                 del self._beginning[service]
 
     def _excuse(self, now: float) -> None:

@@ -30,7 +30,7 @@ class Versions:
         if version not in heard and len(heard) >= MAX_HEARD:
             del heard[min(heard.keys() - {current}, key=lambda name: heard[name])]
         heard[version] = now
-        if version != current and now - heard.get(current, 0.0) > SETTLED:
+        if version != current and abs(now - heard.get(current, 0.0)) > SETTLED:  # a clock may be set back
             self._current[place] = version
 
     def current(self, service: str, arm: str) -> str:
@@ -41,4 +41,4 @@ class Versions:
         """Other versions that answered lately."""
         heard = self._heard.get((service, arm), {})
         current = self.current(service, arm)
-        return sorted(name for name, at in heard.items() if name != current and now - at <= SETTLED)
+        return sorted(name for name, at in heard.items() if name != current and abs(now - at) <= SETTLED)

@@ -194,8 +194,8 @@ class FieldBits(Struct, frozen=True, array_like=True):
     """Of the triples since the last aggregate: in how many this field differed in this way from the primary.
 
     Counts: the candidate's answer alone (`candidate`), the second answer alone (`second`), both (`both`). Of pairs
-    without a second answer, the candidate's: where chance spared them a resample (`spared`), and where it chose them
-    but the resample came to nothing, or said nothing of this field (`missed`).
+    without a second answer, the candidate's: where chance spared them a resample (`spared`), and where there was to be
+    one that came to nothing, or said nothing of this field (`missed`).
     """
 
     service: str

@@ -10,7 +10,7 @@ import pytest
 
 from shadowproxy.compare import Engine, noise
 from shadowproxy.model.pair import Answer, CapturedResponse, FieldBits, Learned, Second, Sightings
-from shadowproxy.model.policy import ComparePolicy
+from shadowproxy.model.policy import ComparePolicy, Endpoint, Policy, RoutePolicy, ServicePolicy, UpstreamPolicy
 from tests.compare.builders import GET, JSON, Clock, engine, pair, response
 
 
@@ -229,6 +229,19 @@ def test_what_the_candidate_lacks_and_the_second_answer_has_counts_for_both() ->
     busy = engine()
     triple(busy, {"at": 1}, {}, {"at": 2})
     assert bits(busy) == {("$.at", "body_missing"): (1, 0, 0, 0), ("$.at", "body_value"): (0, 1, 0, 0)}
+
+
+def test_what_a_secondary_did_not_answer_is_known_to_be_unknown() -> None:
+    arms = {arm: UpstreamPolicy((Endpoint(f"http://{arm}:80"),)) for arm in ("primary", "candidate", "secondary")}
+    shop = ServicePolicy("shop", 0, arms, (RoutePolicy("item", 0),))
+    busy = Engine(Policy((shop,)), b"key", Clock())
+    alone(busy, {"at": 1}, {"at": 2})
+    triple(busy, {"at": 1}, {"at": 2}, {"at": 3})
+    (row,) = busy.harvest()[0].bits
+    assert (row.candidate, row.both, row.spared, row.missed) == (0, 1, 0, 1)
+    busy.learn(msgspec.structs.replace(learned(), is_alike=False))
+    alone(busy, {"at": 1}, {"at": 2})
+    assert bits(busy) == {}
 
 
 def test_a_field_that_is_null_now_and_then_is_watched_for_how_often() -> None:

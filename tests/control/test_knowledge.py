@@ -528,3 +528,16 @@ def test_rows_are_values_that_a_ledger_can_go_on_from() -> None:
     since, row = msgspec.msgpack.decode(item.value or b"", type=tuple[float, FieldRow])
     assert since == control.ledger.since
     assert row.is_sound
+
+
+def test_a_clock_that_is_set_back_stops_no_learning() -> None:
+    control = Control()
+    control.tick()
+    control.apply(moved("candidate"))
+    control.tick()
+    control.hear(FieldBits("shop", *PRICE, candidate=1))
+    assert control.ledger.rows == {}
+    control.now -= 3600.0
+    control.tick(triples=5)
+    control.hear(FieldBits("shop", *PRICE, candidate=1))
+    assert (control.ledger.rows[PRICE].candidate, control.ledger.answers) == (1, 5)

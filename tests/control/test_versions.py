@@ -45,6 +45,14 @@ def test_while_both_answer_the_one_in_force_stays() -> None:
     assert versions.beside("shop", "candidate", 90.0) == []
 
 
+def test_a_clock_that_is_set_back_does_not_keep_a_version_that_is_gone() -> None:
+    versions = Versions()
+    versions.hear("shop", "candidate", "v1", 5000.0)
+    versions.hear("shop", "candidate", "v2", 10.0)
+    assert versions.current("shop", "candidate") == "v2"
+    assert versions.beside("shop", "candidate", 12.0) == []
+
+
 def test_silence_alone_changes_nothing() -> None:
     versions = Versions()
     versions.hear("shop", "candidate", "v1", 10.0)

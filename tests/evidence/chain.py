@@ -70,6 +70,8 @@ class Chain:
     def __init__(self, seed: int = 0, share: float = 0.0, rules: ComparePolicy | None = None) -> None:
         self.draw = Random(seed)
         self.make = item
+        self.second = True
+        """Whether there are second answers."""
         self.made = 0
         """For makers that count: primary, second answer, candidate, in this order."""
         self.share = share
@@ -101,7 +103,7 @@ class Chain:
             drawn = self.draw.random() < self.share if self.share else None
             self.pairs += 1
             if answers:
-                self._judge(primary, candidate, second if drawn in {None, True} else None, drawn)
+                self._judge(primary, candidate, second if self.second and drawn in {None, True} else None, drawn)
             else:
                 self.verdicts["mismatch"] += 1
                 self.kinds["candidate_timeout"] += 1

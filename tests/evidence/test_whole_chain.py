@@ -124,6 +124,18 @@ def test_noise_stays_noise_while_second_answers_fail_now_and_then() -> None:
         assert ("$.request", "body_value") in chain.noisy
 
 
+def test_when_the_secondary_dies_what_differs_counts_again() -> None:
+    chain = Chain(12)
+    chain.ask(100)
+    chain.second = False
+    chain.ask(300, dearer)
+    assert chain.listed == set()
+    report = chain.report()
+    assert (report.verdict, report.exit_code) == ("fail", 1)
+    assert report.conclusion.startswith("regression: second answers say nothing of ")
+    assert "$.price (body_value) on item" in report.conclusion
+
+
 def test_a_field_that_is_null_in_half_of_all_answers_and_then_in_all_is_found() -> None:
     def half(draw: Random, number: int) -> Body:
         return {**item(draw, number), "code": draw.choice((None, f"C{draw.randrange(10**6)}"))}

@@ -10,6 +10,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 READY_BENCH := $(VENV)/.ready-bench
 
+# How many processes run tests side by side; 0 for one after another in pytest's own.
+TESTERS := 3
+
 # command:package, Debian's names. What the tests start besides Python.
 NEEDED := nginx:nginx-light node:nodejs curl:curl
 
@@ -28,7 +31,7 @@ demo: $(READY)
 	$(BIN)/shadowproxy demo
 
 test: $(READY) system
-	$(BIN)/pytest --cov --cov-report=term-missing:skip-covered $(ARGS)
+	$(BIN)/pytest -n $(TESTERS) --dist worksteal --cov --cov-report=term-missing:skip-covered $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check .

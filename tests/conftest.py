@@ -1,7 +1,11 @@
-"""What all tests share: one Hypothesis profile, and `e2e` set on everything under tests/e2e."""
+"""What all tests share: one Hypothesis profile, `e2e` set on everything under tests/e2e, and the quiet of some."""
 
 from __future__ import annotations
 
+import fcntl
+import os
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,3 +21,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if E2E in item.path.parents:
             item.add_marker(pytest.mark.e2e)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """While a test marked `alone` runs, no other process of this run (pytest-xdist) runs one. Its timeout waits."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return (yield)
+    with _turn(Path(item.config.option.basetemp).parent, alone=item.get_closest_marker("alone") is not None):
+        return (yield)
+
+
+@contextmanager
+def _turn(place: Path, alone: bool) -> Iterator[None]:
+    """Shared with others, or alone. Who waits to be alone keeps the door, so that nobody slips in before."""
+    with place.joinpath("door").open("w") as door, place.joinpath("room").open("w") as room:
+        fcntl.flock(door, fcntl.LOCK_EX)
+        fcntl.flock(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(door, fcntl.LOCK_UN)
+        yield

@@ -13,7 +13,7 @@ from shadowproxy.config import document as doc
 from shadowproxy.config.accepted import AcceptedDifferences
 from shadowproxy.config.values import Relative
 from shadowproxy.model import policy as p
-from shadowproxy.model.terms import ARMS, OTHER
+from shadowproxy.model.terms import ARMS, OTHER, SAFE_METHODS, WRITE_METHODS
 
 S = TypeVar("S", bound=Struct)
 
@@ -118,13 +118,14 @@ class Builder:
         shadow = shadowing(p.ShadowPolicy(), section.shadow)
         version = versioned(section.version)
         compare = comparing(p.ComparePolicy(by_nature=(version.header,) if version.header else ()), section.compare)
-        routes = tuple(self._route(name, route, shadow, compare) for route in section.routes or ())
+        base = p.RoutePolicy(OTHER, 0, shadow=shadow, compare=compare)
+        routes = tuple(self._route(name, section, route, base) for route in section.routes or ())
         return fill(
             p.ServicePolicy(name, self._registry.service(name), {}),
             section.match,
             upstreams=self._upstreams(section.upstreams),
             routes=routes,
-            other=p.RoutePolicy(OTHER, self._registry.route(name, OTHER), shadow=shadow, compare=compare),
+            other=msgspec.structs.replace(base, index=self._registry.route(name, OTHER)),
             salt=name,
             shadow=shadow,
             isolation=fill(p.IsolationPolicy(), section.isolation),
@@ -139,10 +140,11 @@ class Builder:
     def _capture(self, section: doc.Capture) -> p.CapturePolicy:
         return fill(p.CapturePolicy(""), section, path=self.located(section.path or ""))
 
-    def _route(self, service: str, route: doc.Route, shadow: p.ShadowPolicy, compare: p.ComparePolicy) -> p.RoutePolicy:
-        name = route.name or OTHER
-        row = p.RoutePolicy(name, self._registry.route(service, name))
-        return fill(row, route.match, shadow=shadowing(shadow, route.shadow), compare=comparing(compare, route.compare))
+    def _route(self, name: str, service: doc.Service, route: doc.Route, base: p.RoutePolicy) -> p.RoutePolicy:
+        """`base` holds the service's rules."""
+        row = p.RoutePolicy(route.name or OTHER, self._registry.route(name, route.name or OTHER))
+        shadow = shadowing_of(service, route, base.shadow)
+        return fill(row, route.match, shadow=shadow, compare=comparing(base.compare, route.compare))
 
     def _endpoints(self, section: doc.Endpoints | None) -> p.EndpointsPolicy:
         filled = fill(p.EndpointsPolicy(), section)
@@ -179,7 +181,8 @@ def shadowing(base: p.ShadowPolicy, section: doc.RouteShadow | None) -> p.Shadow
     """`base` with what a section says instead: value by value, header rules arm by arm."""
     if section is None:
         return base
-    changes: dict[str, object] = {}
+    methods = base.methods if section.methods is None else section.methods
+    changes: dict[str, object] = {"methods": mirrored_methods(methods, section.writes)}
     if section.headers is not None:
         arms = {arm: getattr(section.headers, arm) for arm in section.headers.model_fields_set}
         changes["headers"] = base.headers | {arm: fill(p.HeaderRules(), rules) for arm, rules in arms.items()}
@@ -192,6 +195,28 @@ def versioned(section: doc.Version | None) -> p.VersionPolicy:
     """Header names are kept in lower case."""
     found = fill(p.VersionPolicy(), section)
     return found if found.header is None else p.VersionPolicy(header=found.header.lower())
+
+
+def shadowing_of(service: doc.Service, route: doc.Route, base: p.ShadowPolicy) -> p.ShadowPolicy:
+    """Mirroring of one route; `base` is its service's. What its service allows holds for the methods it is about."""
+    shadow, writes = shadowing(base, route.shadow), writes_of(service, route)
+    named = (route.match.methods if route.match is not None else None) or ()
+    return msgspec.structs.replace(shadow, writes=writes, methods=mirrored_methods(shadow.methods, writes, named))
+
+
+def writes_of(service: doc.Service, route: doc.Route) -> str | None:
+    """`writes` as it holds for a route. One that lists its methods itself has said what it means."""
+    if route.shadow is not None and (route.shadow.writes is not None or route.shadow.methods is not None):
+        return route.shadow.writes
+    return service.shadow.writes if service.shadow is not None else None
+
+
+def mirrored_methods(methods: tuple[str, ...], writes: str | None, named: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """`methods` with what `writes` adds to them, `named` ones included, or takes away."""
+    if writes == "never":
+        return tuple(method for method in methods if method in SAFE_METHODS)
+    added = (*WRITE_METHODS, *named) if writes == "allow" else ()
+    return tuple(dict.fromkeys((*methods, *added)))
 
 
 def comparing(base: p.ComparePolicy, section: doc.Compare | None) -> p.ComparePolicy:

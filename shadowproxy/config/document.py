@@ -235,6 +235,10 @@ class RouteShadow(Section):
 
     sample: v.Share | None = about("The share of requests that is mirrored.")
     methods: tuple[v.Method, ...] | None = about("The methods that are mirrored; anything that writes is opt-in.")
+    writes: v.Writes | None = about(
+        "`allow` adds POST, PUT, PATCH, DELETE and what `match.methods` of the route names; `never` takes every method "
+        "that writes away. Absent: `methods` alone says it; a route with neither does as its service."
+    )
     max_body: v.Size | None = about("Requests with a larger body are not mirrored (`dropped{max_body}`).")
     max_response: v.Size | None = about("How much of a response body is kept for comparing.")
     max_age: v.Positive | None = about(

@@ -338,4 +338,5 @@ FieldValue = Annotated[str, Kind("header value", _set_value, {"type": "string"})
 Secret = Annotated[str, Kind("secret", _secret, {"type": "string"})]
 Role = Annotated[str, _choice("viewer", "operator")]
 Balance = Annotated[str, _choice("round_robin", "least_connections")]
+Writes = Annotated[str, _choice("never", "allow")]
 LogFormat = Annotated[str, _choice("auto", "json", "text")]

@@ -29,6 +29,9 @@ class ShadowPolicy(Struct, frozen=True):
 
     sample: float = 1.0
     methods: tuple[str, ...] = ("GET", "HEAD", "OPTIONS")
+    """What is mirrored, with what `writes` adds or takes away."""
+    writes: str | None = None
+    """`never` or `allow` where that was said, else None."""
     max_body: int = MIB
     max_response: int = 2 * MIB
     max_in_flight: int = 256

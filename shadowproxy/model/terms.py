@@ -79,6 +79,11 @@ CAPTURE_REASONS: Final = (
 )
 """Why an exchange was not recorded. `max_response` alone means its response: the request was."""
 
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "PROPFIND", "QUERY", "REPORT", "SEARCH", "TRACE"})
+"""Those that the registry of RFC 9110, section 16.1, calls safe. Every other one may write."""
+WRITE_METHODS: Final = ("POST", "PUT", "PATCH", "DELETE")
+"""What `shadow.writes: allow` adds, besides the methods that a route is about."""
+
 CODES: Final = ("1xx", "2xx", "3xx", "4xx", "5xx", "error")
 
 OUTCOMES: Final = ("neither", "shadow_only", "primary_only", "both")

@@ -9,7 +9,7 @@ import subprocess
 from contextlib import closing
 from dataclasses import dataclass
 
-from tests.e2e.harness import HOST
+from tests.e2e.ports import HOST
 
 
 @dataclass(frozen=True)

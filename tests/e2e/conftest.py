@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -13,6 +14,13 @@ from tests.e2e.harness import Proxy
 from tests.e2e.upstreams import RawUpstream, Script
 
 Starter = Callable[..., Proxy]
+
+
+@pytest.fixture
+def short() -> Generator[Path, None, None]:
+    """A directory whose path leaves room for the name of a Unix socket, as `tmp_path` may not."""
+    with TemporaryDirectory(dir="/tmp") as directory:
+        yield Path(directory)
 
 
 @pytest.fixture

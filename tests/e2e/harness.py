@@ -12,24 +12,27 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from prometheus_client.parser import text_string_to_metric_families
 
-HOST = "127.0.0.1"
-START = 20.0
+from tests.e2e import nursery
+from tests.e2e.ports import HOST, free_ports
+
+START = 60.0
 STOP = 20.0
 SETTLE = 20.0
+
+_COMMAND = ("-m", "shadowproxy.cli", "run")
 
 T = TypeVar("T")
 Labels = frozenset[tuple[str, str]]
@@ -51,17 +54,6 @@ def eventually(question: Callable[[], T], seconds: float = SETTLE, says: str = "
                 raise problem
             raise AssertionError(f"not within {seconds:g} s: {says or question} (last answer: {answer!r})")
         time.sleep(0.02)
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on at this moment, each another one."""
-    with ExitStack() as stack:
-        taken = [stack.enter_context(socket.create_server((HOST, 0))) for _ in range(count)]
-        return [each.getsockname()[1] for each in taken]
-
-
-def free_port() -> int:
-    return free_ports(1)[0]
 
 
 def get(url: str, timeout: float = 5.0) -> tuple[int, bytes]:
@@ -113,7 +105,7 @@ class Metrics:
 class Proxy:
     """A running `shadowproxy run`."""
 
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | nursery.Child
     log: Path
     data: Path
     port: int
@@ -131,9 +123,13 @@ class Proxy:
         options: tuple[str, ...] = (),
         env: dict[str, str] | None = None,
         ready: bool = True,
-        program: tuple[str, ...] = ("-m", "shadowproxy.cli", "run"),
+        program: tuple[str, ...] = (),
+        fresh: bool = False,
     ) -> Generator[Proxy, None, None]:
         """Run the proxy with a configuration, or with command-line options alone; `directory` is made for it.
+
+        `fresh`: in an interpreter of its own, as users start it; else in a fork of one that has imported everything.
+        `program`: what such an interpreter runs instead, with the same arguments.
 
         Listeners that `config` does not give get free ports of the loopback. At the end: SIGTERM, exit code 0, and no
         process left behind.
@@ -147,15 +143,11 @@ class Proxy:
         else:
             names = ("--listen", "--admin", "--probe")
             arguments = [*(f"{name}={HOST}:{port}" for name, port in zip(names, ports, strict=True)), *options]
+        program = program or (_COMMAND if fresh else ())
         log = directory / "proxy.log"
         with log.open("wb") as output:
-            process = subprocess.Popen(
-                [sys.executable, *program, *arguments],
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                cwd=directory,
-                env=os.environ | (env or {}),
-                process_group=0,
+            process = _run(
+                arguments, directory, os.environ | (env or {}), output, program or (_COMMAND if fresh else ())
             )
         proxy = cls(process, log, directory / "data", *ports, config=path)
         try:
@@ -233,6 +225,15 @@ class Proxy:
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+
+
+def _run(
+    arguments: list[str], cwd: Path, env: dict[str, str], output: BinaryIO, program: tuple[str, ...]
+) -> subprocess.Popen[bytes] | nursery.Child:
+    if not program:
+        return nursery.fork("shadowproxy.cli", ["run", *arguments], cwd=cwd, env=env, output=output)
+    command = [sys.executable, *program, *arguments]
+    return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=cwd, env=env, process_group=0)
 
 
 def _complete(config: dict[str, Any], ports: list[int]) -> dict[str, Any]:

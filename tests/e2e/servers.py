@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.harness import HOST, eventually, free_port, get
+from tests.e2e.harness import eventually, get
+from tests.e2e.ports import HOST, free_port
 
 _NGINX = """
 daemon off; master_process off; pid {root}/nginx.pid; error_log {root}/error.log warn; worker_processes 1;

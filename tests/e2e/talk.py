@@ -6,6 +6,7 @@ import contextlib
 import functools
 import socket
 import ssl
+import subprocess
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -13,7 +14,8 @@ from pathlib import Path
 from typing import Any, ParamSpec
 
 from tests.e2e import wire
-from tests.e2e.harness import HOST, Metrics, Proxy, books, eventually
+from tests.e2e.harness import Metrics, Proxy, books, eventually
+from tests.e2e.ports import HOST
 
 DATE = "Mon, 01 Jan 2024 00:00:00 GMT"
 Upstream = str | dict[str, Any]
@@ -181,9 +183,15 @@ def stalls(count: Callable[[], int], seconds: float = 0.3) -> bool:
 
 
 def memory(proxy: Proxy) -> int:
-    """Proportional set size of the whole tree, bytes."""
+    """What the whole tree holds for itself, bytes: proportional set size without the pages of files.
+
+    Of those other trees have their share, which comes and goes with them. The proxy has to be `fresh`: a fork's pages
+    become its own one by one as it touches them.
+    """
+    assert isinstance(proxy.process, subprocess.Popen), "start it fresh"
     total = 0
     for pid in proxy.tree():
         rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-        total += sum(int(line.split()[1]) * 1024 for line in rollup.splitlines() if line.startswith("Pss:"))
+        sizes = dict(line.split()[:2] for line in rollup.splitlines()[1:])
+        total += 1024 * (int(sizes["Pss_Anon:"]) + int(sizes["Pss_Shmem:"]))
     return total

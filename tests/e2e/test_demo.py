@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,34 +16,35 @@ import pytest
 from shadowproxy.demo import stage as scenery
 from shadowproxy.demo.run import Options, run
 from shadowproxy.demo.traffic import Request, drive
-from tests.e2e.harness import HOST, eventually
+from tests.e2e.harness import eventually
+from tests.e2e.ports import HOST
 from tests.e2e.upstreams import Peer, RawUpstream, answer
 
 FAULTS = {"changed type", "lost field", "changed value", "slow route", "server error"}
 
 
 @pytest.fixture
-def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def scratch(short: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the demo makes its directory."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    return tmp_path
+    monkeypatch.setattr(tempfile, "tempdir", str(short))
+    monkeypatch.setenv("TMPDIR", str(short))
+    return short
 
 
-def backends() -> set[int]:
-    """Pids of the demo's children, of whichever demo."""
+def backends(scratch: Path) -> set[int]:
+    """Pids of the backends of the demo whose directory is here; others may run one as well."""
     found = set()
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if b"shadowproxy.demo.backend" in path.read_bytes():
-                found.add(int(path.parent.name))
-        except (FileNotFoundError, ProcessLookupError):
-            continue
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            command, environment = (process.joinpath(name).read_bytes() for name in ("cmdline", "environ"))
+            if b"shadowproxy.demo.backend" in command and f"TMPDIR={scratch}".encode() in environment.split(b"\0"):
+                found.add(int(process.name))
     return found
 
 
+@pytest.mark.alone
 def test_every_seeded_fault_is_found_and_nothing_is_left(scratch: Path) -> None:
-    before, out, err = backends(), io.StringIO(), io.StringIO()
+    out, err = io.StringIO(), io.StringIO()
     code = run(Options(requests=2000, seconds=6.0), out, err)
     text = out.getvalue()
     assert code == 0, text + err.getvalue()
@@ -51,9 +53,10 @@ def test_every_seeded_fault_is_found_and_nothing_is_left(scratch: Path) -> None:
     assert "Admin API: http://127.0.0.1:" in text
     assert "2000/2000 requests" in err.getvalue()
     assert list(scratch.iterdir()) == []
-    assert backends() <= before
+    assert backends(scratch) == set()
 
 
+@pytest.mark.alone
 def test_as_json_the_report_carries_the_faults(scratch: Path) -> None:
     out = io.StringIO()
     run(Options(requests=300, seconds=1.0, output="json"), out, io.StringIO())
@@ -95,18 +98,19 @@ async def test_a_broken_answer_is_counted_and_the_next_request_gets_a_new_connec
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_in_mid_traffic_stops_everything(scratch: Path, number: signal.Signals, code: int) -> None:
     command = [sys.executable, "-m", "shadowproxy.cli", "demo", "--duration", "60s"]
-    before = backends()
     demo = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0)
     assert demo.stderr
     assert b"version 1 and version 2" in demo.stderr.readline()
+    assert len(backends(scratch)) == 3
     demo.send_signal(number)
     _, rest = demo.communicate(timeout=30)
     assert demo.returncode == code, rest.decode()
     assert b"Traceback" not in rest
     assert list(scratch.iterdir()) == []
-    eventually(lambda: backends() <= before, 5.0, "the backends have ended")
+    eventually(lambda: not backends(scratch), 5.0, "the backends have ended")
 
 
+@pytest.mark.alone
 def test_kept_it_runs_until_it_is_told_to_end(scratch: Path) -> None:
     command = [sys.executable, "-m", "shadowproxy.cli", "demo", "--keep", "--duration", "2s", "--requests", "1000"]
     demo = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0)

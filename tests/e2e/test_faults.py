@@ -13,7 +13,6 @@ import socket
 import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import brotli
@@ -22,7 +21,9 @@ import zstandard
 
 from tests.e2e import wire
 from tests.e2e.clients import send_raw
-from tests.e2e.harness import HOST, Metrics, Proxy, books, eventually, undisturbed
+from tests.e2e.harness import Metrics, Proxy, books, eventually, undisturbed
+from tests.e2e.ports import HOST, free_port
+from tests.e2e.talk import memory
 from tests.e2e.upstreams import (
     Peer,
     RawUpstream,
@@ -92,6 +93,7 @@ class Trial:
         *,
         primary: Script | None = None,
         data: bytes | None = None,
+        fresh: bool = False,
         **shadow: Any,
     ) -> tuple[Proxy, RawUpstream]:
         """Send `data` through both proxies; the one with the candidate, still running, and the candidate."""
@@ -99,7 +101,7 @@ class Trial:
         alone, alone_primary = self._absent
         alone_primary.restart(primary or answers(GOOD))
         upstream, candidate = self._serve(primary or answers(GOOD)), self._serve(misbehaviour)
-        mirrored = self._start(config(upstream.url, candidate.url, **shadow))
+        mirrored = self._start(config(upstream.url, candidate.url, **shadow), fresh=fresh)
         assert send_raw(mirrored.port, data) == send_raw(alone.port, data)
         return mirrored, candidate
 
@@ -126,15 +128,6 @@ def dropped(metrics: Metrics) -> dict[str, float]:
 def mirrored(metrics: Metrics) -> float:
     """Eligible copies but those that a worker under pressure gave up, which a busy machine may bring about."""
     return metrics.total("shadowproxy_shadow_eligible_total") - dropped(metrics).get("overload", 0)
-
-
-def memory(proxy: Proxy) -> int:
-    """Proportional set size of the whole tree, bytes."""
-    total = 0
-    for pid in proxy.tree():
-        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-        total += sum(int(line.split()[1]) * 1024 for line in rollup.splitlines() if line.startswith("Pss:"))
-    return total
 
 
 def test_1_a_candidate_that_hangs_is_late_and_bounded(trial: Trial) -> None:
@@ -166,7 +159,7 @@ def test_3_a_body_that_breaks_off_is_not_compared_as_if_whole(trial: Trial, half
 
 
 def test_4_an_endless_body_is_read_to_the_cap_and_no_further(trial: Trial) -> None:
-    proxy, candidate = trial.run(floods(10_000 * MIB))
+    proxy, candidate = trial.run(floods(10_000 * MIB), fresh=True)
     metrics = books(proxy, eligible=REQUESTS)
     before = memory(proxy)
     for turn in range(2, 5):
@@ -181,7 +174,7 @@ def test_4_an_endless_body_is_read_to_the_cap_and_no_further(trial: Trial) -> No
 def test_5_a_full_accept_queue_opens_the_breaker_and_a_probe_closes_it(upstreams: Serve, proxies: Start) -> None:
     primary = upstreams(answers(GOOD))
     with ExitStack() as full:
-        address = full.enter_context(socket.create_server((HOST, 0), backlog=0)).getsockname()
+        address = full.enter_context(socket.create_server((HOST, free_port()), backlog=0)).getsockname()
         for _ in range(8):
             filler = full.enter_context(socket.socket())
             filler.setblocking(False)
@@ -278,7 +271,7 @@ def bombs() -> dict[str, bytes]:
 @pytest.mark.parametrize("coding", ["gzip", "br", "zstd"])
 def test_15_a_compression_bomb_does_not_go_off(trial: Trial, coding: str) -> None:
     bomb = answer(bombs()[coding], Content_Type="application/json", Content_Encoding=coding, Date=DATE)
-    proxy, _ = trial.run(answers(bomb))
+    proxy, _ = trial.run(answers(bomb), fresh=True)
     before = memory(proxy)
     send_raw(proxy.port, gets())
     metrics = books(proxy, eligible=2 * REQUESTS)

@@ -11,7 +11,8 @@ import pytest
 
 from tests.e2e import wire
 from tests.e2e.clients import curl, node_fetch, send_raw
-from tests.e2e.harness import HOST, Proxy, free_port
+from tests.e2e.harness import Proxy
+from tests.e2e.ports import HOST, free_port
 from tests.e2e.talk import ask, counted, request, settings, talk, tally, until_calm
 from tests.e2e.upstreams import RawUpstream, Script, answer, answers, by_path, echoes
 

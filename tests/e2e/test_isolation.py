@@ -7,6 +7,8 @@ from bisect import bisect_left
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from shadowproxy.model.slots import held_out_from
 from tests.e2e import short_slots
 from tests.e2e.harness import Proxy, books, eventually
@@ -43,6 +45,7 @@ def drained(times: list[float], slot: int) -> int:
     return between(times, slot * SECONDS + DRAIN, (slot + 1) * SECONDS)
 
 
+@pytest.mark.alone
 def test_in_slots_that_are_held_out_the_candidate_hears_nothing_and_the_difference_is_measured(
     upstreams: Serve, proxies: Start
 ) -> None:

@@ -11,7 +11,8 @@ from contextlib import ExitStack
 import pytest
 
 from tests.e2e import wire
-from tests.e2e.harness import HOST, Proxy, eventually, free_port
+from tests.e2e.harness import Proxy, eventually
+from tests.e2e.ports import HOST, free_port
 from tests.e2e.talk import ask, counted, holds, rejected, request, settings, talk
 from tests.e2e.upstreams import Peer, RawUpstream, Script, answer, answers, closes, drips, echoes, hangs
 

@@ -49,7 +49,7 @@ def config(primary: Server, candidate: Server) -> dict[str, Any]:
 
 @pytest.fixture
 def proxy(proxies: Callable[..., Proxy], config: dict[str, Any]) -> Proxy:
-    return proxies(config)
+    return proxies(config, fresh=True)
 
 
 def with_curl(url: str) -> list[Reply]:
@@ -156,7 +156,7 @@ def test_the_report_and_the_examples_say_what_differs(
 def test_without_a_configuration_the_options_are_enough(
     proxies: Callable[..., Proxy], primary: Server, candidate: Server
 ) -> None:
-    proxy = proxies(options=("--primary", primary.url, "--candidate", candidate.url))
+    proxy = proxies(options=("--primary", primary.url, "--candidate", candidate.url), fresh=True)
     replies, metrics = undisturbed(proxy, EACH, lambda: with_curl(proxy.url))
     assert [reply.body for reply in replies] == [body.encode() for body in ITEMS.values()]
     assert metrics.total("shadowproxy_comparisons_total", service="default") == EACH

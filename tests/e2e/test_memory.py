@@ -10,7 +10,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.e2e.harness import HOST, Proxy, eventually
+from tests.e2e.harness import Proxy, eventually
+from tests.e2e.ports import HOST
 from tests.e2e.talk import holds, memory, request, settings, talk, tally, until_calm
 
 Start = Callable[..., Proxy]
@@ -130,7 +131,7 @@ def test_a_gibibyte_down_and_one_up_pass_through_little_memory(proxies: Start, f
     with Bulk(size).running() as primary, Bulk(size).running() as candidate, socket.create_server((HOST, 0)) as mute:
         other = f"http://{HOST}:{mute.getsockname()[1]}" if frozen else candidate.url
         shadow = {"methods": ["GET", "POST"], "timeout": "2s"}
-        proxy = proxies(settings(primary.url, other, shadow=shadow))
+        proxy = proxies(settings(primary.url, other, shadow=shadow), fresh=True)
         before = memory(proxy)
         with Peak(proxy).watched() as peak:
             download(proxy.port, size)
@@ -145,7 +146,7 @@ def test_a_gibibyte_down_and_one_up_pass_through_little_memory(proxies: Start, f
 
 def test_many_waiting_connections_cost_little(proxies: Start) -> None:
     with Bulk(MIB).running() as primary:
-        proxy = proxies(settings(primary.url))
+        proxy = proxies(settings(primary.url), fresh=True)
         before = memory(proxy)
         lines = [socket.create_connection((HOST, proxy.port), 5) for _ in range(500)]
         try:
@@ -160,7 +161,7 @@ def test_many_waiting_connections_cost_little(proxies: Start) -> None:
 @until_calm
 def test_repeated_traffic_does_not_grow_the_tree(proxies: Start) -> None:
     with Bulk(MIB).running() as primary, Bulk(MIB).running() as candidate:
-        proxy = proxies(settings(primary.url, candidate.url))
+        proxy = proxies(settings(primary.url, candidate.url), fresh=True)
 
         def round_of_requests() -> None:
             for _ in range(40):

@@ -272,7 +272,7 @@ def test_a_slow_reader_stops_the_upstream_and_costs_no_memory(upstreams: Serve, 
             await peer.send(b"x" * MIB)
             sent[0] += 1
 
-    proxy = proxies(settings(upstreams(pours).url, upstreams(hangs()).url))
+    proxy = proxies(settings(upstreams(pours).url, upstreams(hangs()).url), fresh=True)
     before = memory(proxy)
     with talk(proxy.port, buffer=16_384) as line:
         line.send(request())
@@ -299,7 +299,8 @@ def test_a_slow_upstream_stops_the_upload(upstreams: Serve, proxies: Start) -> N
             {"urls": [primary.url], "timeouts": {"idle": "2s"}},
             upstreams(hangs()).url,
             shadow={"methods": ["POST"], "max_body": "64KiB"},
-        )
+        ),
+        fresh=True,
     )
     before = memory(proxy)
     sent = 0

@@ -14,7 +14,8 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 
 from tests.e2e import wire
-from tests.e2e.harness import HOST, Proxy, books, eventually
+from tests.e2e.harness import Proxy, books, eventually
+from tests.e2e.ports import HOST
 from tests.e2e.talk import ask, memory, request, settings, stalls, talk
 from tests.e2e.upstreams import Peer, RawUpstream, Script, answer, answers, echoes, hangs
 
@@ -147,7 +148,7 @@ def test_a_tunnel_has_back_pressure_in_both_directions(upstreams: Serve, proxies
         await asyncio.sleep(5)
 
     primary = upstreams(pours)
-    proxy = proxies(settings(primary.url))
+    proxy = proxies(settings(primary.url), fresh=True)
     before = memory(proxy)
     with talk(proxy.port, buffer=16_384) as line:
         line.send(UPGRADE)

@@ -12,7 +12,8 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from tests.e2e import wire
-from tests.e2e.harness import HOST, Proxy, eventually, free_port
+from tests.e2e.harness import Proxy, eventually
+from tests.e2e.ports import HOST, free_port
 from tests.e2e.talk import ask, counted, rejected, request, settings, talk, tally, until_calm
 from tests.e2e.upstreams import Peer, RawUpstream, Script, answer, answers, by_path, closes, hangs, resets
 

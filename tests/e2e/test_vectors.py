@@ -19,7 +19,8 @@ import pytest
 
 from tests.e2e import wire
 from tests.e2e.clients import send_raw
-from tests.e2e.harness import HOST, Proxy, eventually
+from tests.e2e.harness import Proxy, eventually
+from tests.e2e.ports import HOST
 from tests.e2e.upstreams import Peer, RawUpstream, Script, answer
 
 VECTORS = Path(__file__).parents[3] / "shared" / "vectors"

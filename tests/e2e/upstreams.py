@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import cast
 
-from tests.e2e.harness import HOST, eventually
+from tests.e2e.harness import eventually
+from tests.e2e.ports import HOST
 
 Script = Callable[["Peer"], Awaitable[None]]
 

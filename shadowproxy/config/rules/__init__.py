@@ -7,7 +7,7 @@ from typing import Final
 
 from shadowproxy.config.document import Document
 from shadowproxy.config.findings import Findings
-from shadowproxy.config.rules import edge, reachable, service
+from shadowproxy.config.rules import edge, reachable, service, writes
 
 Rule = Callable[[Document, Findings], None]
 
@@ -29,4 +29,6 @@ RULES: Final[tuple[Rule, ...]] = (
     service.sizes,
     reachable.services,
     reachable.routes,
+    writes.contradictions,
+    writes.for_real,
 )

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Generator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.e2e import nursery
 from tests.e2e.harness import eventually, get
 
 
@@ -23,7 +22,7 @@ class Tree:
     """A running supervisor. `launch` is written as JSON; port 0 is used everywhere and read from the log."""
 
     directory: Path
-    process: subprocess.Popen[bytes]
+    process: nursery.Child
     seen: set[int] = field(default_factory=set)
 
     @property
@@ -119,7 +118,7 @@ def launch(directory: Path, **more: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def trees(tmp_path: Path) -> Generator[Starter, None, None]:
+def trees(tmp_path: Path, short: Path) -> Generator[Starter, None, None]:
     """`trees(workers=2, document={…}, ready=False)`: further arguments go into `launch`."""
     started: list[Tree] = []
 
@@ -128,17 +127,12 @@ def trees(tmp_path: Path) -> Generator[Starter, None, None]:
         directory.mkdir()
         (directory / "config.json").write_text(json.dumps(document or {"launch": launch(directory, **more)}))
         with (directory / "log").open("wb") as log:
-            process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "tests.e2e.processes.stubs",
-                    json.dumps({"config": str(directory / "config.json")}),
-                ],
-                stderr=log,
-                stdout=log,
-                env=os.environ | {"TMPDIR": str(tmp_path)},
+            process = nursery.fork(
+                "tests.e2e.processes.stubs",
+                [json.dumps({"config": str(directory / "config.json")})],
                 cwd=Path(__file__).parents[3],
+                env=os.environ | {"TMPDIR": str(short)},
+                output=log,
             )
         tree = Tree(directory, process)
         started.append(tree)

@@ -186,10 +186,10 @@ def test_no_place_at_all_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_what_a_killed_instance_left_is_swept_and_what_lives_is_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stack: ExitStack
+    short: Path, monkeypatch: pytest.MonkeyPatch, stack: ExitStack
 ) -> None:
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    places = {name: tmp_path / f"shadowproxy-{name}-x" for name in ("dead", "alive", "young", "empty")}
+    monkeypatch.setenv("TMPDIR", str(short))
+    places = {name: short / f"shadowproxy-{name}-x" for name in ("dead", "alive", "young", "empty")}
     for name, place in places.items():
         place.mkdir()
         if name != "empty":
@@ -199,5 +199,5 @@ def test_what_a_killed_instance_left_is_swept_and_what_lives_is_not(
                 feed.listen()
         if name != "young":
             os.utime(place, (0, 0))
-    private_directory(tmp_path)
+    private_directory(short)
     assert {name for name, place in places.items() if place.exists()} == {"alive", "young", "empty"}

@@ -14,8 +14,8 @@ from tests.e2e.harness import eventually, get
 from tests.e2e.processes.conftest import Starter, Tree, launch
 
 
-def places_left(tmp_path: Path) -> list[Path]:
-    return [path for path in tmp_path.iterdir() if path.name.startswith("shadowproxy-")]
+def places_left(short: Path) -> list[Path]:
+    return [path for path in short.iterdir() if path.name.startswith("shadowproxy-")]
 
 
 # Start.
@@ -47,7 +47,7 @@ def test_a_reader_that_crashes_at_the_start_is_one_line_and_exit_code_2(trees: S
     assert text == "the process that reads the configuration ended without an answer\n"
 
 
-def test_a_port_that_is_taken_is_one_line_and_exit_code_2(trees: Starter, tmp_path: Path) -> None:
+def test_a_port_that_is_taken_is_one_line_and_exit_code_2(trees: Starter, short: Path) -> None:
     first = trees(workers=2)
     port = int(first.url.rpartition(":")[2])
     for key, value in {
@@ -60,7 +60,7 @@ def test_a_port_that_is_taken_is_one_line_and_exit_code_2(trees: Starter, tmp_pa
         text = (second.directory / "log").read_text()
         assert text.startswith("listen 127.0.0.1:")
         assert text.endswith("Address already in use (is another instance running?)\n")
-    assert len(places_left(tmp_path)) == 1
+    assert len(places_left(short)) == 1
     assert first.about()["slot"] in {0, 1}
 
 
@@ -162,7 +162,7 @@ def test_a_worker_holds_nothing_that_is_not_its_own(trees: Starter) -> None:
 # End.
 
 
-def test_a_drain_turns_ready_off_goes_on_serving_and_ends_with_0(trees: Starter, tmp_path: Path) -> None:
+def test_a_drain_turns_ready_off_goes_on_serving_and_ends_with_0(trees: Starter, short: Path) -> None:
     tree = trees(workers=2, drain_delay=1.0)
     tree.children()
     tree.signal(signal.SIGTERM)
@@ -172,7 +172,7 @@ def test_a_drain_turns_ready_off_goes_on_serving_and_ends_with_0(trees: Starter,
     assert tree.wait() == 0
     assert tree.survivors() == []
     assert [line.split()[1] for role in ("comparer", "control") for line in tree.notes(role)] == ["born", "quit"] * 2
-    assert places_left(tmp_path) == []
+    assert places_left(short) == []
 
 
 def test_a_worker_that_does_not_end_is_killed_after_the_timeout(trees: Starter) -> None:
@@ -205,13 +205,13 @@ def test_the_echo_of_a_signal_is_no_second_one(trees: Starter) -> None:
     assert tree.wait() == 0
 
 
-def test_nobody_survives_a_killed_supervisor(trees: Starter, tmp_path: Path) -> None:
+def test_nobody_survives_a_killed_supervisor(trees: Starter, short: Path) -> None:
     tree = trees(workers=2)
     assert len(tree.children()) == 4
-    assert len(places_left(tmp_path)) == 1
+    assert len(places_left(short)) == 1
     tree.process.kill()
     eventually(lambda: tree.survivors() == [])
-    assert places_left(tmp_path) == [], "the last one out takes the private directory along"
+    assert places_left(short) == [], "the last one out takes the private directory along"
 
 
 def test_signals_to_the_whole_group_reach_only_the_supervisor(trees: Starter) -> None:
@@ -354,7 +354,7 @@ def test_paths_that_a_worker_tells_reach_control(trees: Starter) -> None:
 def learn(tree: Tree, *templates: str) -> None:
     """Let control say these templates: it is killed, and the one that follows finds them."""
     (tree.directory / "data" / "templates").write_text(" ".join(templates))
-    [pid] = tree.children("ctl")
+    [pid] = eventually(lambda: tree.children("ctl"))  # a fork has its name a moment later
     os.kill(pid, signal.SIGKILL)
 
 

@@ -26,6 +26,8 @@ FOUND: Final[tuple[Names, ...]] = (
 
 
 _OBJECT: Final = frozenset({dict, Element})
+_TEXT: Final = {str}
+_INTEGER: Final = {int}
 
 
 class Pairing(Struct, frozen=True):
@@ -45,7 +47,8 @@ def names_of(a: object, b: object) -> Iterator[Names]:
     """The members under which both of two elements have a name."""
     if isinstance(a, dict) and isinstance(b, dict):
         for names in FOUND:
-            if name_of(a, names) is not None and name_of(b, names) is not None:
+            first = names[0]
+            if first in a and first in b and name_of(a, names) is not None and name_of(b, names) is not None:
                 yield names
 
 
@@ -133,18 +136,26 @@ def anchors(a: Sequence[bytes], b: Sequence[bytes]) -> list[tuple[int, int]]:
 
 def all_names(elements: Sequence[Any], names: Names) -> list[str | None]:
     """The names of all of some elements."""
+    return list(_texts(elements, names) or (name_of(element, names) for element in elements))
+
+
+def _texts(elements: Sequence[Any], names: Names) -> list[str] | None:
+    """The names where all are there and of one type, as they mostly are."""
     if len(names) == 1 and _OBJECT.issuperset(map(type, elements)):
         values = [element.get(names[0]) for element in elements]
         kinds = {*map(type, values)}
-        if kinds == {str}:
+        if kinds == _TEXT:
             return values
-        if kinds == {int}:
+        if kinds == _INTEGER:
             return [*map(str, values)]
-    return [name_of(element, names) for element in elements]
+    return None
 
 
 def _unique(elements: Sequence[object], names: Names) -> dict[str, None] | None:
-    found = dict.fromkeys(name for name in all_names(elements, names) if name is not None)
+    texts = _texts(elements, names)
+    if texts is None:
+        texts = [name for name in all_names(elements, names) if name is not None]
+    found = dict.fromkeys(texts)
     return found if len(found) == len(elements) else None
 
 

@@ -51,10 +51,14 @@ class Walker:
         kind = type(a)
         if field.ignored:
             found.add(field.text, _kind(a, b), a, b, ruled=True)
-        elif kind is not type(b) or kind not in CONTAINERS:
-            self._leaves(field, a, b, found)
-        else:
+        elif kind is not type(b):
+            self._unlike(field, a, b, found)
+        elif kind in CONTAINERS:
             _WALKS[kind](self, field, a, b, found)
+        elif kind is not str or a[:1] not in BEGINNINGS or not self._walk_held(field, a, b, found):
+            ruled = field.tolerance is not None and within(a, b, field.tolerance)
+            if kind is not msgspec.Raw or not equal_as_written(a, b):
+                found.add(field.text, "body_value", a, b, ruled=ruled)
 
     def held(self, a: str, b: str, level: int = 0) -> tuple[Any, Any] | None:
         """What two texts hold, if both are JSON objects or arrays. `level`: how many texts they are in already."""
@@ -65,39 +69,44 @@ class Walker:
         self._deadline.check()
         return None if y is None else (x, y)
 
-    def _leaves(self, field: Field, a: Any, b: Any, found: Findings) -> None:
-        kind = type(a)
-        if kind is not type(b):
-            if level := levelled(a, b):
-                if not same(*level):
-                    self.walk(field, *level, found)
-                return
-        elif kind is str:
-            if a[:1] in BEGINNINGS and (held := self.held(a, b, self._embedded)):
-                if not same(*held):
-                    self._embedded += 1
-                    self.walk(field, *held, found)
-                    self._embedded -= 1
-                return
-        elif kind is msgspec.Raw and equal_as_written(a, b):
-            return
-        ruled = field.tolerance is not None and within(a, b, field.tolerance)
-        found.add(field.text, _kind(a, b), a, b, ruled=ruled)
+    def _walk_held(self, field: Field, a: str, b: str, found: Findings) -> bool:
+        """Walks what two texts hold; False when they do not both hold JSON."""
+        held = self.held(a, b, self._embedded)
+        if held is None:
+            return False
+        if not same(*held):
+            self._embedded += 1
+            self.walk(field, *held, found)
+            self._embedded -= 1
+        return True
+
+    def _unlike(self, field: Field, a: Any, b: Any, found: Findings) -> None:
+        """Two values of unlike types, one of which may be absent."""
+        level = levelled(a, b)
+        if level is None:
+            ruled = field.tolerance is not None and within(a, b, field.tolerance)
+            found.add(field.text, _kind(a, b), a, b, ruled=ruled)
+        elif not same(*level):
+            self.walk(field, *level, found)
 
     def _objects(self, field: Field, a: dict[str, Any], b: dict[str, Any], found: Findings) -> None:
         if self._recorded:
             a = unmasked(a, b)
+        there = b.get
+        lost = 0
         for key, x in a.items():
-            y = b.get(key, ABSENT)
-            if x is y:
-                continue
-            kind = type(x)
-            if x == y and kind is type(y) and (kind not in CONTAINERS or canonical(x) == canonical(y)):
-                continue
+            y = there(key, ABSENT)
+            if x == y:
+                kind = type(x)
+                if kind is type(y) and (kind not in CONTAINERS or canonical(x) == canonical(y)):
+                    continue
+            elif y is ABSENT:
+                lost += 1
             self.walk(field.member(key), x, y, found)
-        for key, y in b.items():
-            if key not in a:
-                self.walk(field.member(key), ABSENT, y, found)
+        if len(b) > len(a) - lost:
+            for key, y in b.items():
+                if key not in a:
+                    self.walk(field.member(key), ABSENT, y, found)
 
     def _lists(self, field: Field, a: list[Any], b: list[Any], found: Findings) -> None:
         match = self.matcher.match(field, a, b)

@@ -7,7 +7,9 @@
            | "['" text "']"               a member whose name needs quotes; \\' and \\\\ are escapes
     key    = 1*(any character but . [ ] ' " * and white space)
 
-Array indices are never written: `$.items[].sku` stands for the sku of every item.
+Array indices are never written: `$.items[].sku` stands for the sku of every item. In XML and HTML a key is a tag, or
+`@` and an attribute: siblings of one tag are written as a single one (`$.feed.entry.title`), an element's own text as
+the element. What a text holds that is JSON is written as if it stood there itself. Records are elements: `$[].x`.
 """
 
 from __future__ import annotations

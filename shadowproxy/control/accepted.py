@@ -60,12 +60,16 @@ class _Row(Struct):
 
 
 class _Past(Struct):
-    """Of one service in instance `epoch`: pairs covered, and what is excused by route and by (route, field, kind)."""
+    """Of one service in instance `epoch`: pairs covered, and what is excused by route and by (route, field, kind).
+
+    `reasons` are by route and reason the incomparable pairs of earlier versions, whose fields are excused as well.
+    """
 
     epoch: str
     covered: int = 0
     routes: dict[str, int] = {}
     fields: dict[tuple[str, str, str], int] = {}
+    reasons: dict[tuple[str, str], int] = {}
 
 
 class _Service:
@@ -182,15 +186,24 @@ class AcceptedBook:
     def _follow(self, row: _Row, decided: int) -> None:
         if row.epoch != self._epoch:
             row.epoch, row.seen = self._epoch, 0
-        row.compared += decided - (decided if row.seen is None else row.seen)
+        row.compared += max(0, decided - (decided if row.seen is None else row.seen))
         row.seen = decided
 
-    def begin(self, service: str) -> None:
-        """The evidence begins anew: whether entries still match is to be seen."""
+    def begin(self, service: str, tally: Tally) -> None:
+        """The evidence begins anew: whether entries still match is to be seen, and what was counted is excused."""
         here = self._services.get(service)
-        for identity, row in here.rows.items() if here else ():
+        if here is None:
+            return
+        for identity, row in here.rows.items():
             row.matched, row.compared, row.seen = False, 0, None
             self._changed.add((service, identity))
+        counts = [count for count in tally.field_counts() if count.service == service]
+        here.past.routes = {}
+        here.past.fields = {(count.route, count.field, count.kind): count.pairs for count in counts}
+        here.past.reasons = {
+            (route, reason): pairs for (name, route, reason), pairs in tally.incomparable.items() if name == service
+        }
+        self._changed.add((service, _PAST))
 
     def excuse(self, causes: CauseBook, tally: Tally, knowledge: Knowledge, now: float) -> None:
         """What was counted before an entry covered it counts no longer."""
@@ -224,6 +237,16 @@ class AcceptedBook:
             excused = here.past.fields.get((count.route, count.field, count.kind), 0) if here else 0
             if count.pairs > excused:
                 yield msgspec.structs.replace(count, pairs=count.pairs - excused)
+
+    def incomparable(self, counts: Mapping[tuple[str, str, str], int]) -> dict[tuple[str, str, str], int]:
+        """Pairs by service, route and reason, less those of earlier versions."""
+        found = {}
+        for (name, route, reason), pairs in counts.items():
+            here = self._services.get(name)
+            left = pairs - (here.past.reasons.get((route, reason), 0) if here else 0)
+            if left > 0:
+                found[name, route, reason] = left
+        return found
 
     def excused(self) -> dict[tuple[str, str], int]:
         """By service and route how many mismatches are excused."""

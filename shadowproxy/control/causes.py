@@ -109,6 +109,11 @@ class CauseBook:
             self._keep(msgspec.structs.replace(row, excused=row.pairs))
         return found
 
+    def begin(self, service: str) -> None:
+        """A new version: the pairs so far count no longer, whatever they differed in."""
+        for row in [row for row in self._rows.values() if row.service == service and row.pairs > row.excused]:
+            self._keep(msgspec.structs.replace(row, excused=row.pairs))
+
     def _failed(self, place: Place) -> CauseTotal:
         """A failed exchange's cause; where no comparer has seen one there are no times and no example."""
         identity = cause_id(place, (), mixed=False)

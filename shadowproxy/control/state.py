@@ -36,6 +36,8 @@ from shadowproxy.store.rows import summary
 
 HEARD_WITHIN: Final = 1.0
 """Seconds in which every worker has heard that evidence began anew: it looks 20 times a second."""
+HANDED_IN: Final = 0.5
+"""Seconds in which comparers have handed in what they compared until then: they report four times a second."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -60,7 +62,8 @@ class State:
         self.store = store
         self.tally = Tally()
         self.paired = PairedLedger(self.started_at)
-        self._beginning: dict[str, float] = {}
+        self._beginning: dict[str, tuple[float, bool]] = {}
+        """By service when every worker has heard, and whether its counters have their base."""
         self.causes = CauseBook(policy.epoch, launch.store.max_age)
         self.accepted = AcceptedBook(policy, time.time(), launch.store.max_age)
         self.knowledge = Knowledge(policy, time.time(), store.learn, self.begin_evidence)
@@ -168,23 +171,27 @@ class State:
         return rows
 
     def begin_evidence(self, service: str) -> None:
-        """A new version: what was seen of the one before says nothing of it. The counts themselves go on.
+        """A new version: what was seen of the one before says nothing of it. The counts themselves go on, and reports
+        are about what came since.
 
         Workers are told to forget the durations that they have not weighed yet; what comes before they have heard of it
         is left out.
         """
-        self.accepted.begin(service)
         for each in self.policy.services:
             if each.name == service:
                 self.counters.control[at.EVIDENCE + each.index] += 1
+                self._beginning[service] = time.time() + HEARD_WITHIN, False
                 self._begin(service)
-                self._beginning[service] = time.time() + HEARD_WITHIN
 
     def _settle(self, now: float) -> None:
-        """Evidence that is just beginning begins again and again until every worker has heard."""
-        for service, due in list(self._beginning.items()):
+        """Evidence that is just beginning begins again and again until every worker has heard, and what comparers say
+        of the pairs until then is heard.
+        """
+        for service, (due, _) in list(self._beginning.items()):
             self._begin(service)
-            if not 0.0 < due - now <= HEARD_WITHIN:  # a clock may be set back
+            if due <= now <= due + HANDED_IN:
+                self._beginning[service] = due, True
+            elif not due - HEARD_WITHIN <= now < due:  # a clock may be set back
                 del self._beginning[service]
 
     def _excuse(self, now: float) -> None:
@@ -192,10 +199,14 @@ class State:
         self.store.learn([*self.causes.take_changed(), *self.accepted.take_changed(now)])
 
     def _begin(self, service: str) -> None:
-        for key, index in self.registry.routes.items():
-            if key.partition("\n")[0] == service:
-                self.counters.set_base(index)
-        self.paired.begin(service)
+        if not self._beginning[service][1]:
+            for key, index in self.registry.routes.items():
+                if key.partition("\n")[0] == service:
+                    self.counters.set_base(index)
+            self.paired.begin(service)
+        self.accepted.begin(service, self.tally)
+        self.causes.begin(service)
+        self.store.learn([*self.causes.take_changed(), *self.accepted.take_changed(time.time())])
 
     def cause(self, now: float, prefix: str) -> CauseTotal | None:
         """The cause whose id is `prefix`, or the only one whose id begins with it. `now` is Unix time."""
@@ -224,7 +235,7 @@ class State:
         return without_noise(self.causes.rows(counted, now), self.knowledge.noisy(now))
 
     def _routes(self) -> list[RouteTotals]:
-        return list(routes(self.counters, self.registry, self.policy))
+        return list(routes(self.counters, self.registry, self.policy, based=True))
 
     async def facts(self, now: float) -> Facts:
         """What a report is made from; a store that cannot be read leaves a note. `now` is Unix time."""
@@ -252,7 +263,7 @@ class State:
             paired=self.paired.evidence(),
             fields=list(self.accepted.standing(self.tally.field_counts())),
             examples=examples,
-            incomparable=dict(self.tally.incomparable),
+            incomparable=self.accepted.incomparable(self.tally.incomparable),
             isolation=self.isolation.figures(),
             causes=causes,
             cause_examples=shown,

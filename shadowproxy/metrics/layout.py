@@ -118,13 +118,13 @@ DROPPED: Final = IN_FLIGHT + len(MIRRORED_ARMS)
 _DROP_ROOM: Final = 12
 LOST: Final = DROPPED + len(MIRRORED_ARMS) * _DROP_ROOM
 _LOST_ROOM: Final = 12
-COMPARED: Final = LOST + len(MIRRORED_ARMS) * _LOST_ROOM
+FALLBACKS: Final = LOST + len(MIRRORED_ARMS) * _LOST_ROOM
+_FALLBACK_ROOM: Final = 8
+COMPARED: Final = FALLBACKS + _FALLBACK_ROOM
 _VERDICT_ROOM: Final = 8
 MISMATCHES: Final = COMPARED + len(MIRRORED_ARMS) * _VERDICT_ROOM
 _KIND_ROOM: Final = 24
-FALLBACKS: Final = MISMATCHES + len(MIRRORED_ARMS) * _KIND_ROOM
-_FALLBACK_ROOM: Final = 8
-DELTA: Final = FALLBACKS + _FALLBACK_ROOM
+DELTA: Final = MISMATCHES + len(MIRRORED_ARMS) * _KIND_ROOM
 DELTA_WORDS: Final = len(DELTA_EDGES) + 1 + 1
 OUTCOME: Final = DELTA + len(MIRRORED_ARMS) * DELTA_WORDS
 """Who failed, by arm: the two by two table of the settled pairs."""
@@ -132,9 +132,11 @@ JUDGED: Final = OUTCOME + len(MIRRORED_ARMS) * len(OUTCOMES)
 """Pairs of the candidate whose durations were weighed; then, by quantile, how many it splits with the reference and
 with the candidate as the slow side (`evidence.latency`).
 """
-PAIRED: Final = DELTA
+PAIRED: Final = COMPARED
 PAIRED_WORDS: Final = JUDGED + 1 + 2 * len(QUANTILES) - PAIRED
-"""What is known of pairs: differences of durations, who failed, what was weighed. It begins anew with a version."""
+"""What is known of pairs: verdicts, differences of durations, who failed, what was weighed. It begins anew with a
+version.
+"""
 TRIPLES: Final = PAIRED + PAIRED_WORDS
 """Requests that the candidate and a second instance of the primary's version both answered."""
 RESAMPLES: Final = TRIPLES + 1

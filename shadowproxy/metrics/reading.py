@@ -37,22 +37,23 @@ _CANDIDATE = at.MIRRORED_INDEX[CANDIDATE]
 def routes(counters: Counters, registry: Registry, policy: Policy, based: bool = False) -> Iterator[RouteTotals]:
     """Every route of the policy, and every former one that has counts, in the order of their rows.
 
-    `based`: of pairs only what came since their evidence began.
+    `based`: of pairs only what came since their evidence began, and how many came before.
     """
     arms = {service.name: tuple(arm for arm in ARMS if arm in service.upstreams) for service in policy.services}
     current = {(service.name, route.name) for service in policy.services for route in (*service.routes, service.other)}
     for key, index in registry.routes.items():
         service, _, name = key.partition("\n")
-        words = counters.totals(at.route_row(index), at.ROUTE_WORDS)
+        words = every = counters.totals(at.route_row(index), at.ROUTE_WORDS)
         if based:
-            words = counters.since_base(index, words)
+            words = counters.since_base(index, every)
         if (service, name) in current:
-            yield _route(service, name, words, arms[service])
-        elif any(words):
-            yield _route(service, name, words, ())
+            yield _route(service, name, words, every, arms[service])
+        elif any(every):
+            yield _route(service, name, words, every, ())
 
 
-def _route(service: str, name: str, words: Sequence[int], arms: tuple[str, ...]) -> RouteTotals:
+def _route(service: str, name: str, words: Sequence[int], every: Sequence[int], arms: tuple[str, ...]) -> RouteTotals:
+    """`every` has what `words` has and what was before."""
     codes = {
         arm: {code: words[at.requests_word(0, a, c)] for c, code in enumerate(CODES)} for a, arm in enumerate(ARMS)
     }
@@ -60,7 +61,7 @@ def _route(service: str, name: str, words: Sequence[int], arms: tuple[str, ...])
         arm: _distribution(at.DURATION_EDGES, words, at.duration_word(0, a), at.DURATION_WORDS)
         for a, arm in enumerate(ARMS)
     }
-    mirrors = {arm: _mirror(words, m) for m, arm in enumerate(MIRRORED_ARMS)}
+    mirrors = {arm: _mirror(words, every, m) for m, arm in enumerate(MIRRORED_ARMS)}
     return RouteTotals(
         service=service,
         route=name,
@@ -73,7 +74,8 @@ def _route(service: str, name: str, words: Sequence[int], arms: tuple[str, ...])
     )
 
 
-def _mirror(words: Sequence[int], m: int) -> MirrorTotals:
+def _mirror(words: Sequence[int], every: Sequence[int], m: int) -> MirrorTotals:
+    verdicts = {verdict: at.compared_word(0, m, verdict) for verdict in VERDICTS}
     return MirrorTotals(
         eligible=words[at.ELIGIBLE + m],
         sampled_out=words[at.SAMPLED_OUT + m],
@@ -81,12 +83,13 @@ def _mirror(words: Sequence[int], m: int) -> MirrorTotals:
         in_flight=words[at.IN_FLIGHT + m],
         dropped={reason: words[at.dropped_word(0, m, reason)] for reason in DROP_REASONS},
         lost={reason: words[at.lost_word(0, m, reason)] for reason in LOSS_REASONS},
-        verdicts={verdict: words[at.compared_word(0, m, verdict)] for verdict in VERDICTS},
+        verdicts={verdict: words[word] for verdict, word in verdicts.items()},
         mismatches={kind: words[at.mismatch_word(0, m, kind)] for kind in KINDS},
         delta=_distribution(at.DELTA_EDGES, words, at.delta_word(0, m), at.DELTA_WORDS),
         outcomes={outcome: words[at.outcome_word(0, m) + i] for i, outcome in enumerate(OUTCOMES)},
         judged=words[at.JUDGED] if m == _CANDIDATE else 0,
         splits=_splits(words) if m == _CANDIDATE else {},
+        earlier=sum(every[word] - words[word] for word in verdicts.values()),
     )
 
 

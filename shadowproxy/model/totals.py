@@ -90,15 +90,17 @@ class MirrorTotals(Struct, frozen=True):
     """Pairs whose durations were weighed as evidence; only of the candidate."""
     splits: dict[str, tuple[int, int]] = {}
     """Of these, by quantile, the pairs that it splits: the candidate above it, and the reference above it."""
+    earlier: int = 0
+    """Pairs compared before their evidence began, with an earlier version: `verdicts` and what follows is without."""
 
     @property
     def compared(self) -> int:
-        return sum(self.verdicts.values())
+        return sum(self.verdicts.values()) + self.earlier
 
     @property
     def decided(self) -> int:
         """Compared pairs that say something."""
-        return self.compared - self.verdicts.get("incomparable", 0)
+        return sum(self.verdicts.values()) - self.verdicts.get("incomparable", 0)
 
     @property
     def alone(self) -> tuple[int, int]:

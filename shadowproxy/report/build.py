@@ -256,6 +256,7 @@ def _route(facts: Facts, totals: RouteTotals, paired: Paired) -> RouteReport:
         slower_why=latency.why if latency else "",
         mismatches=max(0, candidate.verdicts["mismatch"] - excused) if candidate else 0,
         excused=excused,
+        earlier=candidate.earlier if candidate else 0,
         paired=latency,
         errors=errors,
         second_answers=learned.ledger.triples.get(totals.route, 0) if learned else 0,

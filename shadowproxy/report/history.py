@@ -62,6 +62,8 @@ class Memory(Struct, frozen=True):
     verdict: str
     compared: int
     versions: dict[str, str] = {}
+    earlier: int = 0
+    """Pairs that a new version had left out by then."""
     fields: list[SeenField] = []
     causes: list[SeenCause] = []
     slower: list[str] = []
@@ -80,6 +82,7 @@ def remember(report: Report, service: ServiceReport, before: Memory | None) -> M
         policy=report.policy,
         verdict=service.verdict,
         compared=service.compared,
+        earlier=_earlier(service),
         versions=service.knowledge.versions if service.knowledge else {},
         fields=_fields(service)[:MAX_FIELDS],
         causes=[_seen(report, service, cause, before) for cause in service.causes[:MAX_CAUSES]],
@@ -129,9 +132,18 @@ def _changes(report: Report, service: ServiceReport, before: Memory) -> Changes:
     )
 
 
+def _earlier(service: ServiceReport) -> int:
+    return sum(route.earlier for route in service.routes)
+
+
+def _goes_on(report: Report, service: ServiceReport, before: Memory) -> bool:
+    """Whether counts grew from those of then: after a restart, and with a new version, they began anew."""
+    return report.epoch == before.epoch and _earlier(service) == before.earlier
+
+
 def _grown(report: Report, service: ServiceReport, before: Memory) -> int:
-    """Pairs compared since; after a restart all that were."""
-    return max(0, service.compared - (before.compared if report.epoch == before.epoch else 0))
+    """Pairs compared since; where counts began anew all that were."""
+    return max(0, service.compared - (before.compared if _goes_on(report, service, before) else 0))
 
 
 def _compared(route: RouteReport) -> int:
@@ -145,7 +157,8 @@ def _compared_on(service: ServiceReport, name: str) -> int:
 
 def _grown_on(report: Report, service: ServiceReport, before: Memory, name: str) -> int:
     """Pairs of a route compared since: where nobody asks for it any more, nothing shows that a cause is gone."""
-    return max(0, _compared_on(service, name) - (before.routes.get(name, 0) if report.epoch == before.epoch else 0))
+    known = before.routes.get(name, 0) if _goes_on(report, service, before) else 0
+    return max(0, _compared_on(service, name) - known)
 
 
 def _verdict(service: ServiceReport, before: Memory) -> Iterator[Change]:
@@ -226,8 +239,9 @@ def _accepted(name: str, state: str) -> str:
 
 def _regressions(report: Report, service: ServiceReport, before: Memory) -> Iterator[Change]:
     yield from _field_changes(report, service, before)
-    # After a restart, or in another run, few pairs say nothing of what many once showed.
-    enough = not is_few(service) and (report.epoch == before.epoch or 2 * service.compared >= before.compared)
+    # After a restart, in another run or of another version, few pairs say nothing of what many once showed.
+    goes_on = _goes_on(report, service, before)
+    enough = not is_few(service) and (goes_on or 2 * service.compared >= before.compared)
     current = remember(report, service, None)
     for about, says, kept in (
         ("latency", "slower", "slower"),
@@ -251,6 +265,6 @@ def _field_changes(report: Report, service: ServiceReport, before: Memory) -> It
         for route, name, kind in sorted(now - earlier.keys()):
             yield Change(_WORSE, "field", route, f"regressed: {name} {kind}")
     for (route, name, kind), share in earlier.items():
-        shown = report.epoch == before.epoch or share * service.compared >= SURELY
+        shown = _goes_on(report, service, before) or share * service.compared >= SURELY
         if (route, name, kind) not in now and shown and not is_few(service):
             yield Change(_BETTER, "field", route, f"no longer counts: {name} {kind}")

@@ -78,7 +78,7 @@ def details(number: int, place: int, route: RouteReport) -> str:
     """Codes, latency, errors and books of one route, folded away unless one of them is the matter."""
     matters = standing.is_slower(route) or (route.errors is not None and route.errors.regressed)
     traffic = f"{route.requests:,} requests, {standing.compared(route):,} compared, {route.mismatches:,} differ"
-    traffic += f", {phrases.excused(route)}" if route.excused else ""
+    traffic = ", ".join(filter(None, (traffic, phrases.set_aside(route))))
     parts = [folded(f"s{number}r{place}", code(route.name), traffic, matters)]
     if rows := "".join(_latency(route)):
         names = heads("Duration", "Quantile", "#Value [interval]", "Drawn")

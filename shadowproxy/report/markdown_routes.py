@@ -47,8 +47,8 @@ def whole(service: ServiceReport, route: RouteReport, now: float) -> str:
     lines.append("\n")
     for arm, verdicts in route.verdicts.items():
         lines.append(f"Verdicts, {arm}: {text(counts(verdicts)) or 'none'}.\n")
-    if route.excused:
-        lines.append(f"{text(phrases.excused(route))}.\n")
+    if left := phrases.set_aside(route):
+        lines.append(f"{text(left)}.\n")
     if route.incomparable:
         lines.append(f"Incomparable because of {text(counts(route.incomparable))}.\n")
     lines.append("\n")

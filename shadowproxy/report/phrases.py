@@ -110,8 +110,8 @@ def asides(route: RouteReport) -> Iterator[str]:
     Failures of the primary, open trends, and why fewer pairs differ than were counted.
     """
     errors, paired = route.errors, route.paired
-    if route.excused:
-        yield excused(route)
+    if left := set_aside(route):
+        yield left
     if errors and errors.primary_only:
         yield f"errors: {primary_alone(errors)}"
     if errors and errors.more and errors.evidence >= TREND:
@@ -237,9 +237,11 @@ def accepted(service: ServiceReport) -> str:
     return f"{counts(states)}; {number(service.covered, 'pair')} covered"
 
 
-def excused(route: RouteReport) -> str:
-    """Mismatches that were counted before somebody accepted what differs."""
-    return f"{number(route.excused, 'pair')} of the mismatches accepted since"
+def set_aside(route: RouteReport) -> str:
+    """Mismatches that were counted before somebody accepted what differs, and pairs of earlier versions."""
+    accepted = f"{number(route.excused, 'pair')} of the mismatches accepted since" if route.excused else ""
+    earlier = f"{number(route.earlier, 'pair')} of an earlier version left out" if route.earlier else ""
+    return "; ".join(filter(None, (accepted, earlier)))
 
 
 def is_due(entry: Accepted) -> bool:

@@ -41,8 +41,8 @@ def block(
     yield from _books(route, paint)
     for arm, verdicts in route.verdicts.items() if full else ((CANDIDATE, route.verdicts.get(CANDIDATE, {})),):
         yield labelled("verdicts", f"{_of(arm)}{' · '.join(f'{word} {n:,}' for word, n in verdicts.items())}")
-    if route.excused:
-        yield from paragraph("", phrases.excused(route), paint)
+    if left := phrases.set_aside(route):
+        yield from paragraph("", left, paint)
     if route.incomparable:
         yield from paragraph("", f"incomparable because of {counts(route.incomparable)}", paint)
     yield from _fields(service, route, now, paint, told, full)

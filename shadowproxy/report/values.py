@@ -197,6 +197,8 @@ class RouteReport(Struct, frozen=True):
     errors: PairedErrors | None = None
     excused: int = 0
     """Pairs that count as mismatches in `verdicts` and `kinds`, and whose differences somebody has accepted since."""
+    earlier: int = 0
+    """Pairs of the candidate that were compared with an earlier version of an arm: they are in the books alone."""
 
 
 class Knowledge(Struct, frozen=True):

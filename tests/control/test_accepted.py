@@ -11,7 +11,8 @@ from msgspec.structs import replace
 from shadowproxy.compare.causes import cause_id
 from shadowproxy.control import accepted as room
 from shadowproxy.control.accepted import ENOUGH, KNOWN, SETTLING, AcceptedBook
-from shadowproxy.control.state import CauseQuery, State
+from shadowproxy.control.state import HEARD_WITHIN, CauseQuery, State
+from shadowproxy.control.tally import Tally
 from shadowproxy.metrics import layout as at
 from shadowproxy.model.commands import Apply
 from shadowproxy.model.pair import AcceptedCount, Aggregate, CauseCount, FieldBits, FieldCount
@@ -96,8 +97,8 @@ def test_a_new_version_has_to_show_that_it_still_differs() -> None:
     table = book(entry())
     table.hear([AcceptedCount("shop", entry().id, 7, NOW)])
     compared(table, 500)
-    table.begin("shop")
-    table.begin("no such service")
+    table.begin("shop", Tally())
+    table.begin("no such service", Tally())
     compared(table, 500)
     assert states(table) == ["active"]
     compared(table, 500 + ENOUGH)
@@ -354,3 +355,52 @@ async def test_a_pair_that_two_entries_cover_is_one_pair_in_the_report(state: St
     (shop, *_) = (await reported(state)).services
     assert ([each.pairs for each in shop.accepted], shop.covered) == ([3, 3], 3)
     assert "active 2; 3 pairs covered" in render_text(await reported(state))
+
+
+# What a new version leaves behind.
+
+
+async def test_a_report_is_about_the_versions_that_run(state: State, world: World, store: MemoryStore) -> None:
+    differs(state, world, PRICE, NAME)
+    world.mirrored(100)
+    world.add(at.compared_word(world.row(), 0, "mismatch"), 3)
+    world.add(at.mismatch_word(world.row(), 0, "candidate_timeout"), 3)
+    world.add(at.compared_word(world.row(), 0, "incomparable"), 2)
+    for word in (at.SENT, at.ELIGIBLE):
+        world.add(world.row() + word, 5)
+    state.hear(Aggregate([], incomparable=[("shop", "item", "too_slow", 2)]))
+    assert (await reported(state)).exit_code == 1
+    state.begin_evidence("shop")
+    for each in (state, control(world, store)):
+        each.accepted.restore(store.known(KNOWN))
+        each.tally = state.tally
+        each.causes = state.causes
+        (service,) = (await reported(each, time.time() + HEARD_WITHIN + 1)).services
+        assert (service.exit_code, service.compared, service.mismatches, service.causes) == (3, 0, 0, [])
+        (route,) = service.routes
+        assert (route.fields, route.failures, route.incomparable, route.kinds) == ([], [], {}, {})
+        assert (route.earlier, route.books["candidate"].compared) == (115, 115)
+        assert route.books["candidate"].unaccounted == (0, 0)
+    assert (await state.cause_page(time.time(), CauseQuery()))[0] == []
+    world.mirrored(60)
+    report = await reported(state)
+    assert (report.exit_code, report.services[0].compared) == (0, 60)
+    assert "115 pairs of an earlier version left out" in render_text(report)
+    differs(state, world, PRICE, pairs=4)
+    (service,) = (await reported(state)).services
+    assert (service.exit_code, service.mismatches) == (1, 4)
+    assert [(each.field, each.pairs) for each in service.routes[0].fields] == [("$.price", 4)]
+    assert [each.pairs for each in service.causes] == [4]
+
+
+async def test_what_was_accepted_of_an_earlier_version_excuses_nothing_of_the_next(state: State, world: World) -> None:
+    world.mirrored(100)
+    differs(state, world, PRICE)
+    accept(state, entry())
+    await reported(state)
+    state.begin_evidence("shop")
+    await reported(state, time.time() + HEARD_WITHIN + 1)
+    world.mirrored(60)
+    differs(state, world, NAME, pairs=5)
+    (service,) = (await reported(state)).services
+    assert (service.exit_code, service.mismatches, service.routes[0].excused) == (1, 5, 0)

@@ -153,6 +153,16 @@ CASES: dict[str, tuple[Report, Report, list[str]]] = {
         report(epoch="f", compared=600),
         ["other restart: counts began anew", "better latency item: no longer: slower"],
     ),
+    "a new version with too few pairs says nothing of latency": (
+        then(**SLOWER),
+        report(compared=400, routes=[calm(earlier=1000)]),
+        [],
+    ),
+    "a new version that shows enough": (
+        then(**SLOWER),
+        report(compared=600, routes=[calm(earlier=1000)]),
+        ["better latency item: no longer: slower"],
+    ),
     "too few pairs are never better": (
         then(**PRICE, **FAILING),
         report(**FEW),
@@ -182,6 +192,7 @@ def test_since_when_and_how_much_was_compared() -> None:
     assert (found.since, found.before, found.after, found.pairs, found.restarted) == (THEN, "pass", "pass", 1000, False)
     assert changes(then(), report(epoch="f", compared=90)).pairs == 90
     assert changes(then(), report(compared=900)).pairs == 0
+    assert changes(then(), report(compared=900, routes=[calm(earlier=1000)])).pairs == 900
 
 
 def test_a_service_that_was_not_there_has_no_changes() -> None:

@@ -103,5 +103,7 @@ def test_a_regression_is_accepted_kept_and_hides_nothing_else(upstreams: Serve, 
     price[0] = 10.01
     with Proxy.start(directory, config) as proxy:
         asked(proxy, ENOUGH, "ignored")
-        found = eventually(lambda: (now := service(proxy))["accepted"][0]["pairs"] > 15 and now)
-        assert (found["exit_code"], found["accepted"][0]["state"], found["accepted"][0]["pairs"]) == (0, "active", 65)
+        # Counts arrive with the comparer's reports, a few of them.
+        found = eventually(lambda: (now := service(proxy))["accepted"][0]["pairs"] >= 15 + ENOUGH and now)
+        assert (found["exit_code"], found["accepted"][0]["state"]) == (0, "active")
+        assert found["accepted"][0]["pairs"] == 15 + ENOUGH

@@ -91,7 +91,10 @@ def fork(module: str, arguments: list[str], *, cwd: Path, env: Mapping[str, str]
         socket.send_fds(nursery, [len(order).to_bytes(4, "big")], [output.fileno()])
         nursery.sendall(order)
         # The fork is ours once the process between has ended, which the nursery says with one more byte.
-        return Child(int.from_bytes(nursery.recv(5, socket.MSG_WAITALL)[:4], "big"))
+        reply = nursery.recv(5, socket.MSG_WAITALL)
+        if len(reply) < 5:
+            raise ConnectionError("the nursery has ended")
+        return Child(int.from_bytes(reply[:4], "big"))
 
 
 _LOCK = threading.Lock()

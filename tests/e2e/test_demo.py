@@ -18,6 +18,7 @@ from shadowproxy.demo.run import Options, run
 from shadowproxy.demo.traffic import Request, drive
 from tests.e2e.harness import eventually
 from tests.e2e.ports import HOST
+from tests.e2e.talk import DisturbedError, until_calm
 from tests.e2e.upstreams import Peer, RawUpstream, answer
 
 FAULTS = {"changed type", "lost field", "changed value", "slow route", "server error"}
@@ -42,11 +43,19 @@ def backends(scratch: Path) -> set[int]:
     return found
 
 
+def undisturbed(report: str) -> str:
+    """The report of a demo whose copies were all compared. Raises DisturbedError where some were shed."""
+    if "overload" in report:
+        raise DisturbedError("copies were shed: the machine is too busy")
+    return report
+
+
 @pytest.mark.alone
+@until_calm
 def test_every_seeded_fault_is_found_and_nothing_is_left(scratch: Path) -> None:
     out, err = io.StringIO(), io.StringIO()
     code = run(Options(requests=2000, seconds=6.0), out, err)
-    text = out.getvalue()
+    text = undisturbed(out.getvalue())
     assert code == 0, text + err.getvalue()
     assert "5 of 5 seeded faults found." in text
     assert "2,000 requests answered (2,000 by shop/1), 0 without a whole answer" in text
@@ -111,6 +120,7 @@ def test_a_signal_in_mid_traffic_stops_everything(scratch: Path, number: signal.
 
 
 @pytest.mark.alone
+@until_calm
 def test_kept_it_runs_until_it_is_told_to_end(scratch: Path) -> None:
     command = [sys.executable, "-m", "shadowproxy.cli", "demo", "--keep", "--duration", "2s", "--requests", "1000"]
     demo = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0)
@@ -119,6 +129,6 @@ def test_kept_it_runs_until_it_is_told_to_end(scratch: Path) -> None:
         assert line, "the demo ended by itself"
     demo.send_signal(signal.SIGINT)
     out, _ = demo.communicate(timeout=30)
-    assert "5 of 5 seeded faults found." in out
+    assert "5 of 5 seeded faults found." in undisturbed(out)
     assert demo.returncode == 0
     assert list(scratch.iterdir()) == []

@@ -168,7 +168,8 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: py
         accept(blocked, [entry()], ["shop"])
 
 
-def test_two_writers_take_turns(tmp_path: Path) -> None:
+def test_two_writers_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(editing, "LOCK_SECONDS", 60.0)  # eight of them, on a machine that may be busy
     path = tmp_path / "accepted.yaml"
     writers = [threading.Thread(target=accept, args=(path, [entry(field=f"$.f{n}")], ["shop"])) for n in range(8)]
     for writer in writers:

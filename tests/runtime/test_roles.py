@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -17,7 +18,8 @@ RENDERERS = ("text", "markdown", "junit", "html", "html_page", "example", "bodie
 def imported(*modules: str) -> set[str]:
     """Everything that a fresh interpreter has imported once it has these."""
     code = f"import importlib, sys; [importlib.import_module(name) for name in {modules}]; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    unmeasured = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=unmeasured)
     return set(done.stdout.split())
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from typing import Final
 
@@ -61,7 +61,7 @@ class Engine:
         self._reasons = ReasonTable()
         self._accepted = AcceptedTable()
         self._bits = Bits()
-        self._noise: dict[str, ServiceNoise] = {}
+        self._noise: defaultdict[str, ServiceNoise] = defaultdict(ServiceNoise)
         self._versions: Counter[tuple[str, str, str]] = Counter()
         self._looks_at = clock() + LOOKS_EVERY
         self._causes = CauseTable()
@@ -109,7 +109,7 @@ class Engine:
 
     def learn(self, learned: Learned) -> None:
         """Control's word on what is noise in one service."""
-        self._noise_of(learned.service).learn(learned)
+        self._noise[learned.service].learn(learned)
 
     def sight(self, sightings: Sightings) -> None:
         """What a worker says of the versions that answers named."""
@@ -150,7 +150,7 @@ class Engine:
 
         Returns whether the primary's version was seen to repeat itself in every field that still counts.
         """
-        found, noise, accepted = comparison.found, self._noise_of(pair.service), route.accepted
+        found, noise, accepted = comparison.found, self._noise[pair.service], route.accepted
         other = second.found if second is not None and not second.limit and noise.is_alike else None
         covering = accepted.set_aside(found, pair.at) if accepted else set()
         noise.judge(pair.route, found, other)
@@ -182,12 +182,6 @@ class Engine:
         cause = self._causes.count(pair, comparison.found.counted, repeated)
         self._offer_example(pair, comparison, route, cause)
         return verdict, comparison.found.kinds
-
-    def _noise_of(self, service: str) -> ServiceNoise:
-        noise = self._noise.get(service)
-        if noise is None:
-            noise = self._noise[service] = ServiceNoise()
-        return noise
 
     def _changed_looks(self) -> list[FieldShapes]:
         """What was learned of looks, now and then: it serves those who start anew."""

@@ -242,7 +242,7 @@ class Knowledge:
                 self._changed_shapes.update((shapes.service, place) for place in changed)
 
     def tick(self, triples: Mapping[tuple[str, str], int], now: float) -> list[Learned]:
-        """Once a second: count the triples, see who runs what, keep what changed. Returns what is new for comparers.
+        """Now and then: count the triples, see who runs what, keep what changed. Returns what is new for comparers.
 
         `triples` are totals of this instance by service and route.
         """

@@ -113,7 +113,7 @@ class State:
         return holds(self.policy)
 
     def tick(self, now: float) -> list[Learned]:
-        """Once a second; returns what is new for the comparers. `now` is Unix time."""
+        """As often as comparers report; returns what is new for them. `now` is Unix time."""
         self._settle(now)
         self._excuse(now)
         triples = {}
@@ -252,7 +252,7 @@ class State:
             notes.append(f"examples are missing: {error}")
         restarts = sum(self.counters.supervisor[at.RESTARTS[role]] for role in ("comparer", "control"))
         if restarts:
-            # A comparer hands in its fields once a second; verdicts are counted by the workers and are never lost.
+            # What a comparer has not handed in goes with it; verdicts are counted by the workers and are never lost.
             notes.append(f"fields may be counted too low; restarts of comparers and control: {restarts}")
         return Facts(
             version=__version__,

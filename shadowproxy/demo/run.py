@@ -25,7 +25,7 @@ from shadowproxy.report import Report, render_json, render_text
 
 REST_SECONDS: Final = 20.0
 READ_EVERY: Final = 1.25
-"""Seconds between two readings of the report: comparers hand in their counts once a second."""
+"""Seconds between two readings of the report: comparers hand in their counts a few times a second."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -284,7 +284,7 @@ class AcceptedCount(Struct, frozen=True, array_like=True):
 
 
 class Aggregate(Struct, frozen=True, tag="aggregate"):
-    """What a comparer tells control about once a second: increments since the last one it sent.
+    """What a comparer tells control a few times a second: increments since the last one it sent.
 
     `incomparable` counts pairs by `(service, route, reason)`; `suppressed` counts examples given up by reason.
     """

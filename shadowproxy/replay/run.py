@@ -222,7 +222,7 @@ async def _heard(feed: Feed, comparers: int) -> None:
 
 
 async def _learn(state: State, feed: Feed) -> None:
-    """Once a second, as control does: what was learned of noise goes to the comparers."""
+    """Once a second what was learned of noise goes to the comparers, as it does from control."""
     for second in itertools.count():
         feed.tell(state.tick(time.time()))
         if second % _WEIGH == 0:

@@ -15,7 +15,8 @@ from shadowproxy.report.values import FieldEvidence, Knowledge, RouteReport, Sho
 MAX_FIELDS: Final = 200
 """Fields of one route whose evidence is listed."""
 _TENS: Final = log(10)
-_ORDER: Final = (REGRESSED, UNTOLD, OPEN, NOISE)
+ORDER: Final = (REGRESSED, UNTOLD, OPEN, NOISE)
+"""States of fields: what counts before what is open, and noise last."""
 
 
 class Learned(Struct, frozen=True):
@@ -69,7 +70,7 @@ def evidence_of(
     ledger = learned.ledger
     here = [key for key, row in ledger.rows.items() if key[0] == route and not row.is_blank]
     found = [(key, ledger.judge(key, now, learned.max_age)) for key in here]
-    found.sort(key=lambda each: (_ORDER.index(each[1].state), -each[1].evidence, each[0]))
+    found.sort(key=lambda each: (ORDER.index(each[1].state), -each[1].evidence, each[0]))
     return [_evidence(ledger, key, verdict, examples.get(key[1:])) for key, verdict in found[:MAX_FIELDS]]
 
 

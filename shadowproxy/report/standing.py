@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from shadowproxy.evidence.ledger import NOISE, OPEN, REGRESSED, UNTOLD
+from shadowproxy.evidence.ledger import OPEN, REGRESSED, UNTOLD
 from shadowproxy.model.terms import CANDIDATE
 from shadowproxy.report import knowing
 from shadowproxy.report.values import FieldEvidence, RouteReport, ServiceReport, Shown
@@ -17,8 +17,6 @@ COUNT: Final = frozenset({REGRESSED, DIFFERS})
 """States that make a report fail."""
 ERRORS: Final = "errors"
 LATENCY: Final = "latency"
-
-_ORDER: Final = (REGRESSED, DIFFERS, OPEN, NOISE)
 
 
 class Row(Struct, frozen=True):
@@ -66,7 +64,8 @@ def _is_about_the_candidate(found: FieldEvidence) -> bool:
 
 def rank(row: Row) -> int:
     """Where a row stands by its state: what counts comes first."""
-    return _ORDER.index(row.state) if row.state in _ORDER else len(_ORDER)
+    order = knowing.ORDER
+    return order.index(row.state) if row.state in order else len(order)
 
 
 def rows(service: ServiceReport, route: RouteReport) -> list[Row]:

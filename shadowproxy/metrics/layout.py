@@ -13,6 +13,7 @@ from typing import Final
 from shadowproxy.model.errors import REJECT_REASONS
 from shadowproxy.model.terms import (
     ARMS,
+    CANDIDATE,
     CAPTURE_REASONS,
     CODES,
     DROP_REASONS,
@@ -21,6 +22,7 @@ from shadowproxy.model.terms import (
     LOSS_REASONS,
     MIRRORED_ARMS,
     OUTCOMES,
+    PRIMARY,
     QUANTILES,
     RESAMPLE_RESULTS,
     VERDICTS,
@@ -89,6 +91,8 @@ COPIES_RECEIVED: Final = 11
 """Requests that were copies of another shadowproxy: served, never mirrored again."""
 EXAMPLES_SKIPPED: Final = 12
 """Failed shadow exchanges, counted, whose example was not offered to the comparer."""
+KEYS_WRITTEN: Final = 13
+"""Entries of the key ring so far."""
 REJECTED: Final = 16
 _HEADER_WORDS: Final = REJECTED + 64
 assert len(REJECT_REASONS) <= 64  # noqa: S101 - a law of the layout, checked at import
@@ -140,7 +144,13 @@ version.
 TRIPLES: Final = PAIRED + PAIRED_WORDS
 """Requests that the candidate and a second instance of the primary's version both answered."""
 RESAMPLES: Final = TRIPLES + 1
-ROUTE_WORDS: Final = RESAMPLES + len(RESAMPLE_RESULTS)
+SPLIT: Final = RESAMPLES + len(RESAMPLE_RESULTS)
+"""While users are split, by the arm that was drawn: requests, failed ones, client errors (`SPLIT_COUNTS`)."""
+SPLIT_COUNTS: Final = ("requests", "failed", "client_errors")
+SPLIT_ARMS: Final = (PRIMARY, CANDIDATE)
+CHOSEN: Final = SPLIT + len(SPLIT_ARMS) * len(SPLIT_COUNTS)
+"""Requests of chosen users of the candidate, and how many of them failed."""
+ROUTE_WORDS: Final = CHOSEN + 2
 
 FINE_WORDS: Final = len(FINE_EDGES) + 1
 """The primary's durations over all routes of a service, for the isolation proof; the last bin takes what is longer."""
@@ -148,7 +158,12 @@ FINE_WORDS: Final = len(FINE_EDGES) + 1
 SERVICES_AT: Final = _HEADER_WORDS
 ROUTES_AT: Final = SERVICES_AT + MAX_SERVICES * SERVICE_WORDS
 FINE_AT: Final = ROUTES_AT + MAX_ROUTES * ROUTE_WORDS
-BLOCK_WORDS: Final = FINE_AT + MAX_SERVICES * FINE_WORDS
+SPLIT_FINE_AT: Final = FINE_AT + MAX_SERVICES * FINE_WORDS
+"""The same bins while users are split, by service and arm that was drawn, of answers that are evidence."""
+KEYS_AT: Final = SPLIT_FINE_AT + MAX_SERVICES * len(SPLIT_ARMS) * FINE_WORDS
+KEY_RING: Final = 8192
+"""A ring of what sticky keys did for the first time in an epoch, one word each (`key_entry`), oldest overwritten."""
+BLOCK_WORDS: Final = KEYS_AT + KEY_RING
 BLOCK_BYTES: Final = (BLOCK_WORDS * WORD + 4095) // 4096 * 4096
 
 CODE_INDEX: Final = tuple(status // 100 - 1 if 100 <= status <= 599 else 4 for status in range(1000))
@@ -182,10 +197,14 @@ HOLD_OUT_LAST: Final = 1
 EVIDENCE: Final = 8
 """By service: how often the evidence of its pairs has begun anew."""
 _CONTROL_PAGE: Final = 4096
+LEASES: Final = EVIDENCE + MAX_SERVICES
+"""By service: CLOCK_MONOTONIC, milliseconds, until which a leased weight holds."""
+SPLIT_EPOCHS: Final = LEASES + MAX_SERVICES
+"""By service: how often the evidence of its split has begun anew; workers forget the keys that they have seen."""
 BASES_AT: Final = _CONTROL_PAGE // WORD
 """By route the `PAIRED_WORDS` when its evidence began: what is counted less this is what the evidence is about."""
 CONTROL_BYTES: Final = _CONTROL_PAGE + (MAX_ROUTES * PAIRED_WORDS * WORD + 4095) // 4096 * 4096
-assert EVIDENCE + MAX_SERVICES <= BASES_AT  # noqa: S101 - a law of the layout, checked at import
+assert SPLIT_EPOCHS + MAX_SERVICES <= BASES_AT  # noqa: S101 - a law of the layout, checked at import
 
 
 def service_row(index: int) -> int:
@@ -201,6 +220,31 @@ def route_row(index: int) -> int:
 def fine_word(index: int) -> int:
     """First bin of a service's fine histogram of the primary's durations."""
     return FINE_AT + index * FINE_WORDS
+
+
+def split_fine_word(index: int, arm: int) -> int:
+    """First bin of a service's fine histogram of an arm of the split; `arm` is an index of SPLIT_ARMS."""
+    return SPLIT_FINE_AT + (index * len(SPLIT_ARMS) + arm) * FINE_WORDS
+
+
+KEY_SEEN: Final = 1
+KEY_FAILED: Final = 2
+KEY_CLIENT_ERROR: Final = 4
+
+
+def key_entry(h: float, service: int, what: int) -> int:
+    """One word of the key ring. `h` in [0, 1) stands for the key; `what` is one of the `KEY_` bits."""
+    return int(h * (1 << 53)) << 10 | service << 4 | what
+
+
+def key_of(entry: int) -> tuple[float, int, int]:
+    """The h, service and bits of an entry."""
+    return (entry >> 10) / (1 << 53), entry >> 4 & 63, entry & 15
+
+
+def split_word(row: int, arm: int, what: int) -> int:
+    """A count of the split: `arm` is an index of SPLIT_ARMS, `what` of SPLIT_COUNTS."""
+    return row + SPLIT + arm * len(SPLIT_COUNTS) + what
 
 
 def requests_word(row: int, arm: int, code: int) -> int:
@@ -245,6 +289,6 @@ def outcome_word(row: int, mirrored: int) -> int:
     return row + OUTCOME + mirrored * len(OUTCOMES)
 
 
-def split_word(row: int, quantile: int) -> int:
+def judged_word(row: int, quantile: int) -> int:
     """How many pairs the quantile splits with the reference as the slow side; the next word: with the candidate."""
     return row + JUDGED + 1 + 2 * quantile

@@ -94,7 +94,7 @@ def _mirror(words: Sequence[int], every: Sequence[int], m: int) -> MirrorTotals:
 
 
 def _splits(words: Sequence[int]) -> dict[str, tuple[int, int]]:
-    firsts = {name: at.split_word(0, q) for q, name in enumerate(QUANTILES)}
+    firsts = {name: at.judged_word(0, q) for q, name in enumerate(QUANTILES)}
     return {name: (words[first + 1], words[first]) for name, first in firsts.items()}
 
 

@@ -2,7 +2,7 @@
 
 Supervisor to any role: Apply. To workers: Names, Adopt, Yield, Drain, StopAccepting, Quit. To control and comparer:
 Quit. Worker to supervisor: Ready, Applied, and Paths, which are passed on to control. Control to supervisor: Names,
-Templates, Reload.
+Templates, Reload, Publish.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from shadowproxy.model.policy import Policy, Registry
+from shadowproxy.model.rollout import Split
 
 
 class Apply(Struct, frozen=True, tag=True):
@@ -85,9 +86,15 @@ class Applied(Struct, frozen=True, tag=True):
     why: str = ""
 
 
+class Publish(Struct, frozen=True, tag=True):
+    """What rollouts do to traffic from now on, by service; None: nothing. Other services stay as they are."""
+
+    splits: dict[str, Split | None]
+
+
 class Reload(Struct, frozen=True, tag=True):
     """Read the configuration again, as on SIGHUP: something that belongs to it was written."""
 
 
 ToRole = Apply | Names | Paths | Adopt | Yield | Drain | StopAccepting | Quit
-ToSupervisor = Ready | Applied | Names | Paths | Templates | Reload
+ToSupervisor = Ready | Applied | Names | Paths | Templates | Reload | Publish

@@ -11,6 +11,7 @@ import hashlib
 import msgspec
 from msgspec import Struct, field
 
+from shadowproxy.model.rollout import FreezeWindow, Plan, Split
 from shadowproxy.model.terms import CONFIGURED, OTHER
 
 KIB = 1024
@@ -251,6 +252,9 @@ class ServicePolicy(Struct, frozen=True):
     accepted_file: str = ""
     """Where they stand, and where further ones are written, whether it is there yet or not."""
     capture: CapturePolicy | None = None
+    rollout: Plan | None = None
+    split: Split | None = None
+    """What the rollout does to traffic now; None: everybody is served by the primary. Never in a file."""
 
     @property
     def templates(self) -> tuple[RoutePolicy, ...]:
@@ -319,6 +323,7 @@ class Policy(Struct, frozen=True):
     proxy_protocol: bool = False
     tls: tuple[CertificatePolicy, ...] = ()
     access_log: AccessLogPolicy = AccessLogPolicy()
+    freeze: tuple[FreezeWindow, ...] = ()
 
 
 class Bind(Struct, frozen=True):

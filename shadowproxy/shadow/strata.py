@@ -58,7 +58,7 @@ class Stratum:
         counters[self._row + at.JUDGED] += len(self._candidate)
         self.clear()
         for quantile, (slow, fast) in enumerate(found):
-            word = at.split_word(self._row, quantile)
+            word = at.judged_word(self._row, quantile)
             counters[word] += fast  # first: who reads in between sees too little evidence, never too much
             counters[word + 1] += slow
 

@@ -180,8 +180,8 @@ def test_paired_evidence_can_be_followed_from_its_counts() -> None:
     world.add(at.outcome_word(row, 0) + 1, 6)
     world.add(at.outcome_word(row, 0) + 2, 2)
     world.add(row + at.JUDGED, 500)
-    world.add(at.split_word(row, 2), 1)
-    world.add(at.split_word(row, 2) + 1, 9)
+    world.add(at.judged_word(row, 2), 1)
+    world.add(at.judged_word(row, 2) + 1, 9)
     found = scrape(world)
     place = {"service": "shop", "route": "item"}
     outcomes = found["shadowproxy_paired_outcomes_total"]

@@ -135,8 +135,8 @@ def test_who_failed_and_whom_the_quantiles_split_add_up_over_the_workers() -> No
         for i, n in enumerate((90, 3, 2, 1)):
             world.add(at.outcome_word(row, 0) + i, n, block)
         world.add(row + at.JUDGED, 90, block)
-        world.add(at.split_word(row, 1), 4, block)
-        world.add(at.split_word(row, 1) + 1, 7, block)
+        world.add(at.judged_word(row, 1), 4, block)
+        world.add(at.judged_word(row, 1) + 1, 7, block)
     world.add(at.outcome_word(row, 1) + 1, 5)
     found = next(routes(world.counters, world.registry, world.policy)).mirrors
     assert found["candidate"].outcomes == {"neither": 180, "shadow_only": 6, "primary_only": 4, "both": 2}

@@ -94,7 +94,7 @@ def test_sides_are_counted_under_their_quantile(words: memoryview, strata: Strat
     for i in range(40):
         strata.of(ROWS[0], 0).add(*((0.001, 0.5) if i < 3 else (0.9 + i / 100, 0.1)))
     strata.tick(1.0)
-    counts = [words[at.split_word(ROWS[0], q) + side] for q in range(3) for side in (0, 1)]
+    counts = [words[at.judged_word(ROWS[0], q) + side] for q in range(3) for side in (0, 1)]
     assert counts == [3, 37, 0, 4, 0, 0]
 
 

@@ -1,0 +1,244 @@
+"""What a rollout is decided from and what the decision is: facts and commands in, state and entries out.
+
+All of it is frozen and survives msgpack, so that a decision can be made again from what was kept. Times are Unix time,
+durations seconds, pairs of numbers are (primary, candidate).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct, field
+
+from shadowproxy.model.rollout import PENDING, Plan
+
+Both = tuple[int, int]
+"""Of the primary and of the candidate: by the arm that was drawn, also where the other one answered in the end."""
+
+
+class RouteCounts(Struct, frozen=True, array_like=True):
+    """Requests of one route since the last facts, while users are split; those of chosen users are left out."""
+
+    route: str
+    requests: Both = (0, 0)
+    failed: Both = (0, 0)
+    client_errors: Both = (0, 0)
+
+
+class KeyCounts(Struct, frozen=True, array_like=True):
+    """Sticky keys that were first seen, first failed or first met a client error in this epoch since the last facts."""
+
+    seen: Both = (0, 0)
+    failed: Both = (0, 0)
+    client_errors: Both = (0, 0)
+
+
+class PairCounts(Struct, frozen=True, array_like=True):
+    """Mirrored pairs of one route since the last facts, by who failed, and by quantile those that it splits: (candidate
+    above, primary above).
+    """
+
+    route: str
+    neither: int = 0
+    candidate_only: int = 0
+    primary_only: int = 0
+    both: int = 0
+    splits: dict[str, tuple[int, int]] = {}
+
+
+class FieldsFact(Struct, frozen=True):
+    """What is known of fields now. `log_e` is the logarithm of the mean of the field e-values of this attempt.
+
+    `listed` are the regressed ones, as words; `learns`: whether noise is learned at all.
+    """
+
+    log_e: float = 0.0
+    listed: tuple[str, ...] = ()
+    answers: int = 0
+    learns: bool = True
+
+
+class Answer(Struct, frozen=True):
+    """What Prometheus said to one check since the last facts: (time, value), rising. `why` it gave no answer."""
+
+    candidate: tuple[tuple[float, float], ...] = ()
+    primary: tuple[tuple[float, float], ...] = ()
+    why: str = ""
+
+
+class GateAnswer(Struct, frozen=True):
+    """The newest word of a webhook: `said` is a verdict."""
+
+    at: float
+    said: str
+    detail: str = ""
+
+
+class ManualFreeze(Struct, frozen=True):
+    """A freeze that somebody started by hand. `until` None: until it is ended."""
+
+    id: str
+    who: str
+    reason: str
+    since: float
+    until: float | None = None
+    services: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ("feature",)
+    in_flight: str = "hold"
+
+
+class Facts(Struct, frozen=True):
+    """What happened since the last facts, and what is so now.
+
+    `elapsed` is measured by a clock that nobody sets. `applied`: every worker runs the policy that the state asked for.
+    `latency` counts answered requests by bin (`metrics.layout.FINE_EDGES`), of the primary and of the candidate.
+    `chosen` are requests of chosen users and how many of them failed. `identity` is the version of each arm, empty
+    where it is not known. `healthy`: whether each arm can be reached at all. `watch` is who holds the watch.
+    `settled`: the configuration's primary has the identity that the candidate had.
+    """
+
+    at: float
+    elapsed: float = 0.0
+    applied: bool = True
+    routes: tuple[RouteCounts, ...] = ()
+    chosen: Both = (0, 0)
+    latency: tuple[dict[int, int], dict[int, int]] = field(default_factory=lambda: ({}, {}))
+    keys: KeyCounts | None = None
+    pairs: tuple[PairCounts, ...] = ()
+    compared: int = 0
+    fields: FieldsFact | None = None
+    answers: dict[str, Answer] = {}
+    gates: dict[str, GateAnswer] = {}
+    identity: dict[str, str] = {}
+    healthy: dict[str, bool] = {}
+    store: bool = True
+    watch: str = ""
+    freezes: tuple[ManualFreeze, ...] = ()
+    recalled: float = 0.0
+    settled: bool = False
+
+
+class CheckResult(Struct, frozen=True):
+    """What one check says now. `verdict` is pass, fail or inconclusive; `words` say why, for people.
+
+    `log_e` is the natural logarithm of its evidence of harm (of the larger of attempt and epoch, each relative to its
+    own threshold), `needed` that of the threshold. `more_requests` and `more_seconds`: about what is still missing.
+    """
+
+    name: str
+    kind: str
+    mode: str
+    verdict: str
+    words: str = ""
+    log_e: float = 0.0
+    needed: float = 0.0
+    primary: float | None = None
+    candidate: float | None = None
+    more_requests: int | None = None
+    more_seconds: float | None = None
+    not_worse: bool = False
+    """The stronger answer: shown not to be worse than tolerated."""
+
+
+class Hold(Struct, frozen=True):
+    """Why a rollout does not advance. `by` is a person, or `shadowproxy`."""
+
+    reason: str
+    since: float
+    by: str = "shadowproxy"
+    detail: str = ""
+
+
+class Command(Struct, frozen=True):
+    """What somebody asks for: start, approve, pause, resume, promote, abort, rollback or retry.
+
+    `full` of promote: to the end. `stage` of retry: from there. `attempt`: only if it is still this one.
+    `override` of a freeze: until then (Unix time) it does not hold this rollout.
+    """
+
+    action: str
+    who: str
+    reason: str
+    at: float
+    full: bool = False
+    stage: str | None = None
+    attempt: int | None = None
+    override: float | None = None
+
+
+class Entry(Struct, frozen=True):
+    """One decision, for the audit: what was done (`started`, `advanced`, `held`, `released`, `failed`, `rolled_back`,
+    `promoted`, …), by whom, why in a sentence, and what it was decided from.
+    """
+
+    action: str
+    at: float
+    by: str
+    why: str
+    what: dict[str, Any] = {}
+
+
+class Refusal(Struct, frozen=True):
+    """A command that does not apply to the state: one sentence that says why and what would be possible."""
+
+    why: str
+
+
+class Attempt(Struct, frozen=True):
+    """An attempt that is over, as it stays visible."""
+
+    number: int
+    plan: str
+    phase: str
+    started_at: float
+    ended_at: float
+    identity: dict[str, str]
+    why: str
+
+
+class Progress(Struct, frozen=True):
+    """How far the present part has got. `baked` runs only while the candidate gets traffic and nothing holds.
+
+    `entered_at` is Unix time; `spent` all seconds since then by a clock that nobody sets, `warm` those since the weight
+    rose; `requests` of the arm under test; `recent` are (seconds, requests) of the last ticks, for the rate.
+    """
+
+    entered_at: float = 0.0
+    spent: float = 0.0
+    warm: float = 0.0
+    baked: float = 0.0
+    requests: int = 0
+    recent: tuple[tuple[float, int], ...] = ()
+
+
+class State(Struct, frozen=True):
+    """Where the rollout of one service is. `plan` is pinned while an attempt runs; `step` indexes its steps.
+
+    `weight` is what the data plane is to do now. `ledger` is the analysis' own (`rollout.analysis`), as built-ins.
+    """
+
+    service: str
+    plan: Plan
+    attempt: int = 1
+    phase: str = PENDING
+    step: int = 0
+    weight: float = 0.0
+    progress: Progress = Progress()
+    holds: tuple[Hold, ...] = ()
+    epoch: int = 0
+    """How often the evidence has begun anew."""
+    approved: str = ""
+    """Who approved the present part."""
+    override: float = 0.0
+    """Until then freezes do not hold it: somebody said so."""
+    identity: dict[str, str] = {}
+    started_at: float = 0.0
+    ended_at: float = 0.0
+    at: float = 0.0
+    """The time of the last facts."""
+    why: str = ""
+    results: tuple[CheckResult, ...] = ()
+    ledger: Any = None
+    earlier: tuple[Attempt, ...] = ()
+    pending_plan: Plan | None = None
+    """A changed plan that the next attempt will use."""

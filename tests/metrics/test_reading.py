@@ -120,7 +120,9 @@ def test_blocks_and_pages_do_not_overlap() -> None:
     counters.block(1)[at.BLOCK_WORDS - 1] = 7
     counters.supervisor[0] = 1
     counters.control[0] = 2
-    assert at.fine_word(at.MAX_SERVICES) == at.BLOCK_WORDS
+    assert at.fine_word(at.MAX_SERVICES) == at.split_fine_word(0, 0)
+    assert at.split_fine_word(at.MAX_SERVICES, 0) == at.KEYS_AT
+    assert at.KEYS_AT + at.KEY_RING == at.BLOCK_WORDS
     assert (len(counters.supervisor), len(counters.control)) == (512, at.CONTROL_BYTES // at.WORD)
     counters.set_base(at.MAX_ROUTES - 1)
     assert len(counters.control) >= at.BASES_AT + at.MAX_ROUTES * at.PAIRED_WORDS
@@ -147,3 +149,11 @@ def test_who_failed_and_whom_the_quantiles_split_add_up_over_the_workers() -> No
     world.add(row + at.ELIGIBLE + 1)
     second = next(routes(world.counters, world.registry, world.policy)).mirrors["secondary"]
     assert (second.outcomes["shadow_only"], second.judged, second.splits) == (5, 0, {})
+
+
+def test_an_entry_of_the_key_ring_says_what_was_put_in() -> None:
+    for h in (0.0, 0.25, 1 - 2**-53):
+        for service in (0, at.MAX_SERVICES - 1):
+            entry = at.key_entry(h, service, at.KEY_FAILED)
+            assert 0 <= entry < 2**63
+            assert at.key_of(entry) == (h, service, at.KEY_FAILED)

@@ -242,3 +242,43 @@ class State(Struct, frozen=True):
     earlier: tuple[Attempt, ...] = ()
     pending_plan: Plan | None = None
     """A changed plan that the next attempt will use."""
+
+
+class Watch(Struct, frozen=True):
+    """Who holds the watch of a rollout, since when, and until when unless it is renewed (Unix times)."""
+
+    holder: str
+    since: float
+    until: float
+
+
+class WatchCommand(Struct, frozen=True):
+    """What somebody asks of the watch: `hold`, `renew`, `release`, or `handover` to the person named by `to`."""
+
+    action: str
+    who: str
+    at: float
+    to: str = ""
+    reason: str = ""
+
+
+class FreezeCommand(Struct, frozen=True):
+    """A freeze by hand: `start` it, until then (Unix time, None: until it is ended), or `end` the one of this id."""
+
+    action: str
+    who: str
+    reason: str
+    at: float
+    id: str = ""
+    until: float | None = None
+    services: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ("feature",)
+    in_flight: str = "hold"
+
+
+class View(Struct, frozen=True):
+    """The rollout of one service as control sees it now, for whoever shows it. `facts` None: none were gathered yet."""
+
+    state: State
+    facts: Facts | None = None
+    watch: Watch | None = None

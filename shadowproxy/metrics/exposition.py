@@ -17,12 +17,14 @@ from shadowproxy.metrics.reading import captures, routes, upstreams, workers
 from shadowproxy.metrics.series import Series
 from shadowproxy.metrics.text import Family, number, render
 from shadowproxy.model.policy import Policy, Registry
+from shadowproxy.model.rollout import HOLD_REASONS, PHASES
 from shadowproxy.model.terms import CANDIDATE, LEARNED, OPENAPI
 from shadowproxy.model.totals import (
     CaptureTotals,
     Distribution,
     Isolation,
     MirrorTotals,
+    RolloutFigures,
     RouteTotals,
     StoreFigures,
     UpstreamTotals,
@@ -52,6 +54,8 @@ class Scrape(Struct, frozen=True):
     """By service: how many fields regressed, and how many are noisy."""
     accepted: Mapping[str, tuple[int, Mapping[str, int]]] = {}
     """By service: pairs that accepted differences covered, and entries by state."""
+    rollouts: Mapping[str, RolloutFigures] = {}
+    """By service."""
 
 
 def collect(scrape: Scrape) -> Iterator[Family]:
@@ -72,6 +76,7 @@ def collect(scrape: Scrape) -> Iterator[Family]:
     yield from _per_upstream(list(upstreams(scrape.counters, scrape.policy)))
     yield from _captures(list(captures(scrape.counters, scrape.policy)))
     yield from _isolation(scrape.isolation)
+    yield from _rollouts({(service, found.name): found for service, found in scrape.rollouts.items()})
     yield from _per_process(workers(scrape.counters, scrape.now))
     yield _family(series.EXAMPLES_SUPPRESSED, (((reason,), n) for reason, n in scrape.suppressed.items()))
     yield from _store(scrape.store)
@@ -208,6 +213,27 @@ def _isolation(services: Mapping[str, Isolation]) -> Iterator[Family]:
         ),
     )
     yield _family(series.ISOLATION_SLOTS, (((service,), found.slots) for service, found in services.items()))
+
+
+def _rollouts(rollouts: Mapping[tuple[str, str], RolloutFigures]) -> Iterator[Family]:
+    singles: tuple[tuple[Series, Callable[[RolloutFigures], float]], ...] = (
+        (series.ROLLOUT_WEIGHT, lambda found: found.weight),
+        (series.ROLLOUT_STAGE, lambda found: found.stage),
+        (series.ROLLOUT_STEP, lambda found: found.seconds),
+        (series.ROLLOUT_UNSETTLED, lambda found: not found.settled),
+    )
+    for of, value in singles:
+        yield _family(of, ((place, value(found)) for place, found in rollouts.items()))
+    tables: tuple[tuple[Series, Callable[[RolloutFigures], Mapping[str, float]]], ...] = (
+        (series.ROLLOUT_PHASE, lambda found: {phase: phase == found.phase for phase in PHASES}),
+        (series.ROLLOUT_HOLD, lambda found: {reason: reason in found.holds for reason in HOLD_REASONS}),
+        (series.ROLLOUT_BAKE, lambda found: found.baked),
+        (series.ANALYSIS_EVIDENCE, lambda found: found.evidence),
+    )
+    for of, table in tables:
+        yield _family(
+            of, (((*place, word), n) for place, found in rollouts.items() for word, n in table(found).items())
+        )
 
 
 def _per_process(rows: tuple[WorkerTotals, ...]) -> Iterator[Family]:

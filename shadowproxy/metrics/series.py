@@ -28,6 +28,7 @@ class Series:
 _ROUTE: Final = ("service", "route")
 _ARM: Final = ("service", "route", "arm")
 _UPSTREAM: Final = ("service", "arm")
+_ROLLOUT: Final = ("service", "rollout")
 
 REQUESTS: Final = Series(
     "shadowproxy_requests_total",
@@ -222,6 +223,49 @@ ACCEPTED_ENTRIES: Final = Series(
     GAUGE,
     "Entries of the accepted differences by state: active, expired, dead.",
     ("service", "state"),
+)
+ROLLOUT_WEIGHT: Final = Series(
+    "shadowproxy_rollout_weight_ratio", GAUGE, "Share of the users that the candidate is to serve.", _ROLLOUT
+)
+ROLLOUT_PHASE: Final = Series(
+    "shadowproxy_rollout_phase",
+    GAUGE,
+    "1 for the phase that the rollout is in, 0 for the others: pending, running, promoted, rolled_back, aborted.",
+    (*_ROLLOUT, "phase"),
+)
+ROLLOUT_STAGE: Final = Series(
+    "shadowproxy_rollout_stage", GAUGE, "Number of the present stage in the plan, from 1; 0 before the start.", _ROLLOUT
+)
+ROLLOUT_HOLD: Final = Series(
+    "shadowproxy_rollout_hold",
+    GAUGE,
+    "1 while the rollout does not advance for this reason, 0 otherwise; there is one for every reason.",
+    (*_ROLLOUT, "reason"),
+)
+ROLLOUT_STEP: Final = Series(
+    "shadowproxy_rollout_step_seconds",
+    GAUGE,
+    "Time since the present stage, or the present weight of it, was entered, holds included.",
+    _ROLLOUT,
+)
+ROLLOUT_BAKE: Final = Series(
+    "shadowproxy_rollout_bake_ratio",
+    GAUGE,
+    "How much of its bake the present stage or weight has behind it, by what is asked for: time, requests.",
+    (*_ROLLOUT, "dimension"),
+)
+ROLLOUT_UNSETTLED: Final = Series(
+    "shadowproxy_rollout_promotion_unsettled",
+    GAUGE,
+    "1 while the rollout is promoted and the configuration's primary is still the version before.",
+    _ROLLOUT,
+)
+ANALYSIS_EVIDENCE: Final = Series(
+    "shadowproxy_analysis_evidence",
+    GAUGE,
+    "Evidence of harm over the threshold of the check, as the logarithm to base 10: -1 is a tenth of what fails it, "
+    "from 0 on it fails.",
+    (*_ROLLOUT, "check"),
 )
 EXAMPLES_SKIPPED: Final = Series(
     "shadowproxy_examples_skipped_total", COUNTER, "Failed copies, counted, whose example the worker did not offer."

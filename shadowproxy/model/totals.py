@@ -269,3 +269,22 @@ class Isolation(Struct, frozen=True):
     since: float | None
     added: dict[str, Interval]
     more: dict[str, int]
+
+
+class RolloutFigures(Struct, frozen=True):
+    """Where the rollout of a service is. `stage` counts from 1, 0: none yet; `weight` is a share.
+
+    `evidence` is the logarithm (base 10) of the evidence of harm over its threshold, by check. `baked` is the share of
+    what the present part's bake asks for, by `time` and `requests`, where it asks; `seconds` since it was entered.
+    """
+
+    name: str
+    phase: str
+    stage: int = 0
+    weight: float = 0.0
+    holds: tuple[str, ...] = ()
+    evidence: dict[str, float] = {}
+    seconds: float = 0.0
+    baked: dict[str, float] = {}
+    settled: bool = True
+    """False: promoted, and the configuration's primary is not what was promoted yet."""

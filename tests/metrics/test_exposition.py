@@ -13,7 +13,7 @@ from shadowproxy.metrics.fields import FieldTable
 from shadowproxy.metrics.series import SERIES
 from shadowproxy.model.pair import FieldCount
 from shadowproxy.model.policy import CapturePolicy
-from shadowproxy.model.totals import Interval, Isolation, StoreFigures
+from shadowproxy.model.totals import Interval, Isolation, RolloutFigures, StoreFigures
 from tests.metrics.world import World
 
 
@@ -228,3 +228,28 @@ def test_recordings_are_exported_where_there_is_one_or_was() -> None:
     shop, mail = world.policy.services
     world.policy = replace(world.policy, services=(shop, replace(mail, capture=CapturePolicy("/a.gor"))))
     assert scrape(world)["shadowproxy_captured_total"][labels(service="mail")] == 0
+
+
+def test_a_rollout_is_exported_by_phase_hold_bake_and_check() -> None:
+    running = RolloutFigures(
+        "cup-v2", "running", 2, 0.05, ("freeze",), {"error_rate": -1.5}, 90.0, {"time": 0.5, "requests": 1.0}
+    )
+    found = scrape(World(), rollouts={"shop": running})
+    place = {"service": "shop", "rollout": "cup-v2"}
+    assert found["shadowproxy_rollout_weight_ratio"] == {labels(**place): 0.05}
+    assert found["shadowproxy_rollout_stage"] == {labels(**place): 2}
+    assert found["shadowproxy_rollout_step_seconds"] == {labels(**place): 90}
+    assert found["shadowproxy_rollout_promotion_unsettled"] == {labels(**place): 0}
+    phases = found["shadowproxy_rollout_phase"]
+    assert (len(phases), sum(phases.values())) == (5, 1)
+    assert phases[labels(**place, phase="running")] == 1
+    holds = found["shadowproxy_rollout_hold"]
+    assert {reason for reason, value in holds.items() if value} == {labels(**place, reason="freeze")}
+    assert holds[labels(**place, reason="store")] == 0
+    assert found["shadowproxy_rollout_bake_ratio"][labels(**place, dimension="time")] == 0.5
+    assert found["shadowproxy_analysis_evidence"] == {labels(**place, check="error_rate"): -1.5}
+
+
+def test_a_promotion_that_is_not_in_the_configuration_shows() -> None:
+    found = scrape(World(), rollouts={"shop": RolloutFigures("cup-v2", "promoted", settled=False)})
+    assert list(found["shadowproxy_rollout_promotion_unsettled"].values()) == [1]

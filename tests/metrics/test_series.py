@@ -26,6 +26,11 @@ shadowproxy_isolation_delta_seconds service percentile bound
 shadowproxy_upstream_connections service arm state
 shadowproxy_upstream_healthy service arm
 shadowproxy_breaker_open service arm
+shadowproxy_rollout_weight_ratio service rollout
+shadowproxy_rollout_phase service rollout phase
+shadowproxy_rollout_stage service rollout
+shadowproxy_rollout_hold service rollout reason
+shadowproxy_analysis_evidence service rollout check
 shadowproxy_config_reloads_total result
 shadowproxy_config_last_reload_successful
 shadowproxy_build_info version

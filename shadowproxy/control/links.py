@@ -11,7 +11,7 @@ from typing import Final, cast
 import msgspec
 
 from shadowproxy.channel import FrameError, FrameReader, frame
-from shadowproxy.model.commands import Apply, Names, Paths, Quit, Ready, Reload, Templates
+from shadowproxy.model.commands import Apply, Names, Paths, Publish, Quit, Ready, Reload, Templates
 from shadowproxy.model.pair import Aggregate, Examples, Hello, Learned
 
 MAX_UNTAKEN: Final = 8 * 1024 * 1024
@@ -65,7 +65,7 @@ class Commands:
         connection.setblocking(False)
         await asyncio.get_running_loop().create_unix_connection(lambda: self._protocol, sock=connection)
 
-    def send(self, message: Ready | Names | Templates | Reload) -> None:
+    def send(self, message: Ready | Names | Templates | Reload | Publish) -> None:
         transport = self._protocol.transport
         if transport and not transport.is_closing():
             transport.write(frame(_encode(message)))

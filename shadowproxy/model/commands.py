@@ -87,7 +87,13 @@ class Applied(Struct, frozen=True, tag=True):
 
 
 class Publish(Struct, frozen=True, tag=True):
-    """What rollouts do to traffic from now on, by service; None: nothing. Other services stay as they are."""
+    """What rollouts do to traffic from now on, by service; None: nothing. Other services stay as they are.
+
+    Everyone hears it as an Apply. After a recall (SIGUSR2) the split in force has weight 0 and `recalled`, the time of
+    the signal. From then on a split that sends anybody to the candidate is put in force only if it says the same time:
+    who says it has seen the recall; what was decided before is refused. Weight 0 with nobody chosen needs no such word.
+    The time stays in the split until control publishes None, which ends the split.
+    """
 
     splits: dict[str, Split | None]
 

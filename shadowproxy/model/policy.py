@@ -254,7 +254,7 @@ class ServicePolicy(Struct, frozen=True):
     capture: CapturePolicy | None = None
     rollout: Plan | None = None
     split: Split | None = None
-    """What the rollout does to traffic now; None: everybody is served by the primary. Never in a file."""
+    """What the rollout does to traffic now; None: everybody is served by the primary. Never in a configuration."""
 
     @property
     def templates(self) -> tuple[RoutePolicy, ...]:
@@ -405,7 +405,13 @@ class Loaded(Struct, frozen=True):
     warnings: tuple[str, ...] = ()
 
 
+def without_splits(policy: Policy) -> Policy:
+    """What was configured and learned: a rollout that takes a step changes no configuration."""
+    services = (msgspec.structs.replace(service, split=None) for service in policy.services)
+    return msgspec.structs.replace(policy, services=tuple(services))
+
+
 def fingerprint(policy: Policy) -> str:
-    """A short hash of everything in a policy but its sequence number: equal policies have equal fingerprints."""
-    plain = msgspec.structs.replace(policy, sequence=0)
+    """A short hash of a policy without its sequence number and its splits: equal policies have equal fingerprints."""
+    plain = msgspec.structs.replace(without_splits(policy), sequence=0)
     return hashlib.blake2b(msgspec.msgpack.encode(plain, order="deterministic"), digest_size=8).hexdigest()

@@ -1,4 +1,4 @@
-"""Files of the data directory that are replaced as a whole."""
+"""Files of the data directory that are replaced as a whole, and moved away where they cannot be understood."""
 
 from __future__ import annotations
 
@@ -18,3 +18,13 @@ def replace_file(path: Path, data: bytes) -> None:
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def set_aside(path: Path) -> str:
+    """Move a file away that cannot be understood, over the one before; what was done, in words."""
+    aside = path.with_name(path.name + ".corrupt")
+    try:
+        path.replace(aside)
+    except OSError as error:
+        return f"it cannot be moved away ({error.strerror})"
+    return f"moved to {aside}"

@@ -14,10 +14,12 @@ import msgspec
 
 from shadowproxy.endpoints.routes import learned, with_templates
 from shadowproxy.metrics.layout import MAX_ROUTES
-from shadowproxy.model.policy import Loaded, RoutePolicy
+from shadowproxy.model.policy import Loaded, RoutePolicy, without_splits
 from shadowproxy.model.terms import LEARNED
+from shadowproxy.runtime import splits_file
 from shadowproxy.runtime.files import replace_file
 from shadowproxy.runtime.loading import Outcome, Request, changes
+from shadowproxy.runtime.splits import restored
 from shadowproxy.runtime.templates_file import restore
 
 RESOLVE_WITHIN: Final = 2.0
@@ -46,6 +48,9 @@ def read(request: Request) -> Outcome:
     kept, troubles = (learned(before.policy), ()) if before else restore(Path(launch.data_dir))
     loaded, left_out = with_learned(loaded, kept)
     policy = msgspec.structs.replace(loaded.policy, epoch=request.epoch, sequence=request.sequence)
+    # The supervisor gives a reload the splits of the moment in which it ends.
+    splits, alarms = ({}, ()) if before else splits_file.restore(Path(launch.data_dir))
+    policy, dropped = restored(policy, splits)
     names = tuple(sorted(host_names(policy)))
     key, more = (b"", ()) if before else masking_key(Path(launch.data_dir))
     return Outcome(
@@ -54,7 +59,8 @@ def read(request: Request) -> Outcome:
         names=names,
         restart=tuple(restart_keys(before.launch, loaded.launch)) if before else (),
         changed=changes(before.policy, policy) if before else (),
-        warnings=(*loaded.warnings, *troubles, *left_out, *more),
+        warnings=(*loaded.warnings, *troubles, *left_out, *dropped, *more),
+        alarms=alarms,
         key=key,
     )
 
@@ -101,7 +107,7 @@ def keep(loaded: Loaded) -> None:
     """Keep the policy in the data directory, so that it outlives every process. Raises OSError."""
     data_dir = Path(loaded.launch.data_dir)
     data_dir.mkdir(0o700, parents=True, exist_ok=True)
-    replace_file(data_dir / POLICY_FILE, msgspec.msgpack.encode(loaded.policy))
+    replace_file(data_dir / POLICY_FILE, msgspec.msgpack.encode(without_splits(loaded.policy)))
 
 
 def masking_key(data_dir: Path) -> tuple[bytes, tuple[str, ...]]:

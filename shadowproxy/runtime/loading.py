@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from shadowproxy.model.policy import Loaded, Policy, Registry
+from shadowproxy.model.policy import Loaded, Policy, Registry, without_splits
 from shadowproxy.runtime.logs import Log
 from shadowproxy.runtime.processes import fork
 
@@ -30,7 +30,8 @@ class Outcome(Struct, frozen=True):
     """What one reading yields. Either `loaded` or `problems` is there.
 
     `addresses` are those of the host names that could be resolved, out of `names`. `restart` are the keys whose change
-    needs a restart, `changed` what else differs from the policy before. `key` masks values in stored examples.
+    needs a restart, `changed` what else differs from the policy before. `alarms` are warnings that somebody has to act
+    on. `key` masks values in stored examples.
     """
 
     loaded: Loaded | None = None
@@ -40,6 +41,7 @@ class Outcome(Struct, frozen=True):
     restart: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    alarms: tuple[str, ...] = ()
     key: bytes = b""
 
 
@@ -184,7 +186,8 @@ class Reloads:
 
 
 def changes(before: Policy, after: Policy) -> tuple[str, ...]:
-    """What differs between two policies, as short words: `services.checkout`, `limits`."""
+    """What differs between two policies, as short words: `services.checkout`, `limits`. Splits are not looked at."""
+    before, after = without_splits(before), without_splits(after)
     found: list[str] = []
     old = {service.name: service for service in before.services}
     new = {service.name: service for service in after.services}

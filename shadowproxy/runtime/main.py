@@ -42,6 +42,8 @@ def main(options: dict[str, object], roles: Roles) -> int:
     log = open_log("supervisor", first.loaded.launch.log_format)
     for warning in first.warnings:
         log.warning(warning)
+    for alarm in first.alarms:
+        log.error(alarm)
     gc.collect()
     gc.freeze()  # what is here now is garbage for nobody: no collection dirties the shared pages
     return Supervisor(options=options, first=first, loaded=first.loaded, sockets=sockets, roles=roles, log=log).run()

@@ -11,6 +11,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from types import FrameType
 from typing import Final
 
@@ -19,8 +20,9 @@ import msgspec
 from shadowproxy.endpoints.routes import with_templates
 from shadowproxy.metrics import layout as at
 from shadowproxy.metrics.counters import Counters, adopt
-from shadowproxy.model.commands import Applied, Apply, Names, Paths, Ready, Reload, Templates, ToSupervisor
-from shadowproxy.model.policy import Loaded
+from shadowproxy.model.commands import Applied, Apply, Names, Paths, Publish, Ready, Reload, Templates, ToSupervisor
+from shadowproxy.model.policy import Loaded, Policy, Registry
+from shadowproxy.model.rollout import Split
 from shadowproxy.model.terms import LEARNED
 from shadowproxy.runtime.children import (
     COMPARER,
@@ -42,6 +44,8 @@ from shadowproxy.runtime.probe import Probe
 from shadowproxy.runtime.processes import HANDLED, ending, fork, pair
 from shadowproxy.runtime.roles import Roles, Setting, run_role
 from shadowproxy.runtime.sockets import Sockets, address_of
+from shadowproxy.runtime.splits import published, recalled, restored, splits
+from shadowproxy.runtime.splits_file import Splits, SplitsFile, start_saving
 
 STALE: Final = 5.0
 """Seconds without a heartbeat after which a worker counts as not ready."""
@@ -83,6 +87,7 @@ class Supervisor:
         self._probe = Probe(sockets.probe, self._selector, self.unready, clock)
         self._links = Links(self._selector, self._hear, self._lost)
         self._reloads = Reloads(self._selector, self._start_loading, self._reloaded)
+        self._splits_file = SplitsFile(self._start_saving, log)
         # what is in force
         self._loaded = loaded
         self._problems: tuple[str, ...] = ()
@@ -104,13 +109,19 @@ class Supervisor:
         self._reap()  # the first reader of the configuration may have ended before anyone listened
         self._perform(self._crew.start(self._clock()))
         while not self._crew.over(self._clock()):
-            due = min(self._crew.next_due(), self._probe.next_due(), self._reloads.next_due())
+            due = min(
+                self._crew.next_due(),
+                self._probe.next_due(),
+                self._reloads.next_due(),
+                self._splits_file.next_due(),
+            )
             for key, events in self._selector.select(min(max(0.0, due - self._clock()), LONGEST_SLEEP)):
                 key.data(events)
             now = self._clock()
             self._perform(self._crew.tick(now))
             self._probe.expire(now)
             self._reloads.expire(now)
+            self._splits_file.expire(now)
         self._reloads.cancel()
         self._sockets.remove_files()
         self._log.info("ended", exit_code=self._exit_code)
@@ -139,9 +150,7 @@ class Supervisor:
             self._log.info("rolling restart of the workers")
             self._perform(self._crew.roll(self._clock()))
         if signal.SIGUSR2 in received:
-            self._log.warning(
-                "SIGUSR2 is kept for the return of all users to the primary; no rollout runs, so nothing is done"
-            )
+            self._recall()
 
     def _end(self, number: signal.Signals) -> None:
         now = self._clock()
@@ -224,6 +233,7 @@ class Supervisor:
             if pid == 0:
                 return
             self._links.drop(pid)
+            self._splits_file.ended(pid, status, self._clock())
             self._perform(self._crew.died(pid, ending(status), self._clock()))
 
     def _lost(self, pid: int) -> None:
@@ -245,16 +255,24 @@ class Supervisor:
             case Templates(learned):
                 for service, names in learned.items():
                     self._learned[service] = (*self._learned.get(service, ()), *names)
-                self._publish()
+                self._make_routes()
             case Reload():
                 self._reloads.request()
+            case Publish(said):
+                self._publish(said)
 
     # Configuration
 
     def _apply(self, reread: bool = True) -> Apply:
         return Apply(self._loaded.policy, self._loaded.registry, self._problems, reread)
 
-    def _publish(self) -> None:
+    def _swap(self, policy: Policy, registry: Registry) -> None:
+        """Put a policy in force everywhere that no configuration was read for."""
+        policy = msgspec.structs.replace(policy, sequence=self._loaded.policy.sequence + 1)
+        self._loaded = msgspec.structs.replace(self._loaded, policy=policy, registry=registry)
+        self._links.tell(self._crew.pids(WORKER, COMPARER, CONTROL), self._apply(reread=False))
+
+    def _make_routes(self) -> None:
         """Make routes of the templates that wait."""
         if not self._learned or self._reloads.under_way:
             return
@@ -265,10 +283,52 @@ class Supervisor:
             self._log.warning("no place for learned templates: they stay in `other`", service=service, templates=count)
         if policy == before.policy:
             return
-        policy = msgspec.structs.replace(policy, sequence=policy.sequence + 1)
-        self._loaded = msgspec.structs.replace(before, policy=policy, registry=registry)
-        self._links.tell(self._crew.pids(WORKER, COMPARER, CONTROL), self._apply(reread=False))
-        self._log.info("learned templates are routes now", sequence=policy.sequence, templates=templates)
+        self._swap(policy, registry)
+        sequence = self._loaded.policy.sequence
+        self._log.info("learned templates are routes now", sequence=sequence, templates=templates)
+
+    def _publish(self, said: dict[str, Split | None]) -> None:
+        """What control says of splits, in force at once: a reload under way takes them over when it ends."""
+        policy, refused = published(self._loaded.policy, said)
+        for why in refused:
+            self._log.warning("split not put in force", why=why)
+        if self._put_splits(policy):
+            self._log.info("splits published", sequence=self._loaded.policy.sequence, services=sorted(said))
+
+    def _recall(self) -> None:
+        """Send every user back to the primary, whoever else is dead."""
+        if self._put_splits(recalled(self._loaded.policy, time.time())):
+            self._log.warning(
+                "SIGUSR2: every user is served by the primary again",
+                sequence=self._loaded.policy.sequence,
+                services=sorted(splits(self._loaded.policy)),
+            )
+        else:
+            self._log.warning("SIGUSR2: no rollout is under way, so nothing is done")
+
+    def _take_over(self, loaded: Loaded) -> tuple[str, ...]:
+        """A policy that was read, with the splits of now and after all that were put in force while it was read.
+
+        Returns what is said of splits that it has no place for.
+        """
+        before = self._loaded.policy
+        policy, dropped = restored(loaded.policy, splits(before))
+        policy = msgspec.structs.replace(policy, sequence=before.sequence + 1)
+        self._loaded = msgspec.structs.replace(loaded, policy=policy)
+        if dropped:
+            self._splits_file.keep(splits(policy), self._clock())
+        return dropped
+
+    def _put_splits(self, policy: Policy) -> bool:
+        """Put a policy with other splits in force, then keep them. False: they are the same."""
+        if policy == self._loaded.policy:
+            return False
+        self._swap(policy, self._loaded.registry)
+        self._splits_file.keep(splits(policy), self._clock())
+        return True
+
+    def _start_saving(self, those: Splits) -> int:
+        return start_saving(Path(self._launch.data_dir), those, self._log, self._disown)
 
     def _start_loading(self) -> Loading:
         policy, registry = self._loaded.policy, self._loaded.registry
@@ -288,22 +348,22 @@ class Supervisor:
             for problem in outcome.problems:
                 self._log.error("configuration not reloaded", problem=problem)
             self._links.tell(self._crew.pids(CONTROL), self._apply())
-            self._publish()
+            self._make_routes()
             return
         words[at.RELOADS_OK] += 1
-        self._loaded = outcome.loaded
+        dropped = self._take_over(outcome.loaded)
         kept = self._names.addresses
         self._names = Names(
             {n: outcome.addresses.get(n) or kept[n] for n in outcome.names if n in outcome.addresses or n in kept}
         )
         self._links.tell(self._crew.pids(WORKER), self._names)
         self._links.tell(self._crew.pids(WORKER, COMPARER, CONTROL), self._apply())
-        for warning in outcome.warnings:
+        for warning in (*outcome.warnings, *dropped):
             self._log.warning(warning)
         for key in outcome.restart:
             self._log.warning("needs a restart: the old value stays", key=key)
-        self._log.info("configuration reloaded", sequence=outcome.loaded.policy.sequence, changed=outcome.changed)
-        self._publish()
+        self._log.info("configuration reloaded", sequence=self._loaded.policy.sequence, changed=outcome.changed)
+        self._make_routes()
 
     # Words
 

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from shadowproxy.endpoints.learner import is_template
-from shadowproxy.runtime.files import replace_file
+from shadowproxy.runtime.files import replace_file, set_aside
 
 FILE: Final = "templates.json"
 MAX_BYTES: Final = 8 * 1024 * 1024
@@ -51,16 +51,7 @@ def restore(directory: Path) -> tuple[dict[str, list[str]], tuple[str, ...]]:
         if kept.version != 1:
             raise msgspec.DecodeError(f"its version is {kept.version}, this is for 1")
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        return {}, (f"{path}: {error}; {_set_aside(path)}: templates are learned anew",)
+        return {}, (f"{path}: {error}; {set_aside(path)}: templates are learned anew",)
     found = {service: [name for name in names if is_template(name)] for service, names in kept.services.items()}
     wrong = sum(map(len, kept.services.values())) - sum(map(len, found.values()))
     return found, (f"{path}: {wrong} entries are no learned templates: left out",) if wrong else ()
-
-
-def _set_aside(path: Path) -> str:
-    aside = path.with_name(path.name + ".corrupt")
-    try:
-        path.replace(aside)
-    except OSError as error:
-        return f"it cannot be moved away ({error.strerror})"
-    return f"moved to {aside}"

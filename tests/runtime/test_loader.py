@@ -13,8 +13,11 @@ import pytest
 
 from shadowproxy.endpoints.routes import learned, with_templates
 from shadowproxy.model.policy import Bind, Launch, Loaded, Policy, Registry
+from shadowproxy.model.rollout import Split
+from shadowproxy.runtime import splits_file
 from shadowproxy.runtime.loader import KEY_BYTES, keep, masking_key, read, resolve
 from shadowproxy.runtime.loading import Outcome, Request
+from shadowproxy.runtime.splits import splits
 from shadowproxy.runtime.templates_file import save
 
 
@@ -109,6 +112,31 @@ def test_a_reload_keeps_what_was_learned_but_for_what_its_routes_take(tmp_path: 
     assert learned(loaded(fewer).policy) == {"default": names[:3]}
     assert fewer.warnings == ("service default: 1 learned templates find no place any more and are counted as `other`",)
     assert learned(loaded(again("service: x\n" + PLAIN)).policy) == {}
+
+
+SPLIT = Split("v2", weight=1.0, leased=False)
+
+
+def test_the_first_policy_has_the_splits_of_the_last_run_and_its_file_has_none(tmp_path: Path) -> None:
+    splits_file.save(tmp_path / "data", {"default": SPLIT})
+    both = PLAIN.replace("]}", "]}, candidate: {urls: ['http://127.0.0.1:8001']}") + "data_dir: data\n"
+    outcome = read(request(tmp_path, config=write(tmp_path, both)))
+    assert (splits(loaded(outcome).policy), outcome.warnings, outcome.alarms) == ({"default": SPLIT}, (), ())
+    again = read(request(tmp_path, loaded(outcome), config=write(tmp_path, both)))
+    assert (splits(loaded(again).policy), again.changed) == ({}, ()), "the supervisor knows those of the moment"
+    keep(loaded(outcome))
+    assert b"recalled" not in (tmp_path / "data" / "policy.msgpack").read_bytes()
+    alone = read(request(tmp_path, config=write(tmp_path, PLAIN + "data_dir: data\n")))
+    assert splits(loaded(alone).policy) == {}
+    assert "the split of rollout v2 is dropped" in alone.warnings[0]
+
+
+def test_splits_that_cannot_be_understood_are_an_alarm_and_no_reason_not_to_start(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "splits.json").write_text("{")
+    outcome = read(request(tmp_path, config=write(tmp_path, PLAIN + "data_dir: data\n")))
+    assert splits(loaded(outcome).policy) == {}
+    assert "the splits of rollouts are lost" in outcome.alarms[0]
 
 
 def test_names_are_resolved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from shadowproxy.model.policy import LimitsPolicy, Policy, RoutePolicy, ServicePolicy
+from shadowproxy.model.rollout import Split
 from shadowproxy.runtime.loading import changes
 
 A, B = ServicePolicy("a", 0, {}), ServicePolicy("b", 1, {})
@@ -19,6 +20,7 @@ BEFORE = Policy((A,), sequence=1, epoch="e")
         (Policy((A, B)), ("services.b (added)",)),
         (Policy(()), ("services.a (removed)",)),
         (Policy((msgspec.structs.replace(A, routes=(RoutePolicy("r", 1),)),)), ("services.a",)),
+        (Policy((msgspec.structs.replace(A, split=Split("v2", weight=0.5)),)), ()),
         (Policy((A,), limits=LimitsPolicy(line=1), proxy_protocol=True), ("limits", "proxy_protocol")),
     ],
 )

@@ -79,7 +79,7 @@ def _understood(data: bytes) -> dict[str, Split]:
     return kept.services
 
 
-def start_saving(directory: Path, splits: Splits, log: Log, disown: Callable[[], None]) -> int:
+def start_saving(directory: Path, splits: Splits, log: Log, *, disown: Callable[[], None]) -> int:
     """Fork a process that saves and ends with 0, and return its pid. Raises OSError."""
     log = log.named("splits")
 

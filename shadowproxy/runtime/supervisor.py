@@ -1,5 +1,5 @@
 """The supervisor: one thread, one selector, almost no imports. It decides nothing itself: `crew` says what to do about
-processes, `probe` what to answer, and the configuration is read elsewhere; here these meet signals and time.
+processes, `probe` what to answer, `in_force` what policy everyone runs; here these meet signals and time.
 """
 
 from __future__ import annotations
@@ -15,15 +15,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
-import msgspec
-
-from shadowproxy.endpoints.routes import with_templates
 from shadowproxy.metrics import layout as at
 from shadowproxy.metrics.counters import Counters, adopt
-from shadowproxy.model.commands import Applied, Apply, Names, Paths, Publish, Ready, Reload, Templates, ToSupervisor
-from shadowproxy.model.policy import Loaded, Policy, Registry
-from shadowproxy.model.rollout import Split
-from shadowproxy.model.terms import LEARNED
+from shadowproxy.model.commands import Applied, Names, Paths, Publish, Ready, Reload, Templates, ToRole, ToSupervisor
+from shadowproxy.model.policy import Loaded
 from shadowproxy.runtime.children import (
     COMPARER,
     CONTROL,
@@ -37,15 +32,15 @@ from shadowproxy.runtime.children import (
     Tell,
 )
 from shadowproxy.runtime.crew import Crew
+from shadowproxy.runtime.in_force import InForce
 from shadowproxy.runtime.links import Links
-from shadowproxy.runtime.loading import Loading, Outcome, Reloads, Request, start_loading
+from shadowproxy.runtime.loading import Loading, Outcome, Request, start_loading
 from shadowproxy.runtime.logs import Log
 from shadowproxy.runtime.probe import Probe
 from shadowproxy.runtime.processes import HANDLED, ending, fork, pair
 from shadowproxy.runtime.roles import Roles, Setting, run_role
 from shadowproxy.runtime.sockets import Sockets, address_of
-from shadowproxy.runtime.splits import published, recalled, restored, splits
-from shadowproxy.runtime.splits_file import Splits, SplitsFile, start_saving
+from shadowproxy.runtime.splits_file import Splits, start_saving
 
 STALE: Final = 5.0
 """Seconds without a heartbeat after which a worker counts as not ready."""
@@ -74,7 +69,6 @@ class Supervisor:
     ) -> None:
         launch = loaded.launch
         # for life
-        self._options = options
         self._launch = launch
         self._key = first.key
         self._sockets = sockets
@@ -86,14 +80,18 @@ class Supervisor:
         self._wakeup, self._wakeup_sender = socket.socketpair()
         self._probe = Probe(sockets.probe, self._selector, self.unready, clock)
         self._links = Links(self._selector, self._hear, self._lost)
-        self._reloads = Reloads(self._selector, self._start_loading, self._reloaded)
-        self._splits_file = SplitsFile(self._start_saving, log)
-        # what is in force
-        self._loaded = loaded
-        self._problems: tuple[str, ...] = ()
-        self._names = Names(first.addresses)
-        self._learned: dict[str, tuple[str, ...]] = {}
-        """Templates that are to become routes: while the configuration is read, rows are given out there alone."""
+        self._in_force = InForce(
+            first,
+            loaded,
+            options,
+            tell=self._tell,
+            load=self._load,
+            save=self._save,
+            selector=self._selector,
+            words=self._counters.supervisor,
+            log=log,
+            clock=clock,
+        )
         # what happens
         self._crew = Crew(launch.workers, launch.comparers, launch.drain_delay, launch.drain_timeout)
         self._announced = False
@@ -109,20 +107,14 @@ class Supervisor:
         self._reap()  # the first reader of the configuration may have ended before anyone listened
         self._perform(self._crew.start(self._clock()))
         while not self._crew.over(self._clock()):
-            due = min(
-                self._crew.next_due(),
-                self._probe.next_due(),
-                self._reloads.next_due(),
-                self._splits_file.next_due(),
-            )
+            due = min(self._crew.next_due(), self._probe.next_due(), self._in_force.next_due())
             for key, events in self._selector.select(min(max(0.0, due - self._clock()), LONGEST_SLEEP)):
                 key.data(events)
             now = self._clock()
             self._perform(self._crew.tick(now))
             self._probe.expire(now)
-            self._reloads.expire(now)
-            self._splits_file.expire(now)
-        self._reloads.cancel()
+            self._in_force.expire(now)
+        self._in_force.cancel()
         self._sockets.remove_files()
         self._log.info("ended", exit_code=self._exit_code)
         return self._exit_code
@@ -145,12 +137,12 @@ class Supervisor:
         for number in received & {signal.SIGTERM, signal.SIGINT}:
             self._end(number)
         if signal.SIGHUP in received:
-            self._reloads.request()
+            self._in_force.reload()
         if signal.SIGUSR1 in received:
             self._log.info("rolling restart of the workers")
             self._perform(self._crew.roll(self._clock()))
         if signal.SIGUSR2 in received:
-            self._recall()
+            self._in_force.recall()
 
     def _end(self, number: signal.Signals) -> None:
         now = self._clock()
@@ -181,7 +173,7 @@ class Supervisor:
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL)
                 case Reclaim(block):
-                    lost = adopt(self._counters.block(block), len(self._loaded.registry.routes))
+                    lost = adopt(self._counters.block(block), len(self._in_force.loaded.registry.routes))
                     if lost:
                         self._log.warning("copies in flight were lost with their worker", copies=lost)
                 case CloseListeners():
@@ -194,7 +186,8 @@ class Supervisor:
             self._counters.supervisor[at.RESTARTS[order.role]] += 1
         log = self._log.named(f"{order.role}:{order.index}")
         title = _SHORT[order.role].format(order.index)
-        setting = Setting(self._launch, self._apply(), self._names, self._counters, self._sockets, self._key)
+        policy, names = self._in_force.apply(), self._in_force.names
+        setting = Setting(self._launch, policy, names, self._counters, self._sockets, self._key)
         try:
             ours, theirs = pair()
         except OSError as error:
@@ -222,7 +215,7 @@ class Supervisor:
         self._wakeup_sender.close()
         self._probe.abandon()
         self._links.abandon()
-        self._reloads.abandon()
+        self._in_force.abandon()
 
     def _reap(self) -> None:
         while True:
@@ -233,7 +226,7 @@ class Supervisor:
             if pid == 0:
                 return
             self._links.drop(pid)
-            self._splits_file.ended(pid, status, self._clock())
+            self._in_force.ended(pid, status, self._clock())
             self._perform(self._crew.died(pid, ending(status), self._clock()))
 
     def _lost(self, pid: int) -> None:
@@ -247,123 +240,20 @@ class Supervisor:
             case Applied(sequence, why) if why:
                 self._counters.supervisor[at.LAST_RELOAD_OK] = 0
                 self._log.error("policy not put in force", child=self._crew.name(pid), sequence=sequence, why=why)
-            case Names(addresses):
-                self._names = Names({**self._names.addresses, **addresses})
-                self._links.tell(self._crew.pids(WORKER), self._names)
             case Paths():
                 self._links.offer(self._crew.pids(CONTROL), message)
-            case Templates(learned):
-                for service, names in learned.items():
-                    self._learned[service] = (*self._learned.get(service, ()), *names)
-                self._make_routes()
-            case Reload():
-                self._reloads.request()
-            case Publish(said):
-                self._publish(said)
+            case Names() | Templates() | Reload() | Publish():
+                self._in_force.hear(message)
 
-    # Configuration
+    def _tell(self, roles: tuple[str, ...], message: ToRole) -> None:
+        self._links.tell(self._crew.pids(*roles), message)
 
-    def _apply(self, reread: bool = True) -> Apply:
-        return Apply(self._loaded.policy, self._loaded.registry, self._problems, reread)
+    def _load(self, request: Request) -> Loading:
+        roles, now = self._roles, self._clock()
+        return start_loading(request, roles.read, roles.keep, self._log, disown=self._disown, now=now)
 
-    def _swap(self, policy: Policy, registry: Registry) -> None:
-        """Put a policy in force everywhere that no configuration was read for."""
-        policy = msgspec.structs.replace(policy, sequence=self._loaded.policy.sequence + 1)
-        self._loaded = msgspec.structs.replace(self._loaded, policy=policy, registry=registry)
-        self._links.tell(self._crew.pids(WORKER, COMPARER, CONTROL), self._apply(reread=False))
-
-    def _make_routes(self) -> None:
-        """Make routes of the templates that wait."""
-        if not self._learned or self._reloads.under_way:
-            return
-        templates, self._learned = self._learned, {}
-        before = self._loaded
-        policy, registry, left_out = with_templates(before.policy, before.registry, templates, LEARNED, at.MAX_ROUTES)
-        for service, count in left_out.items():
-            self._log.warning("no place for learned templates: they stay in `other`", service=service, templates=count)
-        if policy == before.policy:
-            return
-        self._swap(policy, registry)
-        sequence = self._loaded.policy.sequence
-        self._log.info("learned templates are routes now", sequence=sequence, templates=templates)
-
-    def _publish(self, said: dict[str, Split | None]) -> None:
-        """What control says of splits, in force at once: a reload under way takes them over when it ends."""
-        policy, refused = published(self._loaded.policy, said)
-        for why in refused:
-            self._log.warning("split not put in force", why=why)
-        if self._put_splits(policy):
-            self._log.info("splits published", sequence=self._loaded.policy.sequence, services=sorted(said))
-
-    def _recall(self) -> None:
-        """Send every user back to the primary, whoever else is dead."""
-        if self._put_splits(recalled(self._loaded.policy, time.time())):
-            self._log.warning(
-                "SIGUSR2: every user is served by the primary again",
-                sequence=self._loaded.policy.sequence,
-                services=sorted(splits(self._loaded.policy)),
-            )
-        else:
-            self._log.warning("SIGUSR2: no rollout is under way, so nothing is done")
-
-    def _take_over(self, loaded: Loaded) -> tuple[str, ...]:
-        """A policy that was read, with the splits of now and after all that were put in force while it was read.
-
-        Returns what is said of splits that it has no place for.
-        """
-        before = self._loaded.policy
-        policy, dropped = restored(loaded.policy, splits(before))
-        policy = msgspec.structs.replace(policy, sequence=before.sequence + 1)
-        self._loaded = msgspec.structs.replace(loaded, policy=policy)
-        if dropped:
-            self._splits_file.keep(splits(policy), self._clock())
-        return dropped
-
-    def _put_splits(self, policy: Policy) -> bool:
-        """Put a policy with other splits in force, then keep them. False: they are the same."""
-        if policy == self._loaded.policy:
-            return False
-        self._swap(policy, self._loaded.registry)
-        self._splits_file.keep(splits(policy), self._clock())
-        return True
-
-    def _start_saving(self, those: Splits) -> int:
-        return start_saving(Path(self._launch.data_dir), those, self._log, self._disown)
-
-    def _start_loading(self) -> Loading:
-        policy, registry = self._loaded.policy, self._loaded.registry
-        request = Request(self._options, policy.epoch, policy.sequence + 1, registry, self._loaded)
-        return start_loading(
-            request, self._roles.read, self._roles.keep, self._log, disown=self._disown, now=self._clock()
-        )
-
-    def _reloaded(self, outcome: Outcome) -> None:
-        """Put a new policy in force everywhere, or say everywhere why the old one stays."""
-        words = self._counters.supervisor
-        words[at.LAST_RELOAD_AT] = int(time.time() * 1000)
-        words[at.LAST_RELOAD_OK] = int(outcome.loaded is not None)
-        self._problems = outcome.problems
-        if outcome.loaded is None:
-            words[at.RELOADS_FAILED] += 1
-            for problem in outcome.problems:
-                self._log.error("configuration not reloaded", problem=problem)
-            self._links.tell(self._crew.pids(CONTROL), self._apply())
-            self._make_routes()
-            return
-        words[at.RELOADS_OK] += 1
-        dropped = self._take_over(outcome.loaded)
-        kept = self._names.addresses
-        self._names = Names(
-            {n: outcome.addresses.get(n) or kept[n] for n in outcome.names if n in outcome.addresses or n in kept}
-        )
-        self._links.tell(self._crew.pids(WORKER), self._names)
-        self._links.tell(self._crew.pids(WORKER, COMPARER, CONTROL), self._apply())
-        for warning in (*outcome.warnings, *dropped):
-            self._log.warning(warning)
-        for key in outcome.restart:
-            self._log.warning("needs a restart: the old value stays", key=key)
-        self._log.info("configuration reloaded", sequence=self._loaded.policy.sequence, changed=outcome.changed)
-        self._make_routes()
+    def _save(self, splits: Splits) -> int:
+        return start_saving(Path(self._launch.data_dir), splits, self._log, disown=self._disown)
 
     # Words
 
@@ -373,7 +263,7 @@ class Supervisor:
             return
         self._announced = True
         sockets = self._sockets
-        scheme = "https" if self._loaded.policy.tls else "http"
+        scheme = "https" if self._in_force.loaded.policy.tls else "http"
         listen = [address_of(listener, scheme) for listener in sockets.slots[0]]
         admin = address_of(sockets.admin, "https" if self._launch.admin.cert else "http")
         probe = address_of(sockets.probe, "http")

@@ -4,7 +4,7 @@ The configuration is JSON: `launch` as `model.policy.Launch`, `limits` and `rout
 `{"crash": true}`, `{"hang": true}`, `{"problems": […]}`; `slow` seconds pass meanwhile. A worker answers every request
 with one line of JSON about itself; `/sent?n` counts n copies as sent without a verdict, `/see` tells a path, `/die`
 ends the worker by SIGKILL, `/wait` keeps the connection open until the worker has to go. Control, when it is born, says
-the learned templates that `templates` in the data directory holds.
+the learned templates that `templates` in the data directory holds, and publishes the split that `split` does.
 """
 
 from __future__ import annotations
@@ -26,12 +26,14 @@ import msgspec
 from shadowproxy.channel import FrameReader, frame
 from shadowproxy.metrics import layout as at
 from shadowproxy.model import commands as say
-from shadowproxy.model.policy import Launch, LimitsPolicy, Loaded, Policy, Registry, ServicePolicy
-from shadowproxy.runtime import loader
+from shadowproxy.model.policy import Launch, LimitsPolicy, Loaded, Policy, Registry, ServicePolicy, UpstreamPolicy
+from shadowproxy.model.rollout import Split
+from shadowproxy.runtime import loader, splits_file
 from shadowproxy.runtime.children import Fork
 from shadowproxy.runtime.loading import Outcome, Request, changes
 from shadowproxy.runtime.main import main
 from shadowproxy.runtime.roles import Roles, Setting
+from shadowproxy.runtime.splits import restored
 
 DECODE = msgspec.msgpack.Decoder(say.ToRole).decode
 
@@ -115,6 +117,7 @@ class Worker:
             "line": self.policy.limits.line,
             "names": self.names,
             "routes": {route.name: route.index for route in self.policy.services[0].routes},
+            "split": msgspec.to_builtins(self.policy.services[0].split),
             "draining": self.draining,
             "sent": counters.total(row + at.SENT),
             "lost": counters.total(at.lost_word(row, 0, "worker_gone")),
@@ -179,6 +182,9 @@ def run_other(order: Fork, setting: Setting, connection: socket.socket) -> None:
         templates = Path(setting.launch.data_dir, "templates")
         if templates.exists():
             commands.say(say.Templates({"default": tuple(templates.read_text().split())}))
+        split = Path(setting.launch.data_dir, "split")
+        if split.exists():
+            commands.say(say.Publish({"default": msgspec.json.decode(split.read_bytes(), type=Split | None)}))
     notes = Path(setting.launch.data_dir, f"{order.role}.notes")
     with notes.open("a") as file:
         file.write(f"{os.getpid()} born\n")
@@ -208,7 +214,7 @@ def read(request: Request) -> Outcome:
         time.sleep(60)
     launch = msgspec.convert(document["launch"], Launch)
     registry = msgspec.convert(msgspec.to_builtins(request.registry), Registry)
-    service = ServicePolicy("default", registry.service("default"), {})
+    service = ServicePolicy("default", registry.service("default"), {"candidate": UpstreamPolicy(())})
     registry.route("default", "other")
     policy = Policy(
         (service,),
@@ -217,6 +223,8 @@ def read(request: Request) -> Outcome:
         epoch=request.epoch,
     )
     before = request.before
+    if not before:
+        policy, _ = restored(policy, splits_file.restore(Path(launch.data_dir))[0])
     names = document.get("names", {})
     Path(launch.data_dir).mkdir(exist_ok=True)
     return Outcome(

@@ -243,11 +243,11 @@ def test_a_rolling_restart_replaces_every_worker_and_loses_no_request(trees: Sta
     assert tree.probe("/readyz")[0] == 200
 
 
-def test_sigusr2_is_kept_for_later_and_ends_nothing(trees: Starter) -> None:
+def test_sigusr2_without_a_rollout_is_said_and_ends_nothing(trees: Starter) -> None:
     tree = trees()
     tree.signal(signal.SIGUSR2)
-    eventually(lambda: any("SIGUSR2" in line["event"] for line in tree.log()))
-    assert tree.about()["slot"] == 0
+    eventually(lambda: tree.logged("no users are sent back: no rollout is under way"))
+    assert (tree.about()["slot"], tree.about()["sequence"]) == (0, 1)
 
 
 # Reload.

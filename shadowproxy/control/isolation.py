@@ -156,7 +156,7 @@ class IsolationProof:
         self.apply(policy, registry)
 
     def apply(self, policy: Policy, registry: Registry) -> None:
-        """Measure what this policy mirrors. Services go on where nothing changed but the routes that are learned."""
+        """Measure what this policy mirrors. Services go on where only learned routes or what a rollout does changed."""
         self._epoch = policy.epoch
         self._sent_words = {
             service.name: [
@@ -169,7 +169,8 @@ class IsolationProof:
         before, self._measured = self._measured, {}
         for service in policy.services:
             if service.isolation.hold_out and any(arm in service.upstreams for arm in MIRRORED_ARMS):
-                lasting = replace(service, routes=tuple(r for r in service.routes if r.origin == CONFIGURED))
+                configured = tuple(route for route in service.routes if route.origin == CONFIGURED)
+                lasting = replace(service, routes=configured, split=None)
                 known = before.get(service.name)
                 goes_on = known is not None and known.policy == lasting
                 self._measured[service.name] = known if known is not None and goes_on else _Measured(lasting)

@@ -14,6 +14,7 @@ from shadowproxy.metrics import layout as at
 from shadowproxy.metrics.counters import Counters
 from shadowproxy.model import slots
 from shadowproxy.model.policy import IsolationPolicy, Policy, Registry, RoutePolicy, ServicePolicy
+from shadowproxy.model.rollout import Split
 from shadowproxy.model.terms import LEARNED
 from shadowproxy.model.totals import Isolation
 from tests.metrics.world import upstream
@@ -247,6 +248,18 @@ def test_routes_that_are_learned_disturb_nothing() -> None:
         tree.run(0.3)
     assert tree.figures().slots >= before + 3
     assert tree.figures().discarded == {}
+
+
+def test_a_rollout_that_takes_a_step_disturbs_nothing() -> None:
+    tree = Tree().run(60)
+    before = tree.figures().slots
+    for step in range(6):
+        (shop,) = tree.policy.services
+        split = Split("v2", weight=step / 10)
+        tree.policy = replace(tree.policy, services=(replace(shop, split=split),))
+        tree.proof.apply(tree.policy, tree.registry)
+        tree.run(10)
+    assert tree.figures().slots >= before + 3
 
 
 @pytest.mark.parametrize("rules", [{"hold_out": 0.0}, {"arms": ()}])

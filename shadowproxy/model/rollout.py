@@ -247,7 +247,7 @@ class Plan(Struct, frozen=True):
 class Step(Struct, frozen=True):
     """One part of a plan in the order of time: a stage, or one weight of it. `stage` and `part` are indices.
 
-    `baseline`: whether anybody is left with the primary to compare with, or mirrored.
+    `name` is the stage's, with the weight where the stage has several; `weight` is less the holdback.
     """
 
     stage: int

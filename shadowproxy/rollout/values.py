@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from shadowproxy.model.rollout import PENDING, Plan
+from shadowproxy.model.rollout import PENDING, FreezeWindow, Plan
 
 Both = tuple[int, int]
 """Of the primary and of the candidate: by the arm that was drawn, also where the other one answered in the end."""
@@ -196,19 +196,35 @@ class Attempt(Struct, frozen=True):
     why: str
 
 
+class Tick(Struct, frozen=True, array_like=True):
+    """What about a second brought: requests of the arm under test, and of both arms those that were answered and those
+    that failed.
+    """
+
+    seconds: float = 0.0
+    tested: int = 0
+    requests: Both = (0, 0)
+    failed: Both = (0, 0)
+
+
 class Progress(Struct, frozen=True):
     """How far the present part has got. `baked` runs only while the candidate gets traffic and nothing holds.
 
     `entered_at` is Unix time; `spent` all seconds since then by a clock that nobody sets, `warm` those since the weight
-    rose; `requests` of the arm under test; `recent` are (seconds, requests) of the last ticks, for the rate.
+    rose, `epoch` those since the evidence began anew; `requests` of the arm under test; `recent` the last minute.
+    `applied`: every worker ran the policy at the last facts already, so that what came since is the policy's alone.
+    `dismissed` are the holds that a person has let go for this part.
     """
 
     entered_at: float = 0.0
     spent: float = 0.0
     warm: float = 0.0
+    epoch: float = 0.0
     baked: float = 0.0
     requests: int = 0
-    recent: tuple[tuple[float, int], ...] = ()
+    recent: tuple[Tick, ...] = ()
+    applied: bool = False
+    dismissed: tuple[str, ...] = ()
 
 
 class State(Struct, frozen=True):
@@ -228,7 +244,7 @@ class State(Struct, frozen=True):
     epoch: int = 0
     """How often the evidence has begun anew."""
     approved: str = ""
-    """Who approved the present part."""
+    """Who approved last; empty while the present part waits for it."""
     override: float = 0.0
     """Until then freezes do not hold it: somebody said so."""
     identity: dict[str, str] = {}
@@ -242,6 +258,12 @@ class State(Struct, frozen=True):
     earlier: tuple[Attempt, ...] = ()
     pending_plan: Plan | None = None
     """A changed plan that the next attempt will use."""
+    windows: tuple[FreezeWindow, ...] = ()
+    """The freezes of the configuration, those of now: they are no part of the plan that an attempt pins."""
+    is_configured: bool = True
+    """Whether the configuration still has a plan for the service."""
+    recalled: float = 0.0
+    """The newest recall by signal that is known (Unix time); `Split.recalled` acknowledges it."""
 
 
 class Watch(Struct, frozen=True):

@@ -1,0 +1,96 @@
+"""Why a rollout is where it is, in sentences: where, why, who holds it, what is missing, what comes next. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from shadowproxy.model.rollout import ABORTED, APPROVE, FAIL, PASS, PENDING, PROMOTED, ROLLED_BACK, RUNNING, Step
+from shadowproxy.model.terms import CANDIDATE
+from shadowproxy.rollout import bake
+from shadowproxy.rollout.attempts import PRODUCT
+from shadowproxy.rollout.freeze import next_change
+from shadowproxy.rollout.holds import MAX_OVERRIDE, enforced, lacking
+from shadowproxy.rollout.phrases import moment, percent, span
+from shadowproxy.rollout.steps import steps
+from shadowproxy.rollout.values import State
+
+
+def explain(state: State, now: float) -> list[str]:
+    """Sentences for people, the most important first."""
+    lines = [*_where(state), *_why(state)]
+    if state.phase == RUNNING:
+        row = steps(state.plan)
+        part = row[state.step]
+        lines += [*_holds(state, now), *_checks(state), *_missing(state, part), *_next(state, row)]
+    return [*lines, *_beside(state, now)]
+
+
+def _where(state: State) -> Iterator[str]:
+    name, attempt = state.plan.name, state.attempt
+    if state.phase == PENDING:
+        yield f"{name} waits to be started; all users are with the primary."
+    elif state.phase == RUNNING:
+        row = steps(state.plan)
+        yield (
+            f"Attempt {attempt} of {name} is in {row[state.step].name}, part {state.step + 1} of {len(row)}, "
+            f"since {moment(state.progress.entered_at)}; the candidate serves {percent(state.weight)} of the users."
+        )
+    elif state.phase == PROMOTED:
+        yield f"Attempt {attempt} of {name} was promoted at {moment(state.ended_at)}: all users are the candidate's."
+    else:
+        ended = {ROLLED_BACK: "rolled back", ABORTED: "aborted"}[state.phase]
+        yield f"Attempt {attempt} of {name} was {ended} at {moment(state.ended_at)}; all users are with the primary."
+
+
+def _why(state: State) -> Iterator[str]:
+    if state.why:
+        yield f"Newest: {state.why}."
+
+
+def _holds(state: State, now: float) -> Iterator[str]:
+    if not state.holds:
+        yield "Nothing holds it."
+    for hold in state.holds:
+        by = "" if hold.by == PRODUCT else f" by {hold.by}"
+        yield f"Held ({hold.reason}){by} for {span(max(now - hold.since, 0.0))}: {hold.detail}."
+
+
+def _checks(state: State) -> Iterator[str]:
+    for result in enforced(state):
+        if result.verdict == FAIL:
+            yield f"{result.name} fails: {result.words}."
+
+
+def _missing(state: State, part: Step) -> Iterator[str]:
+    if part.kind == APPROVE:
+        return
+    needs = list(bake.lacks(state.progress, state.plan, part.bake))
+    needs += [f"{one.name} ({one.words})" for one in lacking(state, part) if one.verdict not in (PASS, FAIL)]
+    yield f"Still missing: {'; '.join(needs)}." if needs else "Nothing is missing in this part."
+
+
+def _next(state: State, row: tuple[Step, ...]) -> Iterator[str]:
+    if state.step + 1 == len(row):
+        yield "Next: promotion, all users are the candidate's."
+    else:
+        step = row[state.step + 1]
+        yield f"Next: {step.name}, {percent(step.weight)} of the users."
+
+
+def _beside(state: State, now: float) -> Iterator[str]:
+    """What else somebody on call wants to know."""
+    if state.phase == PROMOTED:
+        yield (
+            "The promotion is not in the configuration: its primary is still the old version. Make "
+            f"{state.identity.get(CANDIDATE) or 'the promoted version'} the primary; until then `rollback` goes back."
+        )
+    if not state.is_configured:
+        yield "The configuration has no rollout for this service any more."
+    if state.pending_plan:
+        yield f"A changed plan ({state.pending_plan.hash}) waits for the next attempt; this one runs {state.plan.hash}."
+    if state.override - MAX_OVERRIDE <= now < state.override:
+        yield f"Freezes do not hold it until {moment(state.override)}: they are overridden."
+    elif (change := next_change(state.windows, (), state.service, state.plan.change_class, now)) is not None:
+        yield f"A freeze begins or ends at {moment(change)}."
+    if state.phase in (ROLLED_BACK, ABORTED):
+        yield f"`retry` starts attempt {state.attempt + 1}."

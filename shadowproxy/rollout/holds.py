@@ -1,0 +1,166 @@
+"""Why a rollout does not advance: the holds that stand now. Pure.
+
+Some stand because somebody or something set them (`SET`), until a person takes them away. All others are found anew at
+each tick and are gone as soon as their reason is; `since` stays what it was while one stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from msgspec.structs import replace
+
+from shadowproxy.model import rollout as words
+from shadowproxy.model.rollout import APPROVE, ENFORCE, FAIL, INCONCLUSIVE, Step
+from shadowproxy.model.terms import CANDIDATE, PRIMARY
+from shadowproxy.rollout import bake
+from shadowproxy.rollout.attempts import PRODUCT
+from shadowproxy.rollout.freeze import Blocking, blocking
+from shadowproxy.rollout.phrases import moment, percent, span
+from shadowproxy.rollout.values import CheckResult, Facts, Hold, State
+
+OPERATOR: Final = "operator"
+APPROVAL: Final = "approval"
+FREEZE: Final = "freeze"
+STARVED: Final = "starved"
+UNSUPERVISED: Final = "unsupervised"
+LACKING: Final = "inconclusive"
+FAILED: Final = "failed"
+PRIMARY_BROKEN: Final = "primary_broken"
+PRIMARY_CHANGED: Final = "primary_changed"
+SAMPLE_RATIO: Final = "sample_ratio"
+SLOW_BURN: Final = "slow_burn"
+GATE: Final = "gate"
+TIMEOUT: Final = "timeout"
+STORE: Final = "store"
+APPLYING: Final = "applying"
+RECALLED: Final = "recalled"
+
+SET: Final = frozenset({OPERATOR, FAILED, PRIMARY_CHANGED, RECALLED})
+"""Set by a command or an event, taken away by a person."""
+DISMISSABLE: Final = frozenset({SAMPLE_RATIO, SLOW_BURN, TIMEOUT})
+"""Found anew at each tick, unless a person has let it go for this part: `resume`."""
+RESUMABLE: Final = frozenset({OPERATOR, PRIMARY_CHANGED}) | DISMISSABLE
+WAITING: Final = frozenset({LACKING, GATE, TIMEOUT})
+"""The bake goes on: what is missing comes by waiting."""
+EXCUSED: Final = frozenset({APPROVAL, STARVED})
+"""What `on_timeout: advance` passes over."""
+BRIEF: Final = frozenset({APPLYING})
+"""Not worth an entry: it comes and goes with each change of the weight."""
+
+MAX_OVERRIDE: Final = 24 * 3600.0
+"""The longest time for which a freeze can be overridden."""
+
+BROKEN_WINDOW: Final = 10.0
+BROKEN_REQUESTS: Final = 20
+"""In as many seconds, of each arm: fewer say nothing of who is broken."""
+BROKEN_SHARE: Final = 0.2
+BROKEN_TIMES: Final = 5.0
+"""The primary is broken where it fails this share, and the candidate at most this part of it."""
+
+
+def held_by(state: State, reason: str) -> Hold | None:
+    return next((hold for hold in state.holds if hold.reason == reason), None)
+
+
+def stops_bake(holds: tuple[Hold, ...]) -> bool:
+    return any(hold.reason not in WAITING for hold in holds)
+
+
+def placed(state: State, reason: str, detail: str, by: str = PRODUCT) -> State:
+    """`state` with a hold of this reason that stays until a person takes it away."""
+    others = tuple(hold for hold in state.holds if hold.reason != reason)
+    return replace(state, holds=(*others, Hold(reason, state.at, by, detail)))
+
+
+def freeze_of(state: State, facts: Facts) -> Blocking | None:
+    """What freezes the rollout now and is not overridden."""
+    if state.override - MAX_OVERRIDE <= facts.at < state.override:  # not for ever where a clock is set back
+        return None
+    return blocking(state.windows, facts.freezes, state.service, state.plan.change_class, facts.at)
+
+
+def frozen_words(freeze: Blocking) -> str:
+    end = f"until {moment(freeze.until)}" if freeze.until is not None else "with no end in sight"
+    return f"{freeze.reason}, {end}"
+
+
+def found(state: State, step: Step, facts: Facts, freeze: Blocking | None) -> Iterator[Hold]:
+    """The holds that do not depend on how far the bake is, those that were set included."""
+    yield from (hold for hold in state.holds if hold.reason in SET)
+    at = facts.at
+    if step.kind == APPROVE and not state.approved:
+        limit = f", {span(max(step.timeout - state.progress.spent, 0))} are left" if step.timeout is not None else ""
+        yield Hold(APPROVAL, at, detail=f"{step.name} waits for approval{limit}")
+    if freeze:
+        yield Hold(FREEZE, at, detail=frozen_words(freeze))
+    if state.plan.supervise == "required" and not facts.watch:
+        yield Hold(UNSUPERVISED, at, detail="nobody holds the watch")
+    if not facts.store:
+        yield Hold(STORE, at, detail="what is decided cannot be written down")
+    if not facts.applied:
+        yield Hold(APPLYING, at, detail="not every worker runs the new policy yet")
+    if broken := primary_broken(state, facts):
+        yield Hold(PRIMARY_BROKEN, at, detail=broken)
+    if bake.is_starved(state.progress, step.bake):
+        seen = bake.lately(state.progress.recent, bake.window(step.bake))
+        yield Hold(STARVED, at, detail=f"{seen.tested} requests reached the candidate in {span(seen.seconds)}")
+    for reason in (SAMPLE_RATIO, SLOW_BURN):
+        failing = [one for one in enforced(state) if one.verdict == FAIL and reason == holds_as(state, one)]
+        if failing and reason not in state.progress.dismissed:
+            yield Hold(reason, at, detail="; ".join(f"{one.name}: {one.words}" for one in failing))
+    gates = [one for one in enforced(state) if one.kind == words.WEBHOOK and one.verdict == INCONCLUSIVE]
+    if gates:
+        yield Hold(GATE, at, detail="; ".join(f"{one.name}: {one.words}" for one in gates))
+
+
+def settled(holds: tuple[Hold, ...], before: tuple[Hold, ...]) -> tuple[Hold, ...]:
+    """`holds`, each standing since it began: what was there before keeps its time."""
+    since = {hold.reason: hold.since for hold in before}
+    return tuple(replace(hold, since=since.get(hold.reason, hold.since)) for hold in holds)
+
+
+def enforced(state: State) -> Iterator[CheckResult]:
+    return (one for one in state.results if one.mode == ENFORCE)
+
+
+def holds_as(state: State, result: CheckResult) -> str | None:
+    """The hold that a failure of this check is. None: a failure of it sends users back."""
+    if result.kind in (SAMPLE_RATIO, SLOW_BURN):
+        return result.kind
+    check = next((check for check in state.plan.checks if check.name == result.name), None)
+    return SLOW_BURN if check and check.max_slope is not None else None
+
+
+def lacking(state: State, step: Step) -> list[CheckResult]:
+    """The enforced checks that this part needs and that have not enough to say.
+
+    Not needed: guards (the split's shares, trends), which only ever speak up; webhooks, which hold as `gate`; and at
+    weight 1, where nobody is left with the primary, whatever is relative to it.
+    """
+    return [one for one in enforced(state) if one.verdict != words.PASS and _needed(state, step, one)]
+
+
+def unproven(state: State, step: Step) -> list[CheckResult]:
+    """The enforced checks that this part needs and that have not shown that the candidate is not worse."""
+    return [one for one in enforced(state) if not one.not_worse and _needed(state, step, one)]
+
+
+def _needed(state: State, step: Step, result: CheckResult) -> bool:
+    if holds_as(state, result) or result.kind == words.WEBHOOK:
+        return False
+    check = next((check for check in state.plan.checks if check.name == result.name), None)
+    is_absolute = check is not None and check.max is not None
+    return step.weight < 1.0 or is_absolute or (result.kind == words.PROMQL and check is not None and not check.against)
+
+
+def primary_broken(state: State, facts: Facts) -> str:
+    """Why going back would move users onto the broken side; empty if it would not."""
+    seen = bake.lately(state.progress.recent, BROKEN_WINDOW)
+    primary, candidate = (seen.failed[arm] / seen.requests[arm] if seen.requests[arm] else 0.0 for arm in (0, 1))
+    if facts.healthy.get(PRIMARY) is False and facts.healthy.get(CANDIDATE) is not False and candidate < 0.5:
+        return "the primary cannot be reached and the candidate can"
+    if min(seen.requests) < BROKEN_REQUESTS or primary < BROKEN_SHARE or candidate * BROKEN_TIMES > primary:
+        return ""
+    return f"the primary fails {percent(primary)} of its requests and the candidate {percent(candidate)}"

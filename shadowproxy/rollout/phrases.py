@@ -1,0 +1,37 @@
+"""Shares, spans and times as people read them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Final
+
+_UNITS: Final = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+
+
+def percent(share: float) -> str:
+    """`5%`, `0.1%`, `100%`."""
+    return f"{round(share * 100, 3):g}%"
+
+
+def span(seconds: float) -> str:
+    """A length of time by its two largest units: `1 h 30 min`, `45 s`."""
+    left = round(seconds)
+    for i, (unit, name) in enumerate(_UNITS):
+        if left >= unit:
+            whole, rest = divmod(left, unit)
+            smaller = rest // _UNITS[i + 1][0] if i + 1 < len(_UNITS) else 0
+            return f"{whole} {name} {smaller} {_UNITS[i + 1][1]}" if smaller else f"{whole} {name}"
+    return "0 s"
+
+
+def moment(at: float) -> str:
+    """Unix time as `2026-11-23 09:14 UTC`."""
+    try:
+        return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC"
+    except (OverflowError, OSError, ValueError):  # a clock can say anything
+        return f"Unix time {at:.0f}"
+
+
+def count(number: int, noun: str) -> str:
+    """`1 request`, `2,000 requests`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

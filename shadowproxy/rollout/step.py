@@ -1,0 +1,245 @@
+"""One tick of a rollout: what happened goes in, the next state and the decisions come out. Pure.
+
+Laws, tested with any facts: nothing that fails ever leads to more weight; the weight is never above the plan's; time
+that is held is no bake; a clock that is set or stands still changes nothing; going back waits for nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec.structs import replace
+
+from shadowproxy.model.rollout import APPROVE, FAIL, PROMOTED, PROMQL, RUNNING, WEBHOOK, Step
+from shadowproxy.model.terms import CANDIDATE, PRIMARY
+from shadowproxy.rollout import attempts, bake, holds, table
+from shadowproxy.rollout.attempts import PRODUCT, entry
+from shadowproxy.rollout.phrases import percent, span
+from shadowproxy.rollout.steps import has_users, steps
+from shadowproxy.rollout.values import CheckResult, Entry, Facts, Hold, State
+
+EPOCH: Final = 6 * 3600.0
+"""Seconds after which the evidence begins anew: one that is never reset goes blind after long health."""
+
+Decision = tuple[State, tuple[Entry, ...]]
+
+
+def step(state: State, facts: Facts) -> Decision:
+    """The state after these facts, and what was decided, in order."""
+    state, entries = _noticed(replace(state, at=facts.at), facts)
+    if state.phase != RUNNING or holds.held_by(state, holds.FAILED):
+        return state, entries
+    part = steps(state.plan)[state.step]
+    held = holds.stops_bake(state.holds)
+    counts = bake.counts(state.progress, state.plan, facts)
+    state = replace(state, progress=bake.ticked(state.progress, state.plan, part, facts))
+    state, harm = _analysed(state, part, facts, counts)
+    state, decided = _decided(state, part, facts, harm, runs=counts and not held)
+    return state, (*entries, *decided)
+
+
+def _noticed(state: State, facts: Facts) -> Decision:
+    """What happened to the rollout rather than in it: a recall, the settling of a promotion, other versions."""
+    if facts.recalled and facts.recalled != state.recalled:
+        return _recalled(replace(state, recalled=facts.recalled), state)
+    if state.phase == PROMOTED and facts.settled:
+        plan = state.pending_plan or state.plan
+        why = f"{state.plan.name} was promoted and the configuration's primary is that version now"
+        after = attempts.waiting(state, table.SETTLE, plan, why)
+        return after, (entry("settled", state, after, PRODUCT, why),)
+    return _versions(state, facts)
+
+
+def _recalled(state: State, before: State) -> Decision:
+    why = "a signal (SIGUSR2) sent all users back to the primary"
+    if before.phase not in (RUNNING, PROMOTED):
+        after = replace(state, phase=table.moved(state.phase, table.RECALL))
+    else:
+        after = holds.placed(attempts.ended(state, table.RECALL, why), holds.RECALLED, why)
+    return after, (entry("recalled", before, after, PRODUCT, why),)
+
+
+def _versions(state: State, facts: Facts) -> Decision:
+    """A version that is not known now changes nothing; one that was not known before is noted."""
+    now = {**state.identity, **attempts.known(facts.identity)}
+    was = state.identity
+    if now == was:
+        return state, ()
+    changed = [arm for arm in (CANDIDATE, PRIMARY) if arm in was and now[arm] != was[arm]]
+    noted = replace(state, identity=now)
+    if not changed or state.phase not in (RUNNING, PROMOTED):
+        return noted, ()
+    arm = changed[0]
+    what = f"the {arm} runs {now[arm]}, no longer {was[arm]}"
+    if arm == PRIMARY and state.phase == RUNNING:
+        held = holds.placed(_new_epoch(noted), holds.PRIMARY_CHANGED, f"{what}; the evidence begins anew")
+        held = replace(held, why=f"held: {what}")
+        return held, (entry("held", state, held, PRODUCT, held.why, reason=holds.PRIMARY_CHANGED),)
+    if state.phase == PROMOTED or holds.held_by(state, holds.FAILED):
+        after = replace(noted, why=f"{what}; a person decides what comes of it")
+        return after, (entry("version_changed", state, after, PRODUCT, after.why),)
+    why = f"{what}: attempt {state.attempt} is over and the next one begins with the first stage"
+    after = attempts.started(replace(state, why=what), table.NEW_VERSION, 0, now, why)
+    after = replace(after, holds=tuple(hold for hold in state.holds if hold.reason == holds.OPERATOR))
+    return after, (entry("restarted", state, after, PRODUCT, why),)
+
+
+def _new_epoch(state: State) -> State:
+    return replace(state, epoch=state.epoch + 1, progress=replace(state.progress, epoch=0.0))
+
+
+def _analysed(state: State, part: Step, facts: Facts, counts: bool) -> tuple[State, str]:
+    """The evidence with these facts, and why users have to go back, empty: they need not."""
+    if state.progress.epoch >= EPOCH:
+        state = _new_epoch(state)
+    return state, ""
+
+
+def _limits(state: State) -> str:
+    """Enforced checks that fail by a limit or by the word of a webhook: they are no matter of evidence."""
+    failing = (
+        one
+        for one in holds.enforced(state)
+        if one.verdict == FAIL and one.kind in (PROMQL, WEBHOOK) and not holds.holds_as(state, one)
+    )
+    return "; ".join(f"{one.name}: {one.words}" for one in failing)
+
+
+def _decided(state: State, part: Step, facts: Facts, harm: str, runs: bool) -> Decision:
+    """Back, held, or on. `runs`: whether the bake's clock may run through this tick, if nothing holds now either."""
+    harm = harm or _limits(state)
+    freeze = holds.freeze_of(state, facts)
+    broken = bool(holds.primary_broken(state, facts)) and has_users(part)
+    if harm and not broken:
+        return _failed(state, harm)
+    if freeze and freeze.in_flight == "rollback" and has_users(part) and not broken:
+        return _went_back(state, f"frozen: {holds.frozen_words(freeze)}")
+    if freeze and freeze.in_flight == "continue":
+        freeze = None
+    standing = tuple(holds.found(state, part, facts, freeze))
+    if runs and not holds.stops_bake(standing):
+        state = replace(state, progress=bake.baked(state.progress, facts))
+    if (acted := _timed_out(state, part, standing)) is not None:
+        return acted
+    standing = (*standing, *_late(state, part), *_unproven(state, part, harm))
+    state, entries = _held(state, standing)
+    if standing or harm or not _is_over(state, part):
+        return state, entries
+    return _after((state, entries), _advanced(state, part))
+
+
+def _failed(state: State, harm: str) -> Decision:
+    if state.plan.on_fail == "rollback":
+        return _went_back(state, harm, "failed")
+    after = holds.placed(state, holds.FAILED, harm)
+    phase = table.moved(state.phase, table.SUSPEND)
+    after = replace(after, phase=phase, weight=0.0, why=f"all users are back at the primary: {harm}")
+    return after, (entry("failed", state, after, PRODUCT, after.why),)
+
+
+def _went_back(state: State, why: str, action: str = "rolled_back") -> Decision:
+    after = attempts.ended(state, table.FAIL, f"rolled back: {why}")
+    return after, (entry(action, state, after, PRODUCT, after.why),)
+
+
+def _timed_out(state: State, part: Step, standing: tuple[Hold, ...]) -> Decision | None:
+    """What the end of a part's time does, unless it is to hold."""
+    limit, action = _time_limit(state, part)
+    if limit is None or state.progress.spent < limit or action == "hold":
+        return None
+    why = f"{part.name} was not over within {span(limit)}"
+    if action == "rollback":
+        broken = any(hold.reason == holds.PRIMARY_BROKEN for hold in standing)
+        return None if broken and has_users(part) else _went_back(state, why)
+    fails = any(one.verdict == FAIL for one in holds.enforced(state))
+    if fails or any(hold.reason not in holds.EXCUSED for hold in standing):
+        return None
+    return _moved_on(state, f"{why}; the plan goes on then")
+
+
+def _time_limit(state: State, part: Step) -> tuple[float | None, str]:
+    if part.kind != APPROVE:
+        return part.bake.timeout, part.bake.on_timeout
+    return (None if state.approved else part.timeout), part.on_timeout
+
+
+def _late(state: State, part: Step) -> tuple[Hold, ...]:
+    limit, action = _time_limit(state, part)
+    if limit is None or state.progress.spent < limit or action != "hold":
+        return ()
+    if holds.TIMEOUT in state.progress.dismissed:
+        return ()
+    return (Hold(holds.TIMEOUT, state.at, detail=f"{part.name} is not over after {span(limit)}"),)
+
+
+def _unproven(state: State, part: Step, harm: str) -> tuple[Hold, ...]:
+    """The hold of a part whose time and requests are there, but not its evidence."""
+    if part.kind == APPROVE or not bake.is_over(state.progress, part.bake) or harm:
+        return ()
+    wanting = _wanting(state, part)
+    if not wanting:
+        return ()
+    return (Hold(holds.LACKING, state.at, detail="; ".join(f"{one.name}: {one.words}" for one in wanting)),)
+
+
+def _wanting(state: State, part: Step) -> list[CheckResult]:
+    lacking = holds.lacking(state, part)
+    return lacking or (holds.unproven(state, part) if part.bake.evidence == "not_worse" else [])
+
+
+def _held(state: State, standing: tuple[Hold, ...]) -> Decision:
+    """The holds as they are now, and an entry for each that came or went."""
+    before = [hold.reason for hold in state.holds]
+    after = replace(state, holds=holds.settled(standing, state.holds))
+    entries = []
+    for hold in after.holds:
+        if hold.reason not in before and hold.reason not in holds.BRIEF:
+            after = replace(after, why=f"held: {hold.detail}")
+            entries.append(entry("held", state, after, PRODUCT, after.why, reason=hold.reason))
+    standing_reasons = {hold.reason for hold in standing}
+    for reason in before:
+        if reason not in standing_reasons | holds.BRIEF:
+            after = replace(after, why=f"no longer held by {reason}")
+            entries.append(entry("released", state, after, PRODUCT, after.why, reason=reason))
+    return after, tuple(entries)
+
+
+def _is_over(state: State, part: Step) -> bool:
+    if part.kind == APPROVE:
+        return bool(state.approved)
+    return bake.is_over(state.progress, part.bake) or _is_early(state, part)
+
+
+def _is_early(state: State, part: Step) -> bool:
+    """Whether everything that can be shown is shown, and the plan lets that do."""
+    if not part.bake.early or bake.is_over(state.progress, part.bake):
+        return False
+    shown = [one for one in holds.enforced(state) if one.not_worse]
+    return bool(shown) and not holds.lacking(state, part) and not holds.unproven(state, part)
+
+
+def _advanced(state: State, part: Step) -> Decision:
+    if part.kind == APPROVE:
+        return _moved_on(state, f"{part.name} was approved by {state.approved}")
+    if _is_early(state, part):
+        return _moved_on(state, f"{part.name} is over before its time: the candidate is shown not to be worse")
+    done = f"{span(state.progress.baked)} and {state.progress.requests:,} requests with no check that fails"
+    return _moved_on(state, f"{part.name} is over: {done}")
+
+
+def _moved_on(state: State, why: str) -> Decision:
+    after = attempts.advanced(state, why)
+    said = f"{why}; {next_words(after)}"
+    after = replace(after, why=said)
+    return after, (entry("promoted" if after.phase == PROMOTED else "advanced", state, after, PRODUCT, said),)
+
+
+def next_words(state: State) -> str:
+    """Where a rollout is that has just moved."""
+    if state.phase == PROMOTED:
+        return "all users are the candidate's for good"
+    return f"{steps(state.plan)[state.step].name} begins at {percent(state.weight)}"
+
+
+def _after(first: Decision, then: Decision) -> Decision:
+    return then[0], (*first[1], *then[1])

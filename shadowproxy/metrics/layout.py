@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import Final
 
+from shadowproxy.model import bins
 from shadowproxy.model.errors import REJECT_REASONS
 from shadowproxy.model.terms import (
     ARMS,
@@ -33,38 +34,14 @@ MAX_ROUTES: Final = 1024
 WORD: Final = 8
 
 
-def _decades(steps: tuple[float, ...], first: float, last: float) -> list[float]:
-    edges: list[float] = []
-    unit = first
-    while unit <= last:
-        edges += [round(unit * step, 9) for step in steps if unit * step <= last * 1.0001]
-        unit *= 10
-    return edges
-
-
-DURATION_EDGES: Final = tuple(_decades((1, 1.25, 1.5, 2, 2.5, 3, 4, 5, 6, 8), 0.0001, 60.0))
-"""Upper edges of the internal bins, seconds; one more bin takes what is longer."""
+DURATION_EDGES: Final = bins.DURATION_EDGES
 DURATION_BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """The exported upper edges, a subset of `DURATION_EDGES`."""
-
-
-def _split(edges: tuple[float, ...], parts: int, first_parts: int) -> tuple[float, ...]:
-    """Every bin in equal parts; the first one begins at 0."""
-    fine: list[float] = []
-    low = 0.0
-    for high in edges:
-        n = parts if fine else first_parts
-        fine += [round(low + (high - low) * part / n, 10) for part in range(1, n)] + [high]
-        low = high
-    return tuple(fine)
-
-
-FINE_EDGES: Final = _split(DURATION_EDGES, 10, 50)
-"""Upper edges of bins of about 2 % (2 µs below 0.1 ms): a difference of a fiftieth is not lost inside one."""
+FINE_EDGES: Final = bins.FINE_EDGES
 DURATION_BIN: Final = (*(bisect_left(DURATION_EDGES, edge) for edge in FINE_EDGES), len(DURATION_EDGES))
 """For each bin of `FINE_EDGES` the one of `DURATION_EDGES` that it is a part of."""
 
-_POSITIVE: Final = tuple(_decades((1, 1.5, 2, 2.5, 3, 5, 7), 0.0001, 10.0))
+_POSITIVE: Final = tuple(bins.decades((1, 1.5, 2, 2.5, 3, 5, 7), 0.0001, 10.0))
 DELTA_EDGES: Final = (*(-e for e in reversed(_POSITIVE)), 0.0, *_POSITIVE)
 _DELTA: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 DELTA_BUCKETS: Final = (*(-e for e in reversed(_DELTA)), 0.0, *_DELTA)

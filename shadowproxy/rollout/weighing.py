@@ -1,0 +1,94 @@
+"""How much evidence of harm there is, over sources, checks and both horizons, against what is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import exp, log, log1p
+from typing import Final, NamedTuple
+
+from shadowproxy.evidence import budget
+from shadowproxy.evidence.coin import log_sum
+from shadowproxy.evidence.unpaired import Bets
+from shadowproxy.model.rollout import ENFORCE, REGRESSED_FIELDS, Check, Plan
+from shadowproxy.rollout import strata
+from shadowproxy.rollout.ledger import Ledger
+
+ATTEMPT: Final = "attempt"
+EPOCH: Final = "epoch"
+HORIZONS: Final = (ATTEMPT, EPOCH)
+NOT_WORSE: Final = log(20.0)
+"""What evidence of being no worse has to reach: it is claimed wrongly in one of twenty epochs at most."""
+
+
+class Weight(NamedTuple):
+    """The logarithms of an e-value and of what it needs; `horizon` is the one that is nearer to it."""
+
+    horizon: str
+    log_e: float
+    needed: float
+
+    @property
+    def is_enough(self) -> bool:
+        return self.log_e >= self.needed
+
+
+def has_evidence(check: Check) -> bool:
+    """Whether it takes part in the budget of false rollbacks."""
+    return check.kind == REGRESSED_FIELDS or bool(strata.sources(check))
+
+
+def harm(ledger: Ledger, plan: Plan) -> dict[str, Weight]:
+    """Of each check that bets, its evidence and what it needs, given the others.
+
+    One of the enforced checks has enough exactly if all of them together have, within the budget.
+    """
+    checks = [check for check in plan.checks if has_evidence(check)]
+    return {check.name: _nearest(ledger, plan, check, checks) for check in checks}
+
+
+def _nearest(ledger: Ledger, plan: Plan, check: Check, checks: Sequence[Check]) -> Weight:
+    others = [each for each in checks if each.mode == ENFORCE and each is not check]
+    weights = []
+    for horizon in HORIZONS:
+        enough = _threshold(ledger, plan, horizon)
+        if check.mode == ENFORCE:
+            enough = _beside([_evidence(ledger, plan, each, horizon) for each in others], enough, plan)
+        weights.append(Weight(horizon, _evidence(ledger, plan, check, horizon), enough))
+    return max(weights, key=lambda weight: weight.log_e - weight.needed)
+
+
+def _threshold(ledger: Ledger, plan: Plan, horizon: str) -> float:
+    alpha = plan.false_rollback
+    return budget.of_attempt(alpha) if horizon == ATTEMPT else budget.of_epoch(alpha, ledger.epoch)
+
+
+def _beside(others: Sequence[float], enough: float, plan: Plan) -> float:
+    """What one check must reach so that all reach `enough` together, but that at least itself."""
+    every = enough + log(len(others) + 1)
+    if not others or plan.sticky is not None:
+        return every
+    carried = exp(log_sum(list(others)) - every)
+    return max(enough, every + log1p(-carried)) if carried < 1.0 else enough
+
+
+def _evidence(ledger: Ledger, plan: Plan, check: Check, horizon: str) -> float:
+    if check.kind == REGRESSED_FIELDS:
+        return ledger.fields.log_e if ledger.fields and horizon == ATTEMPT else 0.0
+    stakes = ledger.stakes.get(check.name, {})
+    values = [
+        of_bets(getattr(stakes[source], horizon)) if source in stakes else 0.0 for source in strata.sources(check)
+    ]
+    # A user's lot that one check has seen is no lot for the next one: of sticky users only the largest counts.
+    return budget.log_mean(values) if plan.sticky is None else budget.log_highest(values)
+
+
+def of_bets(bets: Bets) -> float:
+    """The logarithm of the e-value of equal stakes; 0 of none."""
+    return budget.log_mean(bets) if bets else 0.0
+
+
+def better(ledger: Ledger, check: Check) -> float:
+    """The logarithm of the evidence that it is no worse than tolerated."""
+    stakes = ledger.stakes.get(check.name, {}).values()
+    values = [of_bets(each.better) for each in stakes if each.better]
+    return budget.log_mean(values) if values else 0.0

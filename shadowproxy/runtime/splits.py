@@ -32,9 +32,9 @@ def published(policy: Policy, said: Mapping[str, Split | None]) -> tuple[Policy,
         if CANDIDATE not in service.upstreams:
             refused[service.name] = f"service {service.name} has no candidate any more"
             return before
-        if before is None or wanted.recalled == before.recalled:
+        if before is None or before.recalled in {0.0, wanted.recalled}:
             return wanted
-        if _sends_somebody(wanted) and before.recalled:
+        if _sends_somebody(wanted):
             refused[service.name] = f"service {service.name}: its users were recalled and control has not heard of it"
             return before
         return msgspec.structs.replace(wanted, recalled=before.recalled)

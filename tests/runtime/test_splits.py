@@ -84,6 +84,12 @@ def test_nobody_at_the_candidate_needs_no_word_and_the_recall_is_not_forgotten()
     assert splits(published(back, {"shop": None})[0]) == {}
 
 
+def test_control_may_know_of_a_recall_that_was_not_kept() -> None:
+    knowing = msgspec.structs.replace(TENTH, recalled=1000.0)
+    assert splits(having(shop=knowing)) == {"shop": knowing}
+    assert splits(published(having(shop=TENTH), {"shop": knowing})[0]) == {"shop": knowing}
+
+
 def test_a_policy_that_was_read_again_keeps_the_splits_of_who_still_has_a_candidate() -> None:
     kept = {"shop": TENTH, "static": TENTH, "gone": TENTH}
     policy, said = restored(PLAIN, kept)

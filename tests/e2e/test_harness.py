@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.e2e import wire
 from tests.e2e.clients import curl, node_fetch, send_raw
-from tests.e2e.harness import Metrics, imbalances
+from tests.e2e.harness import Metrics, eventually, imbalances
+from tests.e2e.rollouts import BLUE, GREEN, Load, Visit, users, versions
 from tests.e2e.servers import nginx, node
 from tests.e2e.upstreams import RawUpstream, answer, answers, by_path, closes, drips, echoes, resets
 
@@ -89,3 +91,24 @@ shadowproxy_comparisons_total{service="s",route="r",arm="candidate",verdict="mat
 """
     assert imbalances(Metrics.parse(text % 4)) == []
     assert imbalances(Metrics.parse(text % 3))[0].startswith("s/r/candidate: ")
+
+
+def test_versions_misbehave_and_users_note_what_became_of_them() -> None:
+    with versions(errors=0.5) as (blue, green), users(green.port, rate=400, count=10) as load:
+        eventually(lambda: load.failures()[500] > 20 and load.served()[GREEN] > 20)
+        green.errors, green.delay = 0.0, 0.05
+        since = time.monotonic() + 1.0
+        eventually(lambda: load.served(since)[GREEN] > 50)
+        assert not load.failures(since)
+        assert all(visit.seconds >= 0.05 for visit in load.visits if visit.at > since)
+        green.die()
+        eventually(lambda: load.served(since)[""] > 5)
+        green.live()
+        eventually(lambda: load.served(time.monotonic() - 0.1)[GREEN] > 1)
+        assert (blue.requests, green.requests["copies"], load.share()) == ({}, 0, 1.0)
+
+
+def test_a_flip_is_a_user_who_was_the_candidates_and_is_the_primarys_again() -> None:
+    ways = [("a", BLUE, 0), ("a", GREEN, 1), ("b", GREEN, 1), ("b", BLUE, 1.5), ("b", "", 3), ("a", BLUE, 3)]
+    load = Load(0, 1, 1, [Visit(at, user, 200, arm, 0.0) for user, arm, at in ways])
+    assert load.flips() == ["a"]

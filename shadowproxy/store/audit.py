@@ -1,11 +1,10 @@
-"""Who changed what, when and why: an append-only table in a file of its own.
+"""Who changed what, when and why: an append-only, hash-chained table, with the rollouts' decisions in it.
 
 A change is written here before it is made; one that then could not be made has a second entry that says so.
 """
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -14,29 +13,26 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from shadowproxy.store import StoreError
-from shadowproxy.store.schema import BUSY_SECONDS, open_reader
+from shadowproxy.rollout.chain import encode_json
+from shadowproxy.rollout.values import CheckResult
+from shadowproxy.store import StoreError, audit_file, schema, verifying
+from shadowproxy.store.audit_file import FILE_NAME, Draft
 
-FILE_NAME: Final = "audit.sqlite"
-_TABLE: Final = """
-CREATE TABLE IF NOT EXISTS audit (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    at REAL NOT NULL,
-    who TEXT NOT NULL,
-    action TEXT NOT NULL,
-    service TEXT NOT NULL,
-    what BLOB NOT NULL,
-    reason TEXT NOT NULL,
-    error TEXT NOT NULL
-)
+_SHOWN: Final = """
+number, at, who, action, service, CAST(what AS BLOB), reason, error, attempt, plan, policy, log,
+lower(hex(facts)), CAST(evidence AS BLOB), lower(hex(previous)), lower(hex(hash))
 """
-_OF: Final = "FROM audit WHERE :service IS NULL OR service = :service"
+_OF: Final = "FROM audit WHERE (:service IS NULL OR service = :service) AND (:attempt IS NULL OR attempt = :attempt)"
+
+_decode_results = msgspec.msgpack.Decoder(tuple[CheckResult, ...]).decode
 
 
 class AuditEntry(Struct, frozen=True):
-    """`who` is a token's name, the subject of a client certificate, or `local`. `at` is Unix time.
+    """`who` is a token's name, the subject of a client certificate, `local` or `shadowproxy`. `at` is Unix time.
 
-    `error` says why a change did not come about; else it is empty.
+    `error` says why a change did not come about; else it is empty. Of a decision of a rollout: its attempt, the hashes
+    of its plan and of the policy it was made under, number and hash of the item of the rollout's log that it was made
+    by (`log`, `facts`), and what the checks said. `hash` covers `previous`, the hash of the entry before, and the rest.
     """
 
     number: int
@@ -47,6 +43,14 @@ class AuditEntry(Struct, frozen=True):
     what: dict[str, Any]
     reason: str
     error: str = ""
+    attempt: int | None = None
+    plan: str = ""
+    policy: str = ""
+    log: int | None = None
+    facts: str = ""
+    evidence: tuple[CheckResult, ...] = ()
+    previous: str = ""
+    hash: str = ""
 
 
 class AuditPage(Struct, frozen=True):
@@ -68,35 +72,60 @@ class AuditLog:
         self, at: float, who: str, action: str, service: str, what: dict[str, Any], reason: str, error: str = ""
     ) -> None:
         """On disk when this returns."""
+        draft = Draft(at, who, action, service, encode_json(what), reason, error)
         try:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            with closing(sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)) as database:
+            with closing(audit_file.open_writer(self._path)) as database:
                 database.execute("PRAGMA synchronous = FULL")
-                database.execute(_TABLE)
-                database.execute(
-                    "INSERT INTO audit VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)",
-                    (at, who, action, service, msgspec.json.encode(what), reason, error),
-                )
+                database.execute("BEGIN IMMEDIATE")
+                head = audit_file.append(database, self._path, [draft])
+                database.execute("COMMIT")
         except (sqlite3.Error, OSError) as error_:
-            raise StoreError(f"{self._path}: {error_}") from error_
+            raise StoreError(audit_file.failed(self._path, error_)) from error_
+        audit_file.keep_head(self._path, head)
 
-    def page(self, service: str | None, limit: int, offset: int) -> AuditPage:
-        """Of all services, or of one."""
+    def page(self, service: str | None, limit: int, offset: int, attempt: int | None = None) -> AuditPage:
+        """Of all services, or of one; of all attempts and other changes, or of one attempt."""
         if not self._path.exists():
             return AuditPage([], 0, limit, offset)
-        values = {"service": service, "limit": limit, "offset": offset}
+        values = {"service": service, "attempt": attempt, "limit": limit, "offset": offset}
         try:
-            with closing(open_reader(self._path)) as database:
+            with closing(self._reader()) as database:
                 (total,) = database.execute(f"SELECT count(*) {_OF}", values).fetchone()
-                rows = database.execute(f"SELECT * {_OF} ORDER BY number DESC LIMIT :limit OFFSET :offset", values)
-                items = [_entry(*row) for row in rows]
-        except (sqlite3.Error, msgspec.MsgspecError) as error:
+                rows = database.execute(
+                    f"SELECT {_SHOWN} {_OF} ORDER BY number DESC LIMIT :limit OFFSET :offset", values
+                )
+                items = [_entry(row) for row in rows]
+        except (sqlite3.Error, OSError, msgspec.MsgspecError) as error:
             raise StoreError(f"{self._path}: {error}") from error
         return AuditPage(items, total, limit, offset)
 
+    def verify(self) -> list[str]:
+        """What was changed, taken away, put in or moved since it was written, in sentences; empty: nothing was."""
+        if not self._path.exists():
+            head = audit_file.read_head(self._path)
+            return [f"{self._path} is missing: it had {head.number} entries"] if head else []
+        try:
+            with closing(self._reader()) as database:
+                return verifying.verify(database, audit_file.read_head(self._path))
+        except (sqlite3.Error, OSError) as error:
+            raise StoreError(f"{self._path}: {error}") from error
 
-def _entry(
-    number: int, at: float, who: str, action: str, service: str, what: bytes, reason: str, error: str
-) -> AuditEntry:
-    return AuditEntry(number, at, who, action, service, msgspec.json.decode(what), reason, error)
+    def _reader(self) -> sqlite3.Connection:
+        database = schema.open_reader(self._path)
+        try:
+            if schema.version(database) == audit_file.VERSION:
+                return database
+        except BaseException:
+            database.close()
+            raise
+        database.close()
+        audit_file.open_writer(self._path).close()
+        return schema.open_reader(self._path)
+
+
+def _entry(row: tuple[Any, ...]) -> AuditEntry:
+    """Of a row of `_SHOWN`, whose columns are the attributes."""
+    values = list(row)
+    values[5] = msgspec.json.decode(row[5])
+    values[13] = _decode_results(row[13])
+    return AuditEntry(*values)

@@ -1,9 +1,10 @@
-"""The SQLite file: its tables, and how it is opened. Every function here may raise sqlite3.Error or OSError."""
+"""The file of examples: its tables; and how any SQLite file is opened. Functions raise sqlite3.Error or OSError."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -87,8 +88,8 @@ class NewerSchema(sqlite3.Error):
     """The file was written by a later version of shadowproxy; it is left as it is."""
 
 
-def open_writer(path: Path) -> sqlite3.Connection:
-    """The file's only writing connection; the file and its directory are made where they are missing.
+def open_writer(path: Path, prepare: Callable[[sqlite3.Connection], None]) -> sqlite3.Connection:
+    """A writing connection that is prepared; the file and its directory are made where they are missing.
 
     The caller uses it from one thread at a time. Transactions are begun explicitly.
     """
@@ -96,7 +97,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
-        _prepare(connection)
+        prepare(connection)
     except BaseException:
         connection.close()
         raise
@@ -125,15 +126,31 @@ def is_corrupt(error: BaseException) -> bool:
     return code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
-def _prepare(connection: sqlite3.Connection) -> None:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > VERSION:
-        raise NewerSchema(f"schema {version} is newer than {VERSION}, which this version writes")
+def version(connection: sqlite3.Connection) -> int:
+    (found,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(found)
+
+
+def refuse_newer(connection: sqlite3.Connection, newest: int) -> None:
+    """Raises NewerSchema where the file's version is above `newest`."""
+    if version(connection) > newest:
+        raise NewerSchema(f"schema {version(connection)} is newer than {newest}, which this version writes")
+
+
+def tune(connection: sqlite3.Connection) -> None:
+    """Readers and the writer do not wait for each other, and the disk is waited for at checkpoints only."""
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
-    connection.execute("PRAGMA foreign_keys = 1")
     connection.execute("PRAGMA cache_size = -1024")
     connection.execute(f"PRAGMA journal_size_limit = {4 * 1024 * 1024}")
-    if version < VERSION:
-        steps = "".join(_STEPS[version:])
+
+
+def prepare(connection: sqlite3.Connection) -> None:
+    """The tables of examples."""
+    refuse_newer(connection, VERSION)
+    tune(connection)
+    connection.execute("PRAGMA foreign_keys = 1")
+    found = version(connection)
+    if found < VERSION:
+        steps = "".join(_STEPS[found:])
         connection.executescript(f"BEGIN IMMEDIATE; {steps} PRAGMA user_version = {VERSION}; COMMIT;")

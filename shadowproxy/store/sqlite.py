@@ -201,7 +201,7 @@ class SqliteStore:
         self._why = why
 
     def _open(self) -> sqlite3.Connection:
-        database = self._database = schema.open_writer(self._path)
+        database = self._database = schema.open_writer(self._path, schema.prepare)
         self._inode = self._path.stat().st_ino
         self._shelf = Shelf(self._policy.max_examples, self._policy.max_bytes, self._policy.max_age)
         for cause, slot in rows.slots(database):

@@ -246,8 +246,8 @@ def test_a_full_disk_costs_examples_until_there_is_room(make: Make, monkeypatch:
     full = [True]
     real = schema.open_writer
 
-    def open_on_a_full_disk(path: Path) -> sqlite3.Connection:
-        connection = real(path)
+    def open_on_a_full_disk(path: Path, prepare: Callable[[sqlite3.Connection], None]) -> sqlite3.Connection:
+        connection = real(path, prepare)
         if full[0]:
             connection.execute("PRAGMA max_page_count = 1")
         return connection

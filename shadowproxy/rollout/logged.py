@@ -1,0 +1,49 @@
+"""The log of a rollout: everything its state was derived from, in order, and what came of each."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from shadowproxy.model.rollout import Plan
+from shadowproxy.rollout.values import Command, Entry, Facts, State
+
+
+class Reload(Struct, frozen=True):
+    """The configuration was read again; `plan` None: it has no rollout for the service any more."""
+
+    at: float
+    plan: Plan | None
+
+
+Cause = Facts | Command | Reload | State
+"""What changed a state. A state: it was not derived but set, at the beginning of an attempt or after a gap, or it is
+the same again, so that older items can be dropped.
+"""
+
+_KINDS: Final[dict[str, type[Cause]]] = {"facts": Facts, "command": Command, "reload": Reload, "state": State}
+_NAMES: Final = {kind: name for name, kind in _KINDS.items()}
+_DECODERS: Final = {name: msgspec.msgpack.Decoder(kind).decode for name, kind in _KINDS.items()}
+_encode: Final = msgspec.msgpack.Encoder().encode
+
+
+class Logged(Struct, frozen=True):
+    """One item. `state` is the digest of the state after it (`chain.canonical`), `entries` what was decided by it."""
+
+    number: int
+    at: float
+    cause: Cause
+    state: bytes
+    entries: tuple[Entry, ...] = ()
+
+
+def encode(cause: Cause) -> tuple[str, bytes]:
+    """Its kind and its bytes."""
+    return _NAMES[type(cause)], _encode(cause)
+
+
+def decode(kind: str, body: bytes) -> Cause:
+    """Raises msgspec.MsgspecError, and KeyError for a kind that does not exist."""
+    return _DECODERS[kind](body)

@@ -93,7 +93,8 @@ class State:
         self.knowledge.apply(message.policy, time.time())
         self.accepted.apply(message.policy, time.time())
         self._excuse(time.time())
-        self._applied.set()
+        if message.reread:  # else it is no answer to whoever waits for a reload
+            self._applied.set()
 
     async def reloaded(self, holds: Callable[[Policy], bool], seconds: float) -> bool:
         """Have the configuration read again; True once a policy is in force of which `holds` is true.

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import pytest
+from msgspec.structs import replace
 
 from shadowproxy.compare.causes import cause_id
 from shadowproxy.control.state import HEARD_WITHIN, CauseQuery, State
 from shadowproxy.metrics import layout as at
+from shadowproxy.model.commands import Apply
 from shadowproxy.model.pair import Aggregate, CauseCount
 from shadowproxy.model.policy import Launch
 from shadowproxy.model.terms import CANDIDATE
@@ -100,3 +103,16 @@ async def test_a_cause_alone_has_the_pairs_that_the_list_has(world: World, monke
     alone = [state.cause(now, each.id) for each in counts]
     assert [each.pairs for each in alone if each is not None] == [9, 2, 1]
     assert listed.pairs == 9
+
+
+async def test_who_waits_for_a_reload_is_not_answered_by_a_policy_that_came_meanwhile(world: World) -> None:
+    state = control(world)
+    failed = "c.yaml:1:1: a: the one before failed"
+    later = replace(world.policy, sequence=world.policy.sequence + 2)
+
+    def supervisor() -> None:
+        state.apply(Apply(replace(later, sequence=later.sequence - 1), world.registry, (failed,), reread=False))
+        asyncio.get_running_loop().call_later(0.02, state.apply, Apply(later, world.registry))
+
+    state.ask_for_reload = lambda: asyncio.get_running_loop().call_soon(supervisor)
+    assert await state.reloaded(lambda policy: policy.sequence == later.sequence, 5.0)

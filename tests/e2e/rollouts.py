@@ -100,6 +100,7 @@ class Version:
             self._server = None
         for connection in list(self._open):
             connection.transport.abort()
+        await asyncio.sleep(0)  # they end in the loop's next turn
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         assert self._loop, "it has never lived"
@@ -216,35 +217,53 @@ class Load:
         return flipped
 
     async def visit_forever(self, first: float, every: float, draw: random.Random) -> None:
-        """One connection's requests, every so many seconds; what it is too late for is left out."""
-        due, stream = first, None
-        while True:
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
-            due = max(due + every, time.monotonic())
-            user, began = f"u{draw.randrange(self.users)}", time.monotonic()
-            status, arm = 0, ""
-            try:
-                stream = stream or await asyncio.open_connection(HOST, self.port)
-                status, arm, keeps = await asyncio.wait_for(self._ask(*stream, user), 30)
-                if not keeps:
-                    stream[1].close()
-                    stream = None
-            except (OSError, EOFError, TimeoutError):
-                if stream:
-                    stream[1].close()
-                stream = None
-            self.visits.append(Visit(began, user, status, arm, time.monotonic() - began))
+        """One user after the other, one every so many seconds; whom it is too late for is left out."""
+        due = first
+        with _Line(self.port) as line:
+            while True:
+                await asyncio.sleep(max(0.0, due - time.monotonic()))
+                due = max(due + every, time.monotonic())
+                user, began = f"u{draw.randrange(self.users)}", time.monotonic()
+                status, arm = await line.ask({USER: user, **self.fields})
+                self.visits.append(Visit(began, user, status, arm, time.monotonic() - began))
 
-    async def _ask(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, user: str
-    ) -> tuple[int, str, bool]:
-        more = "".join(f"{name}: {value}\r\n" for name, value in self.fields.items())
-        writer.write(f"GET /items/7 HTTP/1.1\r\nHost: shop\r\n{USER}: {user}\r\n{more}\r\n".encode())
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
-        line, *rows = head.split("\r\n")
-        fields = dict(row.split(": ", 1) for row in rows if row)
-        await reader.readexactly(int(fields.get("content-length", "0")))
-        return int(line.split(" ")[1]), fields.get(SERVED_BY, ""), fields.get("connection") != "close"
+
+class _Line:
+    """A connection that is made anew where it has ended."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._stream: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    def __enter__(self) -> _Line:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._stream:
+            self._stream[1].close()
+        self._stream = None
+
+    async def ask(self, fields: dict[str, str]) -> tuple[int, str]:
+        """The status, and who served; 0 and nobody where there is no whole answer."""
+        try:
+            async with asyncio.timeout(30):
+                self._stream = self._stream or await asyncio.open_connection(HOST, self._port)
+                status, got = await self._exchange(*self._stream, fields)
+        except (OSError, EOFError):
+            status, got = 0, {"connection": "close"}
+        if got.get("connection") == "close":
+            self.__exit__()
+        return status, got.get(SERVED_BY, "")
+
+    async def _exchange(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, fields: dict[str, str]
+    ) -> tuple[int, dict[str, str]]:
+        rows = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        writer.write(f"GET /items/7 HTTP/1.1\r\nHost: shop\r\n{rows}\r\n".encode())
+        line, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower().split("\r\n")
+        got = dict(row.split(": ", 1) for row in lines if row)
+        await reader.readexactly(int(got.get("content-length", "0")))
+        return int(line.split(" ")[1]), got
 
 
 @contextmanager

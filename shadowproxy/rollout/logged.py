@@ -7,8 +7,19 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from shadowproxy.model.rollout import Plan
+from shadowproxy.model.rollout import FreezeWindow, Plan
 from shadowproxy.rollout.values import Command, Entry, Facts, State
+
+
+class Ordered(Struct, frozen=True):
+    """Somebody asked for something, and the facts of that moment."""
+
+    command: Command
+    facts: Facts
+
+    @property
+    def at(self) -> float:
+        return self.command.at
 
 
 class Reload(Struct, frozen=True):
@@ -16,14 +27,15 @@ class Reload(Struct, frozen=True):
 
     at: float
     plan: Plan | None
+    windows: tuple[FreezeWindow, ...] = ()
 
 
-Cause = Facts | Command | Reload | State
+Cause = Facts | Ordered | Reload | State
 """What changed a state. A state: it was not derived but set, at the beginning of an attempt or after a gap, or it is
 the same again, so that older items can be dropped.
 """
 
-_KINDS: Final[dict[str, type[Cause]]] = {"facts": Facts, "command": Command, "reload": Reload, "state": State}
+_KINDS: Final[dict[str, type[Cause]]] = {"facts": Facts, "command": Ordered, "reload": Reload, "state": State}
 _NAMES: Final = {kind: name for name, kind in _KINDS.items()}
 _DECODERS: Final = {name: msgspec.msgpack.Decoder(kind).decode for name, kind in _KINDS.items()}
 _encode: Final = msgspec.msgpack.Encoder().encode

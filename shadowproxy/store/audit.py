@@ -14,17 +14,14 @@ import msgspec
 from msgspec import Struct
 
 from shadowproxy.rollout.chain import encode_json
-from shadowproxy.rollout.values import CheckResult
 from shadowproxy.store import StoreError, audit_file, schema, verifying
 from shadowproxy.store.audit_file import FILE_NAME, Draft
 
 _SHOWN: Final = """
 number, at, who, action, service, CAST(what AS BLOB), reason, error, attempt, plan, policy, log,
-lower(hex(facts)), CAST(evidence AS BLOB), lower(hex(previous)), lower(hex(hash))
+lower(hex(facts)), lower(hex(previous)), lower(hex(hash))
 """
 _OF: Final = "FROM audit WHERE (:service IS NULL OR service = :service) AND (:attempt IS NULL OR attempt = :attempt)"
-
-_decode_results = msgspec.msgpack.Decoder(tuple[CheckResult, ...]).decode
 
 
 class AuditEntry(Struct, frozen=True):
@@ -32,7 +29,7 @@ class AuditEntry(Struct, frozen=True):
 
     `error` says why a change did not come about; else it is empty. Of a decision of a rollout: its attempt, the hashes
     of its plan and of the policy it was made under, number and hash of the item of the rollout's log that it was made
-    by (`log`, `facts`), and what the checks said. `hash` covers `previous`, the hash of the entry before, and the rest.
+    by (`log`, `facts`). `hash` covers `previous`, the hash of the entry before, and the rest.
     """
 
     number: int
@@ -48,7 +45,6 @@ class AuditEntry(Struct, frozen=True):
     policy: str = ""
     log: int | None = None
     facts: str = ""
-    evidence: tuple[CheckResult, ...] = ()
     previous: str = ""
     hash: str = ""
 
@@ -99,14 +95,17 @@ class AuditLog:
             raise StoreError(f"{self._path}: {error}") from error
         return AuditPage(items, total, limit, offset)
 
-    def verify(self) -> list[str]:
-        """What was changed, taken away, put in or moved since it was written, in sentences; empty: nothing was."""
+    def verify(self, logs: bool = True) -> list[str]:
+        """What was changed, taken away, put in or moved since it was written, in sentences; empty: nothing was.
+
+        `logs`: of what rollouts were decided from as well, which takes some seconds for each day of it.
+        """
         if not self._path.exists():
             head = audit_file.read_head(self._path)
             return [f"{self._path} is missing: it had {head.number} entries"] if head else []
         try:
             with closing(self._reader()) as database:
-                return verifying.verify(database, audit_file.read_head(self._path))
+                return verifying.verify(database, audit_file.read_head(self._path), logs)
         except (sqlite3.Error, OSError) as error:
             raise StoreError(f"{self._path}: {error}") from error
 
@@ -127,5 +126,4 @@ def _entry(row: tuple[Any, ...]) -> AuditEntry:
     """Of a row of `_SHOWN`, whose columns are the attributes."""
     values = list(row)
     values[5] = msgspec.json.decode(row[5])
-    values[13] = _decode_results(row[13])
     return AuditEntry(*values)

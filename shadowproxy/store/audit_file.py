@@ -16,7 +16,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-import msgspec
 from msgspec import Struct
 
 from shadowproxy.rollout.chain import BEGINNING, encode_json, link
@@ -48,7 +47,6 @@ _CHAINED: Final = (
     "ALTER TABLE audit ADD COLUMN policy TEXT NOT NULL DEFAULT ''",
     "ALTER TABLE audit ADD COLUMN log INTEGER",
     "ALTER TABLE audit ADD COLUMN facts BLOB NOT NULL DEFAULT x''",
-    "ALTER TABLE audit ADD COLUMN evidence BLOB NOT NULL DEFAULT x'90'",
     "ALTER TABLE audit ADD COLUMN previous BLOB NOT NULL DEFAULT x''",
     "ALTER TABLE audit ADD COLUMN hash BLOB NOT NULL DEFAULT x''",
     "CREATE INDEX audit_by_service ON audit (service, number)",
@@ -102,7 +100,7 @@ _ROLLOUTS: Final = (
     "CREATE INDEX outbox_by_due ON outbox (due)",
 )
 RECORDS: Final = """
-SELECT number, at, who, action, service, what, reason, error, attempt, plan, policy, log, facts, evidence FROM audit
+SELECT number, at, who, action, service, what, reason, error, attempt, plan, policy, log, facts FROM audit
 """
 """What the hash of an entry covers, in this order."""
 ENTRIES: Final = RECORDS.replace(" FROM", ", previous, hash FROM")
@@ -111,14 +109,13 @@ ITEMS: Final = "SELECT number, service, attempt, at, kind, body, state, previous
 DROPPED: Final = "log.dropped"
 """The action of an entry that says up to where a rollout's log was dropped because it is old."""
 
-NOTHING: Final = msgspec.msgpack.encode(())
 
 _replacing = threading.Lock()
 log = logging.getLogger(__name__)
 
 
 class Draft(Struct, frozen=True):
-    """An entry that has no number yet. `what` is JSON, `evidence` msgpack; `log` and `facts` are number and hash of the
+    """An entry that has no number yet. `what` is JSON; `log` and `facts` are number and hash of the
     item of the rollout's log that it was decided by.
     """
 
@@ -134,7 +131,6 @@ class Draft(Struct, frozen=True):
     policy: str = ""
     log: int | None = None
     facts: bytes = b""
-    evidence: bytes = NOTHING
 
 
 class Head(Struct, frozen=True):
@@ -238,11 +234,10 @@ def _insert(database: sqlite3.Connection, head: Head, draft: Draft) -> Head:
         draft.policy,
         draft.log,
         draft.facts,
-        draft.evidence,
     )
     hash_ = link(head.hash, record)
     database.execute(
-        "INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*record, head.hash, hash_)
+        "INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*record, head.hash, hash_)
     )
     return Head(head.number + 1, hash_)
 

@@ -154,10 +154,6 @@ class RolloutStore:
         """Newest first."""
         return self._audit.page(service, limit, offset, attempt)
 
-    def verify(self) -> list[str]:
-        """See `AuditLog.verify`."""
-        return self._audit.verify()
-
     # What goes with states.
 
     def keep(self, documents: Mapping[str, bytes | None], entry: Entry, service: str = "") -> None:
@@ -260,7 +256,6 @@ def _draft(entry: Entry, state: State, policy: str, item: rollout_log.Item) -> D
         policy=policy,
         log=item.number,
         facts=item.hash,
-        evidence=msgspec.msgpack.encode(state.results),
     )
 
 

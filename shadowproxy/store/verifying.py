@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
 from shadowproxy.rollout.chain import digest, link
+from shadowproxy.rollout.phrases import moment
 from shadowproxy.store.audit_file import DROPPED, ENTRIES, HEAD_NAME, ITEMS, Head
 
 _NEAR: Final = 1_000
@@ -46,12 +46,12 @@ class Kind(Struct, frozen=True):
 ENTRY: Final = Kind("entry", "entries")
 
 
-def verify(database: sqlite3.Connection, head: Head | None) -> list[str]:
-    """In one view of the file. `head` is what stands beside it. Raises sqlite3.Error."""
+def verify(database: sqlite3.Connection, head: Head | None, logs: bool) -> list[str]:
+    """In one view of the file, with its logs or without. `head` is what stands beside it. Raises sqlite3.Error."""
     database.execute("BEGIN")
     problem = _entries(database, head)
-    if problem:
-        return [problem]  # the logs are judged by the entries
+    if problem or not logs:
+        return [problem] if problem else []  # the logs are judged by the entries
     services = database.execute("SELECT service FROM states UNION SELECT service FROM log ORDER BY 1").fetchall()
     return [problem for (service,) in services if (problem := _log(database, service))]
 
@@ -156,7 +156,4 @@ def _chain(rows: Iterable[Row], last: Head, kind: Kind) -> tuple[Head, str]:
 
 
 def _when(at: object) -> str:
-    try:
-        return f"{datetime.fromtimestamp(float(str(at)), UTC):%Y-%m-%d %H:%M}"
-    except (ValueError, OverflowError, OSError):
-        return f"at {at!r}"
+    return moment(at) if isinstance(at, float) else repr(at)

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from shadowproxy.model.rollout import CANARY, RUNNING, Plan, Stage
+from shadowproxy.rollout.logged import Ordered
 from shadowproxy.rollout.values import CheckResult, Command, Entry, Facts, RouteCounts, State
 from shadowproxy.store.rollouts import RolloutStore
 
@@ -27,8 +28,8 @@ def entry(at: float, action: str = "held", by: str = "shadowproxy", **what: Any)
     return Entry(action, at, by, f"because it is {at:g}", what)
 
 
-def command(at: float, action: str = "pause") -> Command:
-    return Command(action, "ann", "lunch", at)
+def command(at: float, action: str = "pause") -> Ordered:
+    return Ordered(Command(action, "ann", "lunch", at), facts(at))
 
 
 def fill(store: RolloutStore, ticks: int = 6, service: str = "checkout", attempt: int = 1, at: float = 1000.0) -> None:

@@ -14,7 +14,6 @@ import msgspec
 from shadowproxy.http1 import RequestHead
 from shadowproxy.metrics import layout
 from shadowproxy.model.policy import AccessLogPolicy
-from shadowproxy.model.terms import PRIMARY
 
 if TYPE_CHECKING:
     from shadowproxy.proxy.snapshot import Route
@@ -47,11 +46,12 @@ def exchange_entry(
     peer: str,
     head: RequestHead,
     route: Route | None,
+    arm: str,
     status: int,
     seconds: float,
     sent: int,
 ) -> Entry:
-    """The line of one exchange; `fault` is the caller's to add."""
+    """The line of one exchange; `arm` is the one that was asked last, `fault` is the caller's to add."""
     entry = Entry(
         at,
         request_id.decode("latin-1"),
@@ -63,7 +63,7 @@ def exchange_entry(
         sent,
     )
     if route is not None:
-        entry.service, entry.route, entry.arm = route.service, route.name, PRIMARY
+        entry.service, entry.route, entry.arm = route.service, route.name, arm
     return entry
 
 

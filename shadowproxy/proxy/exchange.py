@@ -1,7 +1,9 @@
 """The exchange driver: one client request, from its head to the last byte of its answer.
 
-    begin ─► route ─► mirror (offer) ─► lease ─► send ─► relay ─► finish
-                                          │ fail: answer with a status while none was begun, else cut the client off
+    begin ─► route ─► split ─► mirror (offer) ─► lease ─► send ─► relay ─► finish
+                                                   ▲       │ fail: answer with a status while none was begun,
+                                                   │       ▼       else cut the client off
+                                                   └── a user of the candidate's that gave no answer: the primary
 
 The way out is `_finish`, whatever happened. Copies are offered before the primary is asked and leave after it.
 """
@@ -26,22 +28,23 @@ from shadowproxy.http1 import (
 from shadowproxy.metrics import layout as at
 from shadowproxy.model import errors
 from shadowproxy.model.errors import Fault
-from shadowproxy.model.terms import CODES
+from shadowproxy.model.terms import CANDIDATE, CODES, PRIMARY
 from shadowproxy.proxy.access_log import exchange_entry
 from shadowproxy.proxy.answers import client_framing, connection_line, options_answer
 from shadowproxy.proxy.forwarded import own_fields
+from shadowproxy.proxy.mirroring import tap
 from shadowproxy.proxy.site import MAX_SIGHTED
 from shadowproxy.proxy.tunnel import Tunnel
 from shadowproxy.proxy.upload import Upload
 from shadowproxy.shadow.mirror import IDEMPOTENT
-from shadowproxy.shadow.sampling import share
-from shadowproxy.shadow.tap import Tap, hold_out, offer, transcribe
 from shadowproxy.upstream.connection import Connection, Trailers
 from shadowproxy.upstream.deadlines import Timer
 
 if TYPE_CHECKING:
     from shadowproxy.proxy.client import ClientConnection
-    from shadowproxy.proxy.snapshot import Route, Service
+    from shadowproxy.proxy.snapshot import Route
+    from shadowproxy.proxy.splitting import Draw, Leg
+    from shadowproxy.shadow.tap import Tap
 
 _ERROR: Final = CODES.index("error")
 _SMALL: Final = 16 * 1024
@@ -49,19 +52,23 @@ _SMALL: Final = 16 * 1024
 
 
 class Exchange:
-    """Receives the primary's answer and relays it. `cancelled` is read by the origin while a connection is awaited."""
+    """Receives the answer of the arm that serves the user, and relays it.
+
+    `cancelled` is read by the origin while a connection is awaited.
+    """
 
     __slots__ = (
         "_client",
         "_client_framing",
         "_connection",
+        "_draw",
         "_forwarded",
         "_keep",
+        "_leg",
         "_own",
         "_retried",
         "_route",
         "_sent",
-        "_service",
         "_site",
         "_started",
         "_status",
@@ -87,7 +94,8 @@ class Exchange:
         self.request_id = head.request_id or b""
         self.at = 0.0
         self._started = 0.0
-        self._service: Service | None = None
+        self._leg: Leg | None = None
+        self._draw: Draw | None = None
         self._route: Route | None = None
         self._connection: Connection | None = None
         self._tap: Tap | None = None
@@ -115,7 +123,7 @@ class Exchange:
         elif head.nominated is not None and b"x-request-id" in head.nominated:
             added = self.request_id  # the client's own line ends here, the id is the same on every leg
         snapshot = site.snapshot
-        refusal = self._refusal(snapshot.limits.body)
+        refusal = site.refusal(head)
         if refusal is not None:
             client.reject(refusal)
             return
@@ -126,63 +134,48 @@ class Exchange:
         if service is None:
             client.reject(errors.NO_SERVICE)
             return
-        self._service = service
         self._route = route = service.table.find(head.method, head.path, head.host)
         self._own, self._strip = own_fields(client.peer, head, site.via, added)
         self._forwarded = forward_request(head, self._own, self._strip, head.framing, service.authority)
-        if route.taps and head.upgrade is None:
-            self._mirror(route, service)
-        if service.total is not None:
+        leg, draw = service.primary, None
+        if service.split is not None:
+            self._draw = draw = service.split.draw(head, self.request_id, client.peer, snapshot.trusts, route)
+            leg = draw.leg(self._is_repeatable, site.deadlines.now)
+        if route.taps and head.upgrade is None and (draw is None or draw.mirrored):
+            self._tap = tap(client, head, self.request_id, self.at, service, route, draw)
+        if leg.total is not None:
             self._total = Timer(self._out_of_time)
-            site.deadlines.arm(self._total, site.deadlines.now + service.total)
-        self._lease(service)
+            site.deadlines.arm(self._total, site.deadlines.now + leg.total)
+        self._lease(leg)
         if self.whole and self._tap is not None:
             self._tap.launch(head, self._own, self._strip, self._forwarded)
 
-    def _lease(self, service: Service) -> None:
-        connection = service.origin.take()
+    def _lease(self, leg: Leg) -> None:
+        self._leg = leg
+        connection = leg.origin.take()
         if connection is None:
-            service.origin.want(self)
+            leg.origin.want(self)
         else:
             self.on_connection(connection)
 
-    def _refusal(self, body_limit: int | None) -> Fault | None:
-        head, site = self.head, self._site
-        if head.via is not None and site.pseudonym in head.via:
-            return errors.LOOP
-        if body_limit is not None and head.framing > body_limit:
-            return errors.BODY_TOO_LARGE
-        return None
-
-    def _mirror(self, route: Route, service: Service) -> None:
-        head = self.head
-        if head.shadow is not None and self._client.peer.trusted:
-            self._site.counters[at.COPIES_RECEIVED] += 1
-            return
-        h = share(service.salt, self.request_id) if route.needs_share else 1.0
-        if service.held_out:
-            hold_out(route.mirrors, head)
-        else:
-            self._tap = offer(route.mirrors, route.resampler, head, self.request_id, self.at, h)
-        if route.recorder is not None:
-            number = self._client.number
-            self._tap = transcribe(self._tap, route.recorder, head, self.request_id, self.at, h, number)
-
     def on_connection(self, connection: Connection) -> None:
         """The origin lends a connection: send what there is of the request."""
-        service = self._service
-        assert service is not None  # noqa: S101 - a connection is asked for after routing
+        leg, draw = self._leg, self._draw
+        assert leg is not None  # noqa: S101 - a connection is asked for after routing
         self._connection = connection
         upload = self.upload
+        if draw is not None and draw.candidate and (upload is None or upload.whole):
+            draw.split.serving.asked(self, self._site.deadlines.now)
         if upload is None:
-            connection.send(self, self.head.method, self._forwarded, True, service.first_byte)
+            connection.send(self, self.head.method, self._forwarded, True, leg.first_byte)
             return
-        answer_due = service.first_byte if upload.whole or upload.awaits_continue else None
+        answer_due = leg.first_byte if upload.whole or upload.awaits_continue else None
         connection.send(self, self.head.method, self._forwarded, upload.whole, answer_due)
         upload.begin(connection)
 
     def on_no_connection(self, fault: Fault, detail: str) -> None:
-        self._fail(fault, detail)
+        if not self._falls_back(fault, repeatable=True):  # nothing was sent
+            self._fail(fault, detail)
 
     def _answer_options(self) -> None:
         """Max-Forwards has run out: this hop answers (RFC 9110 section 7.6.2)."""
@@ -201,8 +194,12 @@ class Exchange:
     def on_body_end(self, trailers: Trailers) -> None:
         """The client's request is whole; the copies can go."""
         self.whole = True
-        if self.upload is not None and self._service is not None:
-            self.upload.end(trailers, self._service.first_byte)
+        if self.upload is not None and self._leg is not None:
+            self.upload.end(trailers, self._leg.first_byte)
+        if self._draw is not None:
+            self._draw.since = perf_counter()
+            if self._draw.candidate and self._connection is not None:
+                self._draw.split.serving.asked(self, self._site.deadlines.now)
         if self._tap is not None:
             self._tap.since = perf_counter()  # as the copies: a slow upload is nobody's slow answer
             self._tap.launch_with_body(self.head, self._own, self._strip)
@@ -219,6 +216,8 @@ class Exchange:
 
     def on_interim(self, head: ResponseHead) -> None:
         """100 and 103 are relayed to those who understand them (RFC 9110 section 15.2)."""
+        if self._draw is not None:
+            self._draw.began(self, self._site.deadlines.now)
         if self.upload is not None and self.upload.awaits_continue:
             self.upload.awaits_continue = False
             self._client.excuse()
@@ -229,6 +228,8 @@ class Exchange:
 
     def on_response(self, head: ResponseHead, data: bytes, complete: bool) -> None:
         client = self._client
+        if self._draw is not None:
+            self._draw.began(self, self._site.deadlines.now)
         if head.status == 101:
             self._tunnel(head, data)
             return
@@ -286,6 +287,8 @@ class Exchange:
             self._connection.pause()
             if self._tap is not None:
                 self._tap.stalled = True
+            if self._draw is not None:
+                self._draw.stalled = True
 
     def on_client_ready(self) -> None:
         if self._connection is not None:
@@ -307,6 +310,24 @@ class Exchange:
         self._count(None)
         Tunnel(self._client, connection).begin(data)
 
+    # -- the candidate fails a user
+
+    def _falls_back(self, fault: Fault, repeatable: bool) -> bool:
+        """No answer has begun. Where it was the candidate's, the primary is asked if that may be; is it?"""
+        draw = self._draw
+        if draw is None or self.begun or not draw.goes_back(self, fault, repeatable, self._site.deadlines.now):
+            return False
+        self._retried = False
+        self._lease(draw.go_back(fault, perf_counter() - self._started))
+        return True
+
+    def on_silence(self) -> None:
+        """The candidate answers nobody any more."""
+        connection = self._connection
+        if connection is not None and self._is_repeatable and not connection.received:
+            connection.abandon()
+            self.on_failure(errors.FIRST_BYTE_TIMEOUT, "the candidate has fallen silent")
+
     # -- failures
 
     def on_failure(self, fault: Fault, detail: str) -> None:
@@ -314,10 +335,12 @@ class Exchange:
         self._connection = None
         if self._may_repeat(fault, connection):
             self._retried = True
-            assert self._service is not None  # noqa: S101 - it has sent before
-            self._service.origin.want(self)
+            assert self._leg is not None  # noqa: S101 - it has sent before
+            self._leg.origin.want(self)
             return
-        self._fail(fault, detail)
+        silent = connection is not None and not connection.received
+        if not self._falls_back(fault, silent and self._is_repeatable):
+            self._fail(fault, detail)
 
     def _may_repeat(self, fault: Fault, connection: Connection | None) -> bool:
         return (
@@ -325,12 +348,15 @@ class Exchange:
             and not self._retried
             and connection is not None
             and connection.was_stale
-            and self.head.framing == NO_BODY
-            and self.head.method in IDEMPOTENT
+            and self._is_repeatable
         )
 
+    @property
+    def _is_repeatable(self) -> bool:
+        return self.head.framing == NO_BODY and self.head.method in IDEMPOTENT
+
     def _fail(self, fault: Fault, detail: str) -> None:
-        """The primary gave no whole answer: say so, or cut the client off so that it cannot take it for whole."""
+        """There will be no whole answer: say so, or cut the client off so that it cannot take it for whole."""
         self._site.counters[at.REJECT_INDEX[fault.reason]] += 1
         self._over(whole=False, failed=fault is not errors.POOL_FULL)
         self._count(fault, detail)
@@ -349,7 +375,7 @@ class Exchange:
         self._fail(errors.TOTAL_TIMEOUT, "the exchange took too long")
 
     def client_gone(self) -> None:
-        """Nobody reads the answer any more: the primary's exchange is cancelled, copies end by themselves."""
+        """Nobody reads the answer any more: the upstream's exchange is cancelled, copies end by themselves."""
         self._site.counters[at.REJECT_INDEX[errors.CLIENT_GONE.reason]] += 1
         self.stop()
         self._count(errors.CLIENT_GONE)
@@ -386,18 +412,24 @@ class Exchange:
         self.cancelled = True
         if self._total is not None:
             self._total.drop()
-        tap, self._tap = self._tap, None
-        if tap is None:
+        if self._draw is not None:
+            self._draw.over(self)
+        taken, self._tap = self._tap, None
+        if taken is None:
             return
         if not (self.whole and self.begun):
-            tap.forsake("overload" if self.whole else "request_incomplete")
-        tap.decide(whole, perf_counter() - (tap.since or self._started), failed and not tap.stalled)
+            taken.forsake("overload" if self.whole else "request_incomplete")
+        taken.decide(whole, perf_counter() - (taken.since or self._started), failed and not taken.stalled)
 
     def _count(self, fault: Fault | None, detail: str = "") -> None:
-        route, site = self._route, self._site
-        seconds = perf_counter() - self._started
+        route, site, now = self._route, self._site, perf_counter()
+        seconds = now - self._started
         if route is not None and fault is not errors.CLIENT_GONE:
-            route.count(site.counters, _ERROR if fault is not None else at.CODE_INDEX[self._status], seconds)
+            code = _ERROR if fault is not None else at.CODE_INDEX[self._status]
+            if self._draw is None:
+                route.count(site.counters, code, seconds)
+            else:
+                self._draw.count(code, self._status, fault, self._started, now)
             if route.learns and fault is None and self._status < 400 and len(site.sighted) < MAX_SIGHTED:
                 site.sight(route.service, self.head)
         if site.access_log.enabled and site.access_log.wants(fault is not None):
@@ -406,7 +438,8 @@ class Exchange:
     def _log(self, seconds: float, fault: Fault | None, detail: str) -> None:
         status = fault.status if fault is not None and not self.begun else self._status
         request_id, peer = self.request_id, self._client.peer.address
-        entry = exchange_entry(self.at, request_id, peer, self.head, self._route, status, seconds, self._sent)
+        arm = CANDIDATE if self._draw is not None and self._draw.candidate else PRIMARY
+        entry = exchange_entry(self.at, request_id, peer, self.head, self._route, arm, status, seconds, self._sent)
         if fault is not None:
             entry.fault = f"{fault.reason}: {detail}".rstrip(": ")
         self._site.access_log.add(entry)

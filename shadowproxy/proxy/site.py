@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from shadowproxy.endpoints.learner import MAX_PATH
 from shadowproxy.http1 import RequestHead
 from shadowproxy.metrics import layout as at
+from shadowproxy.model import errors
 from shadowproxy.model.errors import Fault
 from shadowproxy.proxy.access_log import AccessLog, Entry
 from shadowproxy.proxy.snapshot import Snapshot
@@ -59,6 +60,15 @@ class Site:
         """A request id of 32 hexadecimal digits, unique over workers and restarts."""
         self._last_id += 1
         return b"%b%016x" % (self._id_prefix, self._last_id)
+
+    def refusal(self, head: RequestHead) -> Fault | None:
+        """Why a request goes to no service."""
+        if head.via is not None and self.pseudonym in head.via:
+            return errors.LOOP
+        limit = self.snapshot.limits.body
+        if limit is not None and head.framing > limit:
+            return errors.BODY_TOO_LARGE
+        return None
 
     def sight(self, service: str, head: RequestHead) -> None:
         """A request that matched no route was answered well. OPTIONS is, for whatever path, by many a framework.

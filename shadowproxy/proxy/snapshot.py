@@ -11,6 +11,7 @@ import os
 from bisect import bisect_left
 from collections.abc import Sequence
 from math import inf
+from typing import Final
 
 import msgspec
 
@@ -20,6 +21,9 @@ from shadowproxy.model import slots
 from shadowproxy.model.policy import Policy, RoutePolicy, ServicePolicy, ShadowPolicy
 from shadowproxy.model.terms import CANDIDATE, CONFIGURED, LEARNED, MIRRORED_ARMS, PRIMARY, SECONDARY
 from shadowproxy.proxy.routing import Pattern, Table, host_matches, host_name, prefix_matches
+from shadowproxy.proxy.serving import Serving
+from shadowproxy.proxy.splitting import Leg, Splitter
+from shadowproxy.proxy.tally import Tally
 from shadowproxy.shadow.arm import Arm
 from shadowproxy.shadow.link import Link
 from shadowproxy.shadow.mirror import Mirror
@@ -31,9 +35,13 @@ from shadowproxy.upstream.deadlines import Deadlines
 from shadowproxy.upstream.health import watch
 from shadowproxy.upstream.origin import Names, Origin
 
+_CANDIDATE_REQUESTS: Final = at.requests_word(0, at.ARM_INDEX[CANDIDATE], 0)
+_CANDIDATE_DURATIONS: Final = at.duration_word(0, at.ARM_INDEX[CANDIDATE])
+
 
 class Route:
-    """A route as the driver reads it. `requests`, `durations` and `fine` are words of the primary arm; `fine` may be 0.
+    """A route as the driver reads it. `row` is where its words begin; `requests`, `durations` and `fine` are those of
+    the primary arm, and `fine` may be 0.
 
     `learns`: the paths of its requests are to be told, since templates may come of them. `taps`: somebody may want
     its requests and answers.
@@ -50,6 +58,7 @@ class Route:
         "recorder",
         "requests",
         "resampler",
+        "row",
         "rules",
         "service",
         "taps",
@@ -65,7 +74,7 @@ class Route:
         resampler: Resampler | None = None,
         recorder: Recorder | None = None,
     ) -> None:
-        row = at.route_row(policy.index)
+        self.row = row = at.route_row(policy.index)
         self.service = service.name
         self.name = policy.name
         self.rules = policy
@@ -108,6 +117,17 @@ class Route:
         counters[self.durations + coarse] += 1
         counters[self.durations + at.DURATION_WORDS - 1] += int(seconds * 1e6)
 
+    def count_candidate(self, counters: memoryview, code: int, seconds: float) -> None:
+        """The candidate was asked for a user, and answered or did not."""
+        durations = self.row + _CANDIDATE_DURATIONS
+        counters[self.row + _CANDIDATE_REQUESTS + code] += 1
+        counters[durations + bisect_left(at.DURATION_EDGES, seconds)] += 1
+        counters[durations + at.DURATION_WORDS - 1] += int(seconds * 1e6)
+
+    def count_fallback(self, counters: memoryview, reason: str) -> None:
+        """The primary is asked for a user of the candidate's."""
+        counters[at.fallback_word(self.row, reason)] += 1
+
 
 def _fine_word(service: ServicePolicy, mirrors: Sequence[Mirror]) -> int:
     """Where the isolation proof reads durations; 0 where there is nothing to hold out, and nobody does."""
@@ -117,30 +137,30 @@ def _fine_word(service: ServicePolicy, mirrors: Sequence[Mirror]) -> int:
 class Service:
     __slots__ = (
         "authority",
-        "first_byte",
         "held_out",
         "hold_out",
         "host",
         "name",
-        "origin",
         "path",
+        "primary",
         "salt",
+        "split",
         "table",
-        "total",
     )
 
-    def __init__(self, policy: ServicePolicy, origin: Origin, table: Table[Route]) -> None:
+    def __init__(
+        self, policy: ServicePolicy, primary: Leg, table: Table[Route], salt: bytes, split: Splitter | None = None
+    ) -> None:
         self.name = policy.name
         self.host = policy.host
         self.path = policy.path
-        self.salt = (policy.salt or policy.name).encode()
-        self.origin = origin
+        self.salt = salt
+        self.primary = primary
+        self.split = split
         self.table = table
-        endpoint = origin.policy.endpoints[0]
+        endpoint = primary.origin.policy.endpoints[0]
         self.authority = f"{endpoint.host}:{endpoint.port}".encode() if endpoint.host else b"localhost"
         """The Host of an HTTP/1.0 request that came without one."""
-        self.first_byte = origin.policy.timeouts.first_byte
-        self.total = origin.policy.timeouts.total
         self.hold_out = policy.isolation.hold_out
         self.held_out = False
         """Nothing is mirrored at the moment. The one thing here that changes: at the edges of slots."""
@@ -160,6 +180,7 @@ class Snapshot:
         "policy",
         "sequence",
         "services",
+        "servings",
         "timeouts",
         "trusted",
     )
@@ -172,8 +193,11 @@ class Snapshot:
         arms: Sequence[Arm],
         leaving: Sequence[Origin],
         budgets: Sequence[Budget] = (),
+        servings: Sequence[Serving] = (),
     ) -> None:
-        """`arms` and `leaving` hold besides what earlier snapshots left under way: it is to be swept as well."""
+        """`arms`, `leaving` and `servings` hold besides what earlier snapshots left under way: it is to be looked after
+        as well.
+        """
         self.policy = policy
         self.sequence = policy.sequence
         self.services = services
@@ -181,6 +205,7 @@ class Snapshot:
         self.arms = arms
         self.leaving = leaving
         self.budgets = budgets
+        self.servings = servings
         self.limits = policy.limits
         self.timeouts = policy.timeouts
         self.trusted = _networks(policy.trusted_proxies)
@@ -193,6 +218,13 @@ class Snapshot:
             return self.only
         name = host_name(host)
         return next((service for service in self.services if service.matches(name, path)), None)
+
+    def hear(self, page: memoryview, now: float) -> None:
+        """Look at what control says at every tick. `page` is its own, `now` CLOCK_MONOTONIC in seconds."""
+        self.keep_slots(page, now)
+        for service in self.services:
+            if service.split is not None:
+                service.split.hear(page, now)
 
     def keep_slots(self, page: memoryview, now: float) -> None:
         """Begin and end the slots in which nothing is mirrored. `page` is control's, `now` CLOCK_MONOTONIC."""
@@ -235,19 +267,27 @@ class Compiler:
         links: Sequence[Link],
         pressure: Pressure,
         strata: Strata,
+        slot: int = 0,
+        workers: int = 1,
     ) -> None:
+        """For worker `slot` of `workers`."""
         self._deadlines = deadlines
         self._names = names
         self._counters = counters
         self._links = links
         self._pressure = pressure
         self._strata = strata
+        self._slot = slot
+        self._workers = workers
         self._mark = os.urandom(4).hex()
         self._budgets: dict[str, Budget] = {}
         self._origins: dict[str, Origin] = {}
         self._arms: dict[str, Arm] = {}
         self._routes: Routes = {}
+        self._servings: dict[str, Serving] = {}
+        self._tallies: dict[int, Tally] = {}
         self._leaving_arms: list[Arm] = []
+        self._leaving_servings: list[Serving] = []
         self._leaving: list[Origin] = []
 
     def compile(self, policy: Policy, reread: bool = True) -> Snapshot:
@@ -265,12 +305,16 @@ class Compiler:
             for service in policy.services
             for key in (*_mirrored(service), *(f"{service.name}\n{arm}" for arm in _resampled(service)))
         }
+        split = [service for service in policy.services if _is_split(service)]
+        servings = {service.name: self._serving(service, origins) for service in split}
+        self._tallies = {service.index: self._tally(service) for service in split}
         routes: Routes = {}
-        services = tuple(self._service(service, origins, arms, routes) for service in policy.services)
+        services = tuple(self._service(service, origins, arms, servings, routes) for service in policy.services)
         self._routes = routes
-        self._replace(origins, arms)
+        self._replace(origins, arms, servings)
         known = (*arms.values(), *self._leaving_arms)
-        return Snapshot(policy, services, origins, known, tuple(self._leaving), tuple(self._budgets.values()))
+        serving = (*servings.values(), *self._leaving_servings)
+        return Snapshot(policy, services, origins, known, tuple(self._leaving), tuple(self._budgets.values()), serving)
 
     def _origin(self, key: str, policy: Policy, service: ServicePolicy, arm: str, reread: bool) -> Origin:
         known = self._origins.get(key)
@@ -287,8 +331,21 @@ class Compiler:
         name = key.partition("\n")[2]
         return Arm(name, _limits(name, service.shadow), origins[key], self._pressure)
 
+    def _serving(self, service: ServicePolicy, origins: dict[str, Origin]) -> Serving:
+        known = self._servings.get(service.name)
+        origin = origins[f"{service.name}\n{CANDIDATE}"]
+        return known if known is not None and known.origin is origin else Serving(origin)
+
+    def _tally(self, service: ServicePolicy) -> Tally:
+        return self._tallies.get(service.index) or Tally(service.index, self._counters, self._slot, self._workers)
+
     def _service(
-        self, policy: ServicePolicy, origins: dict[str, Origin], arms: dict[str, Arm], routes: Routes
+        self,
+        policy: ServicePolicy,
+        origins: dict[str, Origin],
+        arms: dict[str, Arm],
+        servings: dict[str, Serving],
+        routes: Routes,
     ) -> Service:
         def route(rules: RoutePolicy, learns: bool = False) -> Route:
             mirrored = tuple(arms[arm] for arm in _mirrored(policy))
@@ -303,7 +360,13 @@ class Compiler:
         patterns = [Pattern(r.path, r.methods, r.host, route(r)) for r in configured]
         templates = [Entry(r.name, r.origin == LEARNED, route(r)) for r in policy.templates]
         other = route(policy.other, policy.learns)
-        return Service(policy, origins[f"{policy.name}\n{PRIMARY}"], Table(patterns, other, templates))
+        primary = Leg(origins[f"{policy.name}\n{PRIMARY}"])
+        salt = (policy.salt or policy.name).encode()
+        split = None
+        if policy.split is not None and policy.name in servings:
+            serving, tally = servings[policy.name], self._tallies[policy.index]
+            split = Splitter(policy.split, policy.index, salt, primary, serving, tally)
+        return Service(policy, primary, Table(patterns, other, templates), salt, split)
 
     def _route(
         self, policy: ServicePolicy, rules: RoutePolicy, learns: bool, mirrored: tuple[Arm, ...], again: Arm | None
@@ -328,17 +391,19 @@ class Compiler:
         link = self._links[policy.index % len(self._links)]  # one comparer writes all of a service
         return Recorder(policy, policy.capture, rules, budget, self._counters, link, self._mark)
 
-    def _replace(self, origins: dict[str, Origin], arms: dict[str, Arm]) -> None:
+    def _replace(self, origins: dict[str, Origin], arms: dict[str, Arm], servings: dict[str, Serving]) -> None:
         retired = [origin for key, origin in self._origins.items() if origins.get(key) is not origin]
         for origin in retired:
             origin.retire()
         replaced = [arm for key, arm in self._arms.items() if arms.get(key) is not arm]
         self._leaving = [origin for origin in (*self._leaving, *retired) if origin.is_busy]
         self._leaving_arms = [arm for arm in (*self._leaving_arms, *replaced) if arm.live or arm.held]
+        ended = [serving for name, serving in self._servings.items() if servings.get(name) is not serving]
+        self._leaving_servings = [serving for serving in (*self._leaving_servings, *ended) if serving.is_awaited]
         for key, origin in origins.items():
             if self._origins.get(key) is not origin:
                 watch(origin)
-        self._origins, self._arms = origins, arms
+        self._origins, self._arms, self._servings = origins, arms, servings
 
 
 def _mirrored(service: ServicePolicy) -> list[str]:
@@ -349,6 +414,10 @@ def _resampled(service: ServicePolicy) -> tuple[str, ...]:
     """The arm of resamples, where there are any: a secondary answers better than the primary asked twice."""
     wanted = service.noise.resample > 0 and CANDIDATE in service.upstreams and SECONDARY not in service.upstreams
     return (RESAMPLE,) if wanted else ()
+
+
+def _is_split(service: ServicePolicy) -> bool:
+    return service.split is not None and CANDIDATE in service.upstreams
 
 
 def _limits(arm: str, policy: ShadowPolicy) -> ShadowPolicy:

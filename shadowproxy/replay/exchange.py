@@ -116,7 +116,7 @@ class Exchange:
     # -- the primary, asked
 
     def _lease(self) -> None:
-        origin = self._plane.service.origin
+        origin = self._plane.service.primary.origin
         connection = origin.take()
         if connection is None:
             origin.want(self)
@@ -124,13 +124,13 @@ class Exchange:
             self.on_connection(connection)
 
     def on_connection(self, connection: Connection) -> None:
-        service, deadlines = self._plane.service, self._plane.deadlines
+        primary, deadlines = self._plane.service.primary, self._plane.deadlines
         self._connection = connection
         self._started = perf_counter()
         # One rule for both: a copy that takes longer is given up, and an answer without end would never be compared.
-        total = service.total or max((mirror.timeout for mirror in self._route.mirrors), default=60.0)
+        total = primary.total or max((mirror.timeout for mirror in self._route.mirrors), default=60.0)
         deadlines.arm(self._timer, deadlines.now + total)
-        connection.send(self, self._request.head.method, self._data, True, service.first_byte)
+        connection.send(self, self._request.head.method, self._data, True, primary.first_byte)
 
     def on_no_connection(self, fault: Fault, detail: str) -> None:
         self._fail(fault)
@@ -163,7 +163,7 @@ class Exchange:
         connection, self._connection = self._connection, None
         if fault is errors.RESET and connection is not None and connection.was_stale and self._repeated < REPEATS:
             self._repeated += 1
-            self._plane.service.origin.want(self)
+            self._plane.service.primary.origin.want(self)
             return
         self._fail(fault)
 

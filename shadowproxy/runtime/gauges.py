@@ -12,7 +12,8 @@ def write_gauges(words: memoryview, snapshot: Snapshot, pressure: Pressure, lag:
     words[at.LOOP_LAG] = int(lag * 1e6)
     words[at.OVERLOADED] = int(pressure.shedding)
     words[at.HELD_BYTES] = sum(arm.held for arm in snapshot.arms) + sum(each.held for each in snapshot.budgets)
-    breakers = {id(arm.origin): arm.breaker.open for arm in snapshot.arms}
+    rested = {id(arm.origin) for arm in snapshot.arms if arm.breaker.open}
+    rested |= {id(serving.origin) for serving in snapshot.servings if serving.breaker.open}
     descriptors = sum(
         origin.pool.open + origin.pool.connecting for origin in (*snapshot.leaving, *snapshot.origins.values())
     )
@@ -27,5 +28,5 @@ def write_gauges(words: memoryview, snapshot: Snapshot, pressure: Pressure, lag:
             words[row + at.CONNECTIONS_CONNECTING + a] = pool.connecting
             words[row + at.HEALTHY + a] = sum(server.is_usable(now) for server in pool.servers)
             words[row + at.ENDPOINTS + a] = len(pool.servers)
-            words[row + at.BREAKER_OPEN + a] = int(breakers.get(id(origin), False))
+            words[row + at.BREAKER_OPEN + a] = int(id(origin) in rested)
     return descriptors

@@ -107,7 +107,9 @@ class Worker:
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._pressure = Pressure(soft)
         self._strata = Strata(words, control)
-        self._compiler = Compiler(self._deadlines, self._names, words, self._links, self._pressure, self._strata)
+        self._compiler = Compiler(
+            self._deadlines, self._names, words, self._links, self._pressure, self._strata, slot, launch.workers
+        )
         snapshot = self._compiler.compile(apply.policy)
         log = AccessLog(apply.policy.access_log, words)
         self.site = Site(snapshot, self._deadlines, words, apply.policy.epoch, log)
@@ -145,10 +147,12 @@ class Worker:
         self._ticks += 1
         self._deadlines.advance(now)
         snapshot = self.site.snapshot
-        snapshot.keep_slots(self._control, monotonic())
+        snapshot.hear(self._control, monotonic())
         for arm in snapshot.arms:
             if arm.live:
                 arm.sweep(now)
+        for serving in snapshot.servings:
+            serving.tick(now)
         self._strata.tick(now)
         if self.site.sighted and self._ticks % _TELL_TICKS == 0:
             self._offer(Paths(self.site.sighted))
@@ -190,7 +194,7 @@ class Worker:
             # What can fail comes first: then nothing has changed.
             context = server_context(policy.tls) if listening else None
             snapshot = self._compiler.compile(policy, command.reread)
-            snapshot.keep_slots(self._control, monotonic())
+            snapshot.hear(self._control, monotonic())
             self.site.snapshot = snapshot
             if listening:
                 await self._listeners.reload(context)

@@ -1,4 +1,4 @@
-"""Rests a candidate that refuses or times out again and again, and probes it once a second. Pure: time is passed in."""
+"""Rests an arm that refuses or times out again and again, and probes it once a second. Pure: time is passed in."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ PROBE_INTERVAL: Final = 1.0
 
 
 class Breaker:
-    """Closed until `failures` in a row; then open, letting one copy a second through until one succeeds."""
+    """Closed until `failures` in a row; then open, letting one request a second through until one succeeds."""
 
     __slots__ = ("_next_probe", "_row", "limit", "open")
 
@@ -19,7 +19,7 @@ class Breaker:
         self.open = False
 
     def allows(self, now: float) -> bool:
-        """May a copy go? In the open state, asking takes the probe's place."""
+        """May a request go? In the open state, asking takes the probe's place."""
         if not self.open:
             return True
         if now < self._next_probe:
@@ -34,6 +34,10 @@ class Breaker:
     def failed(self, now: float) -> None:
         self._row += 1
         if self._row >= self.limit:
-            if not self.open:
-                self._next_probe = now + PROBE_INTERVAL
-            self.open = True
+            self.trip(now)
+
+    def trip(self, now: float) -> None:
+        """Open, however many failed."""
+        if not self.open:
+            self._next_probe = now + PROBE_INTERVAL
+        self.open = True

@@ -190,6 +190,9 @@ class Stage:
                 self.deadlines.advance(self.loop.time())
                 for arm in self.site.snapshot.arms:
                     arm.sweep(self.loop.time())
+                for serving in self.site.snapshot.servings:
+                    serving.tick(self.loop.time())
+                self.site.snapshot.hear(self.all_counters.control, self.loop.time())
                 for origin in (*self.site.snapshot.origins.values(), *self.site.snapshot.leaving):
                     origin.sweep()
                 self.strata.tick(self.loop.time())

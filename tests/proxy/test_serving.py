@@ -1,0 +1,134 @@
+"""When the candidate serves no users any more, and when it does again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shadowproxy.proxy.serving import FAILURES, SILENCE, Serving
+
+ORIGIN: Any = None
+
+
+class Request:
+    """Goes to the primary when told, unless it cannot be repeated."""
+
+    def __init__(self, serving: Serving, repeatable: bool = True) -> None:
+        self.serving = serving
+        self.repeatable = repeatable
+        self.told: list[float] = []
+        self.now = 0.0
+
+    def on_silence(self) -> None:
+        self.told.append(self.now)
+        if self.repeatable:
+            self.serving.forget(self)
+
+
+def waiting(serving: Serving, number: int, now: float, repeatable: bool = True) -> list[Request]:
+    requests = [Request(serving, repeatable) for _ in range(number)]
+    for request in requests:
+        serving.asked(request, now)
+    return requests
+
+
+def told(requests: list[Request]) -> int:
+    return sum(bool(request.told) for request in requests)
+
+
+def test_failures_in_a_row_rest_it_and_one_request_a_second_that_can_be_repeated_asks_again() -> None:
+    serving = Serving(ORIGIN)
+    for request in waiting(serving, FAILURES, 0.0):
+        assert serving.admits(False, 0.0)
+        serving.failed(request, 0.0)
+    assert not serving.admits(True, 0.5)
+    assert not serving.admits(False, 1.5)
+    assert serving.admits(True, 1.5)
+    assert not serving.admits(True, 1.6)
+    (probe,) = waiting(serving, 1, 1.5)
+    serving.answered(probe, 1.7)
+    assert serving.admits(False, 1.8)
+    assert not serving.is_awaited
+
+
+def test_an_answer_in_between_ends_the_row() -> None:
+    serving = Serving(ORIGIN)
+    for _ in range(3):
+        for request in waiting(serving, FAILURES - 1, 0.0):
+            serving.failed(request, 0.0)
+        (good,) = waiting(serving, 1, 0.0)
+        serving.answered(good, 0.0)
+    assert serving.admits(False, 0.0)
+
+
+def test_a_silence_through_which_enough_requests_wait_moves_them_all() -> None:
+    serving = Serving(ORIGIN)
+    requests = waiting(serving, FAILURES, 10.0)
+    serving.tick(10.0 + SILENCE - 0.1)
+    assert not told(requests)
+    late = waiting(serving, 1, 10.0 + SILENCE - 0.1)
+    serving.tick(10.0 + SILENCE)
+    assert told(requests + late) == FAILURES + 1
+    assert not serving.admits(False, 10.0 + SILENCE)
+
+
+def test_a_few_slow_answers_are_no_silence() -> None:
+    serving = Serving(ORIGIN)
+    requests = waiting(serving, FAILURES - 1, 10.0)
+    serving.tick(30.0)
+    requests += waiting(serving, FAILURES, 30.0)  # a burst after a pause
+    serving.tick(30.0 + SILENCE / 2)
+    assert not told(requests)
+
+
+def test_a_sign_of_life_ends_a_silence() -> None:
+    serving = Serving(ORIGIN)
+    requests = waiting(serving, FAILURES + 1, 10.0)
+    serving.answered(requests[0], 10.9)
+    serving.tick(11.5)
+    assert not told(requests)
+    serving.tick(14.0)
+    assert told(requests) == FAILURES
+
+
+def test_where_answers_take_long_by_nature_patience_is_longer() -> None:
+    serving = Serving(ORIGIN)
+    serving.learn(20.0)  # the primary's, say
+    requests = waiting(serving, FAILURES, 10.0)
+    serving.tick(49.0)
+    assert not told(requests)
+    serving.tick(51.0)
+    assert told(requests) == FAILURES
+
+
+def test_while_it_rests_each_probe_waits_for_a_silence_of_its_own() -> None:
+    serving = Serving(ORIGIN)
+    serving.breaker.trip(10.0)
+    (probe,) = waiting(serving, 1, 11.0)
+    serving.tick(11.9)
+    assert not probe.told
+    serving.tick(12.0)
+    assert probe.told
+
+
+def test_what_cannot_be_repeated_goes_on_waiting_and_its_answer_counts() -> None:
+    serving = Serving(ORIGIN)
+    requests = waiting(serving, FAILURES, 10.0, repeatable=False)
+    serving.tick(11.0)
+    assert serving.breaker.open
+    assert serving.is_awaited
+    serving.answered(requests[0], 12.0)
+    assert not serving.breaker.open
+
+
+def test_without_the_primary_nobody_is_moved_to_it_but_one_a_second_to_see() -> None:
+    serving = Serving(ORIGIN)
+    serving.breaker.trip(10.0)
+    serving.refuge.failed(10.0)
+    requests = waiting(serving, FAILURES, 10.0)
+    serving.tick(20.0)
+    assert not told(requests)
+    assert not serving.admits(False, 20.0)  # this one looks after the primary
+    assert serving.admits(False, 20.1)
+    assert not serving.has_refuge(20.2)
+    serving.refuge.succeeded()
+    assert not serving.admits(False, 20.3)

@@ -21,6 +21,7 @@ from shadowproxy.config.findings import Findings
 from shadowproxy.config.messages import is_about_key, path_of, sentence
 from shadowproxy.config.outline import meaning
 from shadowproxy.config.problems import BadValueError, Path, Problem
+from shadowproxy.config.section import Section
 from shadowproxy.config.source import text_of
 from shadowproxy.config.tree import Place, Tree, read
 from shadowproxy.config.units import parse_moment
@@ -33,7 +34,7 @@ MAX_ENTRIES: Final = 1_000
 _ROOMS: Final = {"status": "status", "header": "header"}
 
 
-class AcceptedEntry(doc.Section):
+class AcceptedEntry(Section):
     """One accepted difference: the candidate may differ so, on this route, until it expires."""
 
     needs: ClassVar[tuple[str, ...]] = ("route", "field", "kind", "owner", "reason")

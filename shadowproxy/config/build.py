@@ -4,31 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path as FilePath
-from typing import TypeVar
 
 import msgspec
-from msgspec import Struct
 
 from shadowproxy.config import document as doc
 from shadowproxy.config.accepted import AcceptedDifferences
+from shadowproxy.config.planning import freezes, plan_of
+from shadowproxy.config.section import fill
 from shadowproxy.config.values import Relative
 from shadowproxy.model import policy as p
 from shadowproxy.model.terms import ARMS, OTHER, SAFE_METHODS, WRITE_METHODS
-
-S = TypeVar("S", bound=Struct)
-
-
-def fill(base: S, section: doc.Section | None, **changes: object) -> S:
-    """`base` with the keys that were written in `section`, and with `changes`. Sections inside it are left out."""
-    written: dict[str, object] = {}
-    if section is not None:
-        values = ((name, getattr(section, name)) for name in section.model_fields_set)
-        written = {
-            name: value
-            for name, value in values
-            if name in base.__struct_fields__ and not isinstance(value, doc.Section)
-        }
-    return msgspec.structs.replace(base, **(written | changes))
 
 
 class Builder:
@@ -90,6 +75,7 @@ class Builder:
             proxy_protocol=document.proxy_protocol or False,
             tls=tuple(self._certificate(one) for one in document.tls or ()),
             access_log=access_log,
+            freeze=freezes(document),
         )
 
     def _bind(self, bind: p.Bind) -> p.Bind:
@@ -135,6 +121,7 @@ class Builder:
             accepted=self._accepted[name].entries,
             accepted_file=self._accepted[name].file,
             capture=None if section.capture is None else self._capture(section.capture),
+            rollout=None if section.rollout is None else plan_of(name, section, section.rollout),
         )
 
     def _capture(self, section: doc.Capture) -> p.CapturePolicy:

@@ -11,7 +11,9 @@ from shadowproxy.config.addresses import is_loopback
 from shadowproxy.config.units import render_duration, render_percent, render_size
 from shadowproxy.model import policy as p
 from shadowproxy.model.nature import IGNORED_FIELDS
+from shadowproxy.model.rollout import FreezeWindow, Plan
 from shadowproxy.model.terms import CONFIGURED, MIRRORED_ARMS, OPENAPI, SECONDARY
+from shadowproxy.rollout.freeze import DENY
 
 MASK: Final = "***"
 
@@ -27,9 +29,21 @@ def masked(loaded: p.Loaded) -> dict[str, Any]:
                 headers["set"] = dict.fromkeys(headers["set"], MASK)
             if "compare" in rules:
                 rules["compare"]["redact_patterns"] = [MASK] * len(rules["compare"]["redact_patterns"])
+        if service["rollout"] is not None:
+            _mask_plan(service["rollout"])
     plain.pop("registry")
     plain["ignored_by_default"] = ignored_by_default()
     return plain
+
+
+def _mask_plan(plan: dict[str, Any]) -> None:
+    """The path of a webhook's address is often all that it takes to use it."""
+    for hook in (*plan["notify"], *plan["checks"]):
+        hook["url"] = hook["url"] and "/".join((*hook["url"].split("/")[:3], MASK))
+    for notify in plan["notify"]:
+        notify["secret"] = notify["secret"] and MASK
+    if plan["prometheus"] is not None:
+        plan["prometheus"]["headers"] = dict.fromkeys(plan["prometheus"]["headers"], MASK)
 
 
 def ignored_by_default() -> list[str]:
@@ -63,6 +77,8 @@ def _listeners(loaded: p.Loaded) -> Iterator[str]:
     if launch.metrics is not None:
         reach = "this machine" if is_loopback(launch.metrics) else "anyone who can reach it"
         yield f"metrics    {launch.metrics}, for {reach}"
+    for window in policy.freeze:
+        yield f"freeze     {_freeze(window)}"
     if policy.trusted_proxies:
         yield f"trusted    {', '.join(policy.trusted_proxies)}"
 
@@ -91,6 +107,8 @@ def _service(service: p.ServicePolicy) -> Iterator[str]:
         yield f"  isolation  {_isolation(service.isolation)}"
         yield f"  noise      {_noise(service)}"
         yield f"  version    {_version(service.version)}"
+    if service.rollout is not None:
+        yield f"  rollout    {_rollout(service.rollout)}"
     if service.accepted:
         yield f"  accepted   {_count(len(service.accepted), 'difference')}, in {service.accepted_file}"
     if service.capture is not None:
@@ -159,6 +177,16 @@ def _version(version: p.VersionPolicy) -> str:
     if version.get:
         return f"what each arm answers at {version.get}"
     return version.static or "not known, so the URLs of an arm stand for it"
+
+
+def _rollout(plan: Plan) -> str:
+    return f"{plan.name}, a {plan.change_class}: {', then '.join(stage.name for stage in plan.stages)}"
+
+
+def _freeze(window: FreezeWindow) -> str:
+    when = f"from {window.cron} in {window.zone} for {render_duration(window.seconds)}" if window.cron else "once"
+    what = "stops" if window.kind == DENY else "is the only time for"
+    return f"{window.name} {what} {', '.join(window.classes)} of {', '.join(window.services) or 'all services'}, {when}"
 
 
 def _capture(capture: p.CapturePolicy) -> str:

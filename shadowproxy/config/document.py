@@ -6,39 +6,21 @@ No default stands here: a key that is absent leaves what `model.policy` says. A 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from msgspec import Struct
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from shadowproxy.config import values as v
+from shadowproxy.config.freeze import FreezeWindow
+from shadowproxy.config.rollout import Rollout
+from shadowproxy.config.section import OneOrMany, Section, about
 from shadowproxy.model import policy
 
-LATER: Final = frozenset({"rollout", "freeze", "flags"})
+LATER: Final = frozenset({"flags"})
 """Keys that the product will have and this version does not: refused, since an option that does nothing is a defect."""
 
 
-def about(text: str) -> Any:
-    """A key that may be absent, and what the reference says about it."""
-    return Field(default=None, description=text)
-
-
-def _listed(value: Any) -> Any:
-    return value if isinstance(value, list) else [value]
-
-
 DEFAULT_SERVICE: Final = "default"
-
-
-class Section(BaseModel):
-    """A mapping with known keys. `needs` must be there; `fills` is the policy value that holds the defaults."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
-    needs: ClassVar[tuple[str, ...]] = ()
-    fills: ClassVar[Struct | None] = None
-
-    def has(self, name: str) -> bool:
-        return name in self.model_fields_set
 
 
 class Drain(Section):
@@ -383,21 +365,20 @@ class Service(Section):
     capture: Capture | None = about("A recording of its traffic.")
     routes: tuple[Route, ...] | None = about("Request patterns, in the order in which they are tried.")
     endpoints: Endpoints | None = about("Routes that nobody configured.")
+    rollout: Rollout | None = about("How users get from the primary to the candidate. Nothing moves before `start`.")
 
 
 class Document(Service):
     """The whole file. With a single service its keys may stand at the top level."""
 
-    listen: Annotated[tuple[v.Address, ...], BeforeValidator(_listed)] | None = about(
+    listen: OneOrMany[v.Address] | None = about(
         "Where users are served: `host:port`, `[v6]:port`, `unix:/path`; one or a list. Port 0 is any free one."
     )
     workers: v.Workers | None = about("Processes that serve; `auto` is one per processor.")
     comparers: v.Processes | None = about("Processes that compare.")
     data_dir: v.File | None = about("Where examples and the last policy are kept.")
     drain: Drain | None = about("How the proxy ends.")
-    tls: Annotated[tuple[Certificate, ...], BeforeValidator(_listed)] | None = about(
-        "TLS for users: one certificate, or a list of them with `names`."
-    )
+    tls: OneOrMany[Certificate] | None = about("TLS for users: one certificate, or a list of them with `names`.")
     trusted_proxies: tuple[v.Network, ...] | None = about(
         "Peers whose forwarding fields are believed: IPs, networks, `unix`."
     )
@@ -410,6 +391,7 @@ class Document(Service):
     probe: Probe | None = about("Health and readiness.")
     metrics: Metrics | None = about("A listener for `/metrics` alone.")
     store: Store | None = about("The kept examples.")
+    freeze: tuple[FreezeWindow, ...] | None = about("When rollouts must not go on.")
     service: v.Name | None = about("The name of the single service whose keys stand at the top level.")
     services: dict[v.Name, Service] | None = about("Services by name.")
 

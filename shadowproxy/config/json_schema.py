@@ -9,7 +9,8 @@ from pydantic_core import core_schema
 
 from shadowproxy.config import document as doc
 from shadowproxy.config.defaults import default_of
-from shadowproxy.config.outline import all_sections
+from shadowproxy.config.outline import all_sections, is_one_or_many
+from shadowproxy.config.section import Section
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 TITLE: Final = "shadowproxy configuration"
@@ -34,12 +35,12 @@ def schema() -> dict[str, Any]:
     for name, definition in made["$defs"].items():
         _complete(definition, classes[name])
     _complete(made, doc.Document)
-    made["properties"]["listen"] = _one_or_many(made["properties"]["listen"])
-    made["properties"]["tls"] = _one_or_many(made["properties"]["tls"])
+    prometheus = made["$defs"]["Rollout"]["properties"]["prometheus"]
+    prometheus["anyOf"] = [{"type": "string"}, {"$ref": prometheus.pop("$ref")}]
     return {"$schema": DIALECT, **made, "title": TITLE}
 
 
-def _complete(definition: dict[str, Any], section: type[doc.Section]) -> None:
+def _complete(definition: dict[str, Any], section: type[Section]) -> None:
     """Add what pydantic does not know: required keys and defaults; drop the names of our classes."""
     definition.pop("title", None)
     if section.needs:
@@ -48,6 +49,8 @@ def _complete(definition: dict[str, Any], section: type[doc.Section]) -> None:
         default = default_of(section, name)
         if default is not None:
             described["default"] = default
+        if is_one_or_many(section.model_fields[name]):
+            definition["properties"][name] = _one_or_many(described)
 
 
 def _one_or_many(schema: dict[str, Any]) -> dict[str, Any]:

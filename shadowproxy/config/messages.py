@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any, Final
 
-from shadowproxy.config.document import LATER, Document, Section
+from shadowproxy.config.document import LATER, Document
 from shadowproxy.config.outline import section_at
 from shadowproxy.config.problems import Path, printable
+from shadowproxy.config.section import Section
 from shadowproxy.config.tree import Place
 from shadowproxy.config.values import SecretError
 

@@ -8,6 +8,7 @@ from pydantic.fields import FieldInfo
 
 from shadowproxy.config import document as doc
 from shadowproxy.config.problems import Path
+from shadowproxy.config.section import LISTED, Section
 from shadowproxy.config.values import Kind
 
 
@@ -28,13 +29,18 @@ def kind_of(field: FieldInfo) -> Any:
     return kind if kind is not None else members(field.annotation)
 
 
-def meaning(section: type[doc.Section], name: str) -> str:
+def is_one_or_many(field: FieldInfo) -> bool:
+    """Whether the only item of a field's list may stand without the list."""
+    return any(LISTED in getattr(part, "__metadata__", ()) for part in get_args(field.annotation))
+
+
+def meaning(section: type[Section], name: str) -> str:
     """What the reference says about a key, as the end of a sentence."""
     text = section.model_fields[name].description or ""
     return (text[:1].lower() + text[1:]).rstrip(".")
 
 
-def section_at(path: Path, root: type[doc.Section] = doc.Document) -> type[doc.Section] | None:
+def section_at(path: Path, root: type[Section] = doc.Document) -> type[Section] | None:
     """The section that stands at a path below `root`, or below a list of such; None where there is none."""
     section = root
     named = False
@@ -51,7 +57,7 @@ def section_at(path: Path, root: type[doc.Section] = doc.Document) -> type[doc.S
     return section
 
 
-def all_sections(section: type[doc.Section] = doc.Document) -> list[type[doc.Section]]:
+def all_sections(section: type[Section] = doc.Document) -> list[type[Section]]:
     """Every kind of section that a file can hold, each once, outer ones first."""
     found = [section]
     for field in section.model_fields.values():

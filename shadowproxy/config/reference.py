@@ -13,6 +13,7 @@ from shadowproxy.config.accepted import FILE_NAME, AcceptedEntry
 from shadowproxy.config.defaults import default_of
 from shadowproxy.config.differences import RESTART
 from shadowproxy.config.outline import kind_of
+from shadowproxy.config.section import Section
 from shadowproxy.config.values import Kind
 from shadowproxy.model.nature import IGNORED_FIELDS
 
@@ -61,15 +62,15 @@ def reference() -> str:
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
-def _places() -> dict[type[doc.Section], list[str]]:
+def _places() -> dict[type[Section], list[str]]:
     """Every kind of section with all the paths at which it may stand, in the order of the file."""
-    places: dict[type[doc.Section], list[str]] = {}
+    places: dict[type[Section], list[str]] = {}
     for path, section in _walk(doc.Document, ""):
         places.setdefault(section, []).append(path)
     return places
 
 
-def _walk(section: type[doc.Section], path: str) -> Iterator[tuple[str, type[doc.Section]]]:
+def _walk(section: type[Section], path: str) -> Iterator[tuple[str, type[Section]]]:
     yield path, section
     for name, field in section.model_fields.items():
         inner = kind_of(field)
@@ -78,7 +79,7 @@ def _walk(section: type[doc.Section], path: str) -> Iterator[tuple[str, type[doc
             yield from _walk(inner, f"{path}.{name}{many}".lstrip("."))
 
 
-def _section(section: type[doc.Section], paths: list[str]) -> list[str]:
+def _section(section: type[Section], paths: list[str]) -> list[str]:
     shown = ", ".join(dict.fromkeys(f"`{_ARM.sub('ARM', path)}`" for path in paths))
     lines = [f"## {shown}" if paths != [""] else "## Top level", ""]
     about = vars(section).get("__doc__")
@@ -94,7 +95,7 @@ def _section(section: type[doc.Section], paths: list[str]) -> list[str]:
     return lines
 
 
-def _kind(section: type[doc.Section], name: str) -> str:
+def _kind(section: type[Section], name: str) -> str:
     field = section.model_fields[name]
     kind = kind_of(field)
     label = kind.label if isinstance(kind, Kind) else "section"

@@ -6,10 +6,10 @@ from pathlib import Path as FilePath
 
 from shadowproxy.config import document as doc
 from shadowproxy.config import openapi
-from shadowproxy.config.build import fill
 from shadowproxy.config.findings import Findings
 from shadowproxy.config.matching import reaches_into
 from shadowproxy.config.problems import BadValueError, ConfigError, Path
+from shadowproxy.config.section import fill
 from shadowproxy.endpoints.routes import with_templates
 from shadowproxy.metrics.layout import MAX_ROUTES
 from shadowproxy.model import policy as p

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
 from typing import Final
 
@@ -26,6 +26,10 @@ PERCENT_PATTERN: Final = r"^[0-9]{1,20}(\.[0-9]{1,30})?%$"
 DURATION_PATTERN: Final = r"^[0-9]{1,20}(\.[0-9]{1,30})?(ms|s|m|h|d)$"
 SIZE_PATTERN: Final = r"^[0-9]{1,20}(\.[0-9]{1,30})?(B|KiB|MiB|GiB)$"
 RATE_PATTERN: Final = SIZE_PATTERN[:-1] + "/s$"
+POINTS_PATTERN: Final = r"^[0-9]{1,20}(\.[0-9]{1,30})?pp$"
+SLOPE_PATTERN: Final = r"^[0-9]{1,20}(\.[0-9]{1,30})?%/(s|m|h|d)$"
+MAX_GROWTH: Final = 100
+"""Tolerating a hundred times as much is tolerating everything."""
 
 _DURATION_RIGHT: Final = "write a duration with its unit, such as 250ms, 10s, 5m, 24h or 7d"
 _SIZE_RIGHT: Final = "write a size with its unit, such as 512B, 64KiB or 1MiB"
@@ -36,6 +40,12 @@ _TIME: Final = re.compile(
 """RFC 3339 section 5.6."""
 _MOMENT_RIGHT: Final = "write a date such as 2026-12-31 (the whole day, UTC), or a time such as 2026-12-31T17:00:00Z"
 _PERCENT_RIGHT: Final = "write a percentage from 0% to 100%, such as 25%"
+_LOCAL: Final = re.compile(
+    _DATE.pattern + r"(?P<time>[Tt ][0-9]{2}:[0-9]{2}(?::[0-9]{2})?(?P<offset>[Zz]|[+-][0-9]{2}:[0-9]{2})?)?"
+)
+_LOCAL_RIGHT: Final = "write a date such as 2026-12-24, or a time such as 2026-12-24T18:00 or 2026-12-24T18:00:00+01:00"
+_POINTS: Final = re.compile(_NUMBER + "pp")
+_SLOPE: Final = re.compile(_NUMBER + "%/([a-z]+)")
 _RATE_RIGHT: Final = "write a rate with its unit, such as 240B/s or 1KiB/s"
 
 
@@ -46,6 +56,48 @@ def parse_percent(text: str) -> float:
     if share is None or share > 1:
         raise BadValueError(_PERCENT_RIGHT)
     return float(share)
+
+
+def parse_growth(text: str) -> float:
+    """By how much more, as a share that may be above 1: `10%`, `200%`. Raises BadValueError."""
+    found = _PERCENT.fullmatch(text)
+    share = Decimal(found[1]) / 100 if found else None
+    if share is None or share > MAX_GROWTH:
+        raise BadValueError(f"write a percentage from 0% to {render_percent(MAX_GROWTH)}, such as 10%")
+    return float(share)
+
+
+def parse_points(text: str) -> float:
+    """A difference of two shares, 0..1, from `0.1pp`. Raises BadValueError."""
+    found = _POINTS.fullmatch(text)
+    if found is None or Decimal(found[1]) > 100:
+        raise BadValueError("write percentage points from 0pp to 100pp, such as 0.1pp")
+    return float(Decimal(found[1]) / 100)
+
+
+def parse_slope(text: str) -> float:
+    """A rise per second, as a share, from `5%/h`. Raises BadValueError."""
+    found = _SLOPE.fullmatch(text)
+    unit = DURATIONS.get(found[2]) if found else None
+    if found is None or unit is None:
+        raise BadValueError("write a rise in a time, such as 5%/h or 1%/d")
+    return float(Decimal(found[1]) / 100 / unit)
+
+
+def parse_local_time(text: str, zone: tzinfo, *, ends: bool) -> float:
+    """Unix time of a time in its own zone, or else in `zone`. A date is its first moment, or its last when it `ends`.
+
+    Raises BadValueError.
+    """
+    found = _LOCAL.fullmatch(text)
+    try:
+        if found is not None:
+            day = timedelta(days=1 if ends and not found["time"] else 0)
+            time = datetime.fromisoformat(text.upper()) + day
+            return (time if found["offset"] else time.replace(tzinfo=zone)).timestamp()
+    except (ValueError, OverflowError):
+        pass
+    raise BadValueError(_LOCAL_RIGHT)
 
 
 def parse_duration(text: str) -> float:
@@ -102,6 +154,15 @@ def _bytes(text: str, right: str) -> int:
 def render_percent(share: float) -> str:
     """`25%` from 0.25, with every digit that the share has."""
     return _digits(Decimal(repr(float(share))) * 100) + "%"
+
+
+def render_points(share: float) -> str:
+    return render_percent(share).removesuffix("%") + "pp"
+
+
+def render_slope(slope: float) -> str:
+    """`5%/h` from a share per second."""
+    return f"{round(slope * 360_000, 6):g}%/h"
 
 
 def render_duration(seconds: float) -> str:

@@ -55,20 +55,20 @@ class Kind:
         return dict(self.schema)
 
 
-def _scalar(value: Any, right: str) -> Any:
+def scalar(value: Any, right: str) -> Any:
     if isinstance(value, dict | list):
         raise BadValueError(f"{right}: one value, not a {'mapping' if isinstance(value, dict) else 'list'}")
     return resolve(str(value)) if isinstance(value, Expanded) else value
 
 
-def _text(
+def text_kind(
     label: str, parse: Callable[[str], Any], pattern: str | None = None, render: Callable[[Any], str] = str
 ) -> Kind:
     """A kind written as text that `parse` understands; `pattern` tells editors what it looks like."""
 
     def read(value: Any) -> Any:
         if isinstance(value, dict | list):
-            _scalar(value, f"write a {label}")
+            scalar(value, f"write a {label}")
         parsed = parse(str(value))
         if not isinstance(value, str):
             raise BadValueError("this is text: put quotes around it")
@@ -77,12 +77,14 @@ def _text(
     return Kind(label, read, {"type": "string"} | ({"pattern": f"{pattern}|{_VARIABLE}"} if pattern else {}), render)
 
 
-def _unit(label: str, parse: Callable[[str], Any], pattern: str, render: Callable[[Any], str], least: str = "") -> Kind:
+def unit_kind(
+    label: str, parse: Callable[[str], Any], pattern: str, render: Callable[[Any], str], least: str = ""
+) -> Kind:
     """A number with a unit. A plain number is refused with the parser's own advice; `least` excludes what is below."""
 
     def read(value: Any) -> Any:
         if isinstance(value, dict | list):
-            _scalar(value, f"write a {label}")
+            scalar(value, f"write a {label}")
         number = parse(str(value))
         if least and number < parse(least):
             raise BadValueError(f"write at least {least}")
@@ -101,39 +103,39 @@ def _or_none(kind: Kind) -> Kind:
     return Kind(f"{kind.label} or `{NONE}`", read, {"anyOf": [kind.schema, {"const": NONE}]}, render, True)
 
 
-def _count(least: int, most: int) -> Kind:
+def count_kind(least: int, most: int) -> Kind:
     right = f"write a whole number from {least} to {most}"
 
     def read(value: Any) -> int:
-        number = _scalar(value, right)
+        number = scalar(value, right)
         if isinstance(number, bool) or not isinstance(number, int) or not least <= number <= most:
             raise BadValueError(right)
         return number
 
     schema = {"type": "integer", "minimum": least, "maximum": most}
-    return Kind(f"{least} … {most}", read, _or_variable(schema))
+    return Kind(f"{least} … {most}", read, or_variable(schema))
 
 
-def _or_variable(schema: dict[str, Any]) -> dict[str, Any]:
+def or_variable(schema: dict[str, Any]) -> dict[str, Any]:
     """For editors: the value itself, or text that is expanded to it."""
     return {"anyOf": [schema, {"type": "string", "pattern": _VARIABLE}]}
 
 
-def _choice(*words: str) -> Kind:
+def choice_kind(*words: str) -> Kind:
     right = "write one of: " + ", ".join(words)
 
     def read(value: Any) -> str:
-        word = str(_scalar(value, right))
+        word = str(scalar(value, right))
         if word not in words:
             raise BadValueError(right)
         return word
 
-    return Kind(" or ".join(f"`{word}`" for word in words), read, _or_variable({"enum": list(words)}))
+    return Kind(" or ".join(f"`{word}`" for word in words), read, or_variable({"enum": list(words)}))
 
 
 def _flag(value: Any) -> bool:
     right = "write true or false (in YAML 1.2 yes, no, on and off are text)"
-    flag = _scalar(value, right)
+    flag = scalar(value, right)
     if not isinstance(flag, bool):
         raise BadValueError(right)
     return flag
@@ -145,7 +147,7 @@ class Relative(float):
 
 def _difference(value: Any) -> float:
     right = "write the largest difference that is still equal: a number such as 0.001, or a percentage such as 1%"
-    number = _scalar(value, right)
+    number = scalar(value, right)
     if isinstance(number, str):
         try:
             return Relative(units.parse_percent(number))
@@ -161,7 +163,7 @@ def _difference(value: Any) -> float:
 
 def _workers(value: Any) -> int | str:
     right = "write a whole number from 1 to 256, or auto for one per processor"
-    number = _scalar(value, right)
+    number = scalar(value, right)
     if number == "auto":
         return "auto"
     if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= 256:
@@ -287,56 +289,56 @@ def _some(text: str) -> str:
 
 _PERCENTAGE: Final = {"type": "string", "pattern": f"{units.PERCENT_PATTERN}|{_VARIABLE}"}
 _WORKERS: Final = {"anyOf": [{"type": "integer", "minimum": 1, "maximum": 256}, {"const": "auto"}]}
-_DURATION: Final = _unit("duration", units.parse_duration, units.DURATION_PATTERN, units.render_duration)
-_POSITIVE: Final = _unit("duration", units.parse_duration, units.DURATION_PATTERN, units.render_duration, "1ms")
-_SIZE: Final = _unit("size", units.parse_size, units.SIZE_PATTERN, units.render_size)
-_BUFFER: Final = _unit("size", units.parse_size, units.SIZE_PATTERN, units.render_size, "256B")
+_DURATION: Final = unit_kind("duration", units.parse_duration, units.DURATION_PATTERN, units.render_duration)
+_POSITIVE: Final = unit_kind("duration", units.parse_duration, units.DURATION_PATTERN, units.render_duration, "1ms")
+_SIZE: Final = unit_kind("size", units.parse_size, units.SIZE_PATTERN, units.render_size)
+_BUFFER: Final = unit_kind("size", units.parse_size, units.SIZE_PATTERN, units.render_size, "256B")
 
-Share = Annotated[float, _unit("percentage", units.parse_percent, units.PERCENT_PATTERN, units.render_percent)]
-HoldOut = Annotated[float, _unit("percentage", _hold_out, units.PERCENT_PATTERN, units.render_percent)]
-DiscoveryRate = Annotated[float, _unit("percentage", _discovery_rate, units.PERCENT_PATTERN, units.render_percent)]
+Share = Annotated[float, unit_kind("percentage", units.parse_percent, units.PERCENT_PATTERN, units.render_percent)]
+HoldOut = Annotated[float, unit_kind("percentage", _hold_out, units.PERCENT_PATTERN, units.render_percent)]
+DiscoveryRate = Annotated[float, unit_kind("percentage", _discovery_rate, units.PERCENT_PATTERN, units.render_percent)]
 Duration = Annotated[float, _DURATION]
 Positive = Annotated[float, _POSITIVE]
 MaybePositive = Annotated[float | None, _or_none(_POSITIVE)]
 Size = Annotated[int, _SIZE]
 Buffer = Annotated[int, _BUFFER]
 MaybeSize = Annotated[int | None, _or_none(_SIZE)]
-Rate = Annotated[int, _unit("rate", units.parse_rate, units.RATE_PATTERN, units.render_rate)]
-Few = Annotated[int, _count(1, 1000)]
-Count = Annotated[int, _count(1, 1_000_000)]
-Templates = Annotated[int, _count(1, 200)]
-Waiting = Annotated[int, _count(0, 1_000_000)]
-Depth = Annotated[int, _count(1, 200)]
-Processes = Annotated[int, _count(1, 64)]
-Workers = Annotated[int | str, Kind("1 … 256 or `auto`", _workers, _or_variable(_WORKERS))]
-Flag = Annotated[bool, Kind("`true` or `false`", _flag, _or_variable({"type": "boolean"}))]
+Rate = Annotated[int, unit_kind("rate", units.parse_rate, units.RATE_PATTERN, units.render_rate)]
+Few = Annotated[int, count_kind(1, 1000)]
+Count = Annotated[int, count_kind(1, 1_000_000)]
+Templates = Annotated[int, count_kind(1, 200)]
+Waiting = Annotated[int, count_kind(0, 1_000_000)]
+Depth = Annotated[int, count_kind(1, 200)]
+Processes = Annotated[int, count_kind(1, 64)]
+Workers = Annotated[int | str, Kind("1 … 256 or `auto`", _workers, or_variable(_WORKERS))]
+Flag = Annotated[bool, Kind("`true` or `false`", _flag, or_variable({"type": "boolean"}))]
 Difference = Annotated[float, Kind("number or percentage", _difference, {"anyOf": [{"type": "number"}, _PERCENTAGE]})]
-Name = Annotated[str, _text("name", matching.parse_name, matching.NAME_PATTERN)]
-Version = Annotated[str, _text("version", _version)]
-Method = Annotated[str, _text("method", matching.parse_method)]
-Prefix = Annotated[str, _text("path", matching.parse_prefix, "^/")]
-Target = Annotated[str, _text("path", matching.parse_target, "^/")]
-Template = Annotated[str, _text("path template", matching.parse_template, "^/")]
-Host = Annotated[str, _text("host name", addresses.parse_host)]
-Hosts = Annotated[str, _text("host name or `*.` and a domain", addresses.parse_hosts)]
-Address = Annotated[Bind, _text("address", addresses.parse_bind)]
-Url = Annotated[Endpoint, _text("URL", addresses.parse_url)]
-Network = Annotated[str, _text("network", addresses.parse_network)]
-File = Annotated[str, _text("file", _some)]
-FieldPath = Annotated[str, _text("field", _field)]
-BodyPath = Annotated[str, _text("JSON field", _body_field)]
-Member = Annotated[str, _text("name of a member", _member)]
-AnyRoute = Annotated[str, _text("route", _some_route)]
-DifferenceKind = Annotated[str, _text("kind of difference", _acceptable)]
-Shape = Annotated[str, _text("look of a value", _shape)]
-Owner = Annotated[str, _text("name", _owner)]
-Reason = Annotated[str, _text("reason", matching.parse_reason)]
-Moment = Annotated[str, _text("date or time", _moment)]
+Name = Annotated[str, text_kind("name", matching.parse_name, matching.NAME_PATTERN)]
+Version = Annotated[str, text_kind("version", _version)]
+Method = Annotated[str, text_kind("method", matching.parse_method)]
+Prefix = Annotated[str, text_kind("path", matching.parse_prefix, "^/")]
+Target = Annotated[str, text_kind("path", matching.parse_target, "^/")]
+Template = Annotated[str, text_kind("path template", matching.parse_template, "^/")]
+Host = Annotated[str, text_kind("host name", addresses.parse_host)]
+Hosts = Annotated[str, text_kind("host name or `*.` and a domain", addresses.parse_hosts)]
+Address = Annotated[Bind, text_kind("address", addresses.parse_bind)]
+Url = Annotated[Endpoint, text_kind("URL", addresses.parse_url)]
+Network = Annotated[str, text_kind("network", addresses.parse_network)]
+File = Annotated[str, text_kind("file", _some)]
+FieldPath = Annotated[str, text_kind("field", _field)]
+BodyPath = Annotated[str, text_kind("JSON field", _body_field)]
+Member = Annotated[str, text_kind("name of a member", _member)]
+AnyRoute = Annotated[str, text_kind("route", _some_route)]
+DifferenceKind = Annotated[str, text_kind("kind of difference", _acceptable)]
+Shape = Annotated[str, text_kind("look of a value", _shape)]
+Owner = Annotated[str, text_kind("name", _owner)]
+Reason = Annotated[str, text_kind("reason", matching.parse_reason)]
+Moment = Annotated[str, text_kind("date or time", _moment)]
 Pattern = Annotated[str, Kind("regular expression", _pattern, {"type": "string"})]
-FieldName = Annotated[str, _text("header name", matching.parse_field_name)]
+FieldName = Annotated[str, text_kind("header name", matching.parse_field_name)]
 FieldValue = Annotated[str, Kind("header value", _set_value, {"type": "string"})]
 Secret = Annotated[str, Kind("secret", _secret, {"type": "string"})]
-Role = Annotated[str, _choice("viewer", "operator")]
-Balance = Annotated[str, _choice("round_robin", "least_connections")]
-Writes = Annotated[str, _choice("never", "allow")]
-LogFormat = Annotated[str, _choice("auto", "json", "text")]
+Role = Annotated[str, choice_kind("viewer", "operator")]
+Balance = Annotated[str, choice_kind("round_robin", "least_connections")]
+Writes = Annotated[str, choice_kind("never", "allow")]
+LogFormat = Annotated[str, choice_kind("auto", "json", "text")]

@@ -9,6 +9,7 @@ import pytest
 from shadowproxy.config import Overrides, load
 from shadowproxy.config import document as doc
 from shadowproxy.config.outline import all_sections, kind_of
+from shadowproxy.config.section import Section
 from shadowproxy.config.tree import read
 from shadowproxy.model.policy import Bind, Registry
 
@@ -66,11 +67,11 @@ def test_everything_shows_the_defaults_but_where_it_says_so(tmp_path: Path) -> N
     for steps, place in tree.places.items():
         if place.written is None or "not a default" in lines[place.line - 1] or "(default" in lines[place.line - 1]:
             continue
-        section: type[doc.Section] = doc.Document
+        section: type[Section] = doc.Document
         names = [step for step in steps if isinstance(step, str) and step not in {"checkout", "website"}]
         for name in names[:-1]:
             inner = kind_of(section.model_fields[name]) if name in section.model_fields else None
-            section = inner if isinstance(inner, type) else doc.Section
+            section = inner if isinstance(inner, type) else Section
         default = default_of(section, names[-1]) if names and names[-1] in section.model_fields else None
         if default is not None and isinstance(steps[-1], str) and "${" not in place.written:
             checked += 1

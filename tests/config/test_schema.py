@@ -18,6 +18,7 @@ from shadowproxy.config import schema
 from shadowproxy.config.defaults import default_of
 from shadowproxy.config.outline import all_sections, kind_of, section_at
 from shadowproxy.config.reference import reference
+from shadowproxy.config.section import Section
 from shadowproxy.config.values import Kind
 from shadowproxy.model import policy as p
 from tests.config.builders import MIRRORED, said
@@ -120,7 +121,7 @@ def test_every_default_that_is_shown_can_be_written(tmp_path: Path) -> None:
 
     assert render_duration(60) == "1m"
 
-    def written(section: type[doc.Section]) -> dict[str, Any]:
+    def written(section: type[Section]) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for name, field in section.model_fields.items():
             inner = kind_of(field)

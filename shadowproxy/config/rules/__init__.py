@@ -7,7 +7,7 @@ from typing import Final
 
 from shadowproxy.config.document import Document
 from shadowproxy.config.findings import Findings
-from shadowproxy.config.rules import edge, reachable, service, writes
+from shadowproxy.config.rules import checks, edge, freeze, reachable, rollout, service, writes
 
 Rule = Callable[[Document, Findings], None]
 
@@ -31,4 +31,10 @@ RULES: Final[tuple[Rule, ...]] = (
     reachable.routes,
     writes.contradictions,
     writes.for_real,
+    rollout.stages,
+    rollout.weights,
+    rollout.bakes,
+    rollout.users,
+    checks.checks,
+    freeze.windows,
 )

@@ -8,23 +8,24 @@ from typing import Any
 from shadowproxy.config import document as doc
 from shadowproxy.config.findings import Findings
 from shadowproxy.config.problems import Path
+from shadowproxy.config.section import Section
 from shadowproxy.model.terms import ARMS
 
 
-def sections(section: doc.Section, path: Path = ()) -> Iterator[tuple[Path, doc.Section]]:
+def sections(section: Section, path: Path = ()) -> Iterator[tuple[Path, Section]]:
     """A section and every section in it, with their paths."""
     yield path, section
     for name in section.model_fields_set:
         value = getattr(section, name)
         items: Any = ()
-        if isinstance(value, doc.Section):
+        if isinstance(value, Section):
             items = [((), value)]
         elif isinstance(value, tuple):
             items = [((index,), item) for index, item in enumerate(value)]
         elif isinstance(value, dict):
             items = [((key,), item) for key, item in value.items()]
         for step, item in items:
-            if isinstance(item, doc.Section):
+            if isinstance(item, Section):
                 yield from sections(item, (*path, name, *step))
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from shadowproxy.config import document as doc
-from shadowproxy.config.build import fill
 from shadowproxy.config.findings import Findings
 from shadowproxy.config.matching import host_takes_all, hosts_meet, prefix_takes_all, reaches_into, takes_all
 from shadowproxy.config.problems import Path
 from shadowproxy.config.rules.common import once
+from shadowproxy.config.section import fill
 from shadowproxy.model import policy as p
 from shadowproxy.model.terms import OTHER
 

@@ -8,11 +8,12 @@ from typing import Final
 
 from shadowproxy.capture.naming import age_of
 from shadowproxy.config import document as doc
-from shadowproxy.config.build import fill, shadowing
+from shadowproxy.config.build import shadowing
 from shadowproxy.config.findings import Findings
 from shadowproxy.config.outline import meaning
 from shadowproxy.config.problems import Path
 from shadowproxy.config.rules.common import sections, upstreams
+from shadowproxy.config.section import fill
 from shadowproxy.config.units import render_size
 from shadowproxy.model import policy as p
 from shadowproxy.model.terms import MIRRORED_ARMS
@@ -69,7 +70,7 @@ def mirrors(document: doc.Document, findings: Findings) -> None:
         holders: list[tuple[Path, doc.Service | doc.Route]] = [(path, service)]
         holders += [((*path, "routes", index), route) for index, route in enumerate(service.routes or ())]
         for at, holder in holders:
-            for name in ("shadow", "compare", "isolation", "noise", "version", "accepted"):
+            for name in ("shadow", "compare", "isolation", "noise", "version", "accepted", "rollout"):
                 recorded = service.has("capture") and name in RECORDING
                 if holder.has(name) and not arms and not recorded:
                     findings.wrong(

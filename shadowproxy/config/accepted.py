@@ -16,12 +16,11 @@ from shadowproxy.compare.accepted import EVERY_ROUTE
 from shadowproxy.compare.paths import compile_path
 from shadowproxy.config import document as doc
 from shadowproxy.config import values as v
-from shadowproxy.config.document import about
 from shadowproxy.config.findings import Findings
 from shadowproxy.config.messages import is_about_key, path_of, sentence
 from shadowproxy.config.outline import meaning
 from shadowproxy.config.problems import BadValueError, Path, Problem
-from shadowproxy.config.section import Section
+from shadowproxy.config.section import Section, about
 from shadowproxy.config.source import text_of
 from shadowproxy.config.tree import Place, Tree, read
 from shadowproxy.config.units import parse_moment

@@ -38,8 +38,8 @@ schema` prints a JSON Schema for editors, and the directory `config/` has exampl
 - **The command line** (`--primary`, `--candidate`, `--secondary`, `--listen`, `--admin`, `--probe`, `--metrics`,
   `--data-dir`, `--sample`, `--workers`) replaces what the file says. A route that has a `sample` of its own keeps it.
 - **One service** may have its keys at the top level: `upstreams`, `match`, `shadow`, `compare`, `isolation`,
-  `capture`, `routes`, `endpoints`. It is then called `default`, or what `service` says. With `services` they stand
-  below a name each.
+  `capture`, `routes`, `endpoints`, `rollout`. It is then called `default`, or what `service` says. With `services` they
+  stand below a name each.
 - **A route's rules and its service's**: values of `shadow` replace the service's one by one (`headers` arm by arm);
   what `compare` says of fields adds to what the service says, its caps replace the service's.
 - **A reload** (SIGHUP) takes everything but the keys marked *restart*; it names those that were changed.

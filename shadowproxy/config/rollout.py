@@ -17,7 +17,7 @@ _Timed = create_model("_Timed", __base__=Section, **_FOR)
 """`for` is a word of Python, so no class statement can have a field of that name."""
 
 
-class Bake(_Timed):  # type: ignore[valid-type, misc]
+class Bake(_Timed):  # type: ignore[valid-type, misc]  # made at run time
     """When a part of a stage is over: its time and its requests are there, no enforced check fails, none lacks data.
 
     With several weights it holds for each of them. Its clock stands while something holds the rollout.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from shadowproxy.model.rollout import BLUE_GREEN, CANARY, PROGRESSIVE, SHADOW, SOAK, Bake, Chosen, Stage
+from shadowproxy.model.rollout import APPROVE, BLUE_GREEN, CANARY, PROGRESSIVE, SHADOW, SOAK, Bake, Chosen, Stage
 
 HOLDBACK: Final = 0.02
 """Stays with the primary while the last weight bakes: without it there is nothing to compare with."""
@@ -14,7 +14,7 @@ _HOUR: Final = 3600.0
 _MIRROR: Final = Stage("mirror", SHADOW, Bake(30 * _MINUTE, 1000), sample=1.0)
 
 STRATEGIES: Final[dict[str, tuple[Stage, ...]]] = {
-    "shadow": (Stage("mirror", SHADOW, Bake(_HOUR, 5000), sample=1.0),),
+    "shadow": (Stage("mirror", SHADOW, Bake(_HOUR, 5000), sample=1.0), Stage("go", APPROVE)),
     "canary": (
         _MIRROR,
         Stage("canary 5%", CANARY, Bake(_HOUR, 2000), weights=(0.05,)),

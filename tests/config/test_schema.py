@@ -70,6 +70,10 @@ def test_the_schema_is_for_editors() -> None:
         "limits: {body: none}",
         "limits: {body: 5MiB}",
         "services: {a: {upstreams: {primary: {urls: [http://a]}}}}",
+        "rollout: {strategy: canary, prometheus: http://a, errors: [5xx, 429, timeout]}",
+        "rollout: {prometheus: {url: http://a}, notify: {webhook: http://a}}",
+        "rollout: {stages: [{canary: {weight: 5%, match: {cookie: beta}}, bake: {for: 5m}}]}",
+        "rollout: {stages: [{canary: {weight: 5%, match: [{cookie: beta}]}}]}",
     ],
 )
 def test_the_schema_takes_what_is_right(text: str, validator: jsonschema.Draft202012Validator) -> None:
@@ -80,7 +84,12 @@ def test_the_schema_takes_what_is_right(text: str, validator: jsonschema.Draft20
     "text",
     [
         "lisen: 127.0.0.1:1",
-        "rollout: {}",
+        "flags: {}",
+        "rollout: {strategy: canaries}",
+        "rollout: {warmup: 5}",
+        "rollout: {stages: [{canary: {weight: 5}}]}",
+        "rollout: {stages: [{bake: {fro: 5m}}]}",
+        "freeze: [{kind: deny}]",
         "workers: 0",
         "shadow: {sample: 25}",
         "shadow: {sample: 0.25}",
@@ -110,7 +119,7 @@ def test_the_schema_takes_every_example(example: Path, validator: jsonschema.Dra
     validator.validate(YAML(typ="safe").load(example))
 
 
-_NEED_VALUES = ("services", "tls", "metrics", "routes", "health", "capture")
+_NEED_VALUES = ("services", "tls", "metrics", "routes", "health", "capture", "rollout", "freeze")
 """Sections that mean something by being there, and need a value of somebody's."""
 
 
@@ -173,7 +182,22 @@ def test_what_a_section_fills_has_its_keys() -> None:
         for name in section.model_fields
         if name not in section.fills.__struct_fields__
     }
-    assert by_hand == {"Admin.listen", "Admin.tls", "Upstream.urls", "Shadow.breaker"}
+    assert by_hand == {
+        "Admin.listen",
+        "Admin.tls",
+        "Upstream.urls",
+        "Shadow.breaker",
+        "Bake.for",
+        "Check.check",
+        "Check.webhook",
+        "FreezeWindow.duration",
+        "Notification.webhook",
+        "Rollout.budget",
+        "Rollout.errors",
+        "Rollout.exclude",
+        "Rollout.watch",
+        "StickyUsers.by",
+    }
 
 
 def test_the_reference_is_current() -> None:

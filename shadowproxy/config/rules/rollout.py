@@ -70,6 +70,9 @@ def weights(document: doc.Document, findings: Findings) -> None:
             reached = _rises(at, stage, reached, findings)
             if stage.progressive is not None:
                 _holds_back((*at, "progressive"), stage.progressive, findings)
+        asks = any(stage.approve is not None for stage in rollout.stages or ())
+        if rollout.stages and not reached and not asks and not findings.blames_below((*path, "stages")):
+            findings.warn((*path, "stages"), "after the last stage all users move at once: add an approve stage")
 
 
 def _mirrors(path: Path, stage: ro.ShadowStage, service: doc.Service, findings: Findings) -> None:
@@ -109,7 +112,7 @@ def _holds_back(path: Path, stage: ro.Progressive, findings: Findings) -> None:
     if weights[-1] < 1.0:
         findings.wrong((*path, "holdback"), "holds nobody back: weights do not end at 100%", at_key=True)
     elif not can_hold_back(weights, holdback):
-        before = render_percent(1.0 - weights[-2]) if len(weights) > 1 else "100%"
+        before = render_percent(round(1.0 - weights[-2], 6)) if len(weights) > 1 else "100%"
         findings.wrong((*path, "holdback"), f"leaves no rise after the weight before: write less than {before}")
 
 

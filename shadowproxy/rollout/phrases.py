@@ -26,8 +26,17 @@ def span(seconds: float) -> str:
 
 def moment(at: float) -> str:
     """Unix time as `2026-11-23 09:14 UTC`."""
+    return _formatted(at, "%Y-%m-%d %H:%M UTC")
+
+
+def instant(at: float) -> str:
+    """Unix time as `2026-11-23 09:14:05 UTC`."""
+    return _formatted(at, "%Y-%m-%d %H:%M:%S UTC")
+
+
+def _formatted(at: float, pattern: str) -> str:
     try:
-        return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC"
+        return f"{datetime.fromtimestamp(at, UTC):{pattern}}"
     except (OverflowError, OSError, ValueError):  # a clock can say anything
         return f"Unix time {at:.0f}"
 

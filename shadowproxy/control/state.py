@@ -17,6 +17,7 @@ from shadowproxy.control.causes import CauseBook, find, without_noise
 from shadowproxy.control.history import History
 from shadowproxy.control.isolation import IsolationProof
 from shadowproxy.control.knowledge import Knowledge
+from shadowproxy.control.rollout.controller import Controller
 from shadowproxy.control.tally import Tally
 from shadowproxy.control.watchers import Watchers
 from shadowproxy.evidence.paired import PairedLedger
@@ -32,6 +33,7 @@ from shadowproxy.model.totals import CauseTotal, FieldExample, RouteTotals
 from shadowproxy.report import Cause, Facts, cause_of, worth_showing
 from shadowproxy.store import Store, StoreError
 from shadowproxy.store.audit import AuditLog
+from shadowproxy.store.rollouts import RolloutStore
 from shadowproxy.store.rows import summary
 
 HEARD_WITHIN: Final = 1.0
@@ -71,6 +73,7 @@ class State:
         self.history = History(store)
         self.isolation = IsolationProof(counters, policy, registry)
         self.audit = AuditLog(Path(launch.data_dir))
+        self.rollouts = Controller(self, RolloutStore(Path(launch.data_dir)))
         self.changing = asyncio.Lock()
         """Changes are made one at a time."""
         self.ask_for_reload: Callable[[], None] = lambda: None
@@ -92,6 +95,7 @@ class State:
         self.problems = message.problems
         self.knowledge.apply(message.policy, time.time())
         self.accepted.apply(message.policy, time.time())
+        self.rollouts.apply()
         self._excuse(time.time())
         if message.reread:  # else it is no answer to whoever waits for a reload
             self._applied.set()

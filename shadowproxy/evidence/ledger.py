@@ -8,7 +8,7 @@ lasts: a table that makes room would test more hypotheses than it accounts for.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from math import ceil, inf, isfinite
+from math import ceil, inf, isfinite, log
 from typing import Final
 
 from msgspec import Struct
@@ -186,6 +186,14 @@ class FieldLedger:
             return paired
         lone = coin.log_e(row.lone, row.restarts)
         return coin.log_sum([paired, lone]) - coin.log_sum([0.0, 0.0])
+
+    def log_mean(self, now: float) -> float:
+        """The logarithm of the mean of all e-values: evidence that any field regressed. Free places stand at 1."""
+        self.listed(now)
+        values = list(self._evidence.values())
+        if free := self.capacity - len(values):
+            values.append(log(free))
+        return coin.log_sum(values) - log(self.capacity)
 
     def is_noisy(self, key: FieldId, now: float, max_age: float) -> bool:
         """Whether the primary's own version differs here as well, and has done so lately."""

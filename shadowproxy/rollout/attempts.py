@@ -94,7 +94,10 @@ def known(identity: dict[str, str]) -> dict[str, str]:
 
 
 def started(state: State, trigger: str, index: int, identity: dict[str, str], why: str) -> State:
-    """A new attempt at the step of this index. One that had begun is kept among the earlier ones."""
+    """A new attempt at the step of this index. One that had begun is kept among the earlier ones.
+
+    A new version warms up whatever its weight. What somebody starts has had copies before.
+    """
     plan = state.pending_plan or state.plan
     return _entering(
         replace(
@@ -105,9 +108,11 @@ def started(state: State, trigger: str, index: int, identity: dict[str, str], wh
             identity={**state.identity, **known(identity)},
             ledger=None,
             results=(),
+            harm="",
             approved="",
             holds=(),
-            progress=Progress(warm=plan.warmup),
+            weight=0.0,
+            progress=Progress(warm=0.0 if trigger == table.NEW_VERSION else plan.warmup),
             started_at=state.at,
             ended_at=0.0,
             why=why,
@@ -168,19 +173,19 @@ def _shelved(state: State) -> dict[str, Any]:
 
 
 def _entering(state: State, index: int) -> State:
-    """At the begin of a part. Its evidence begins anew, except where it is an approval: that changes nothing."""
+    """At the begin of a part. Its evidence will begin anew, except where it is an approval: that changes nothing."""
     step = steps(state.plan)[index]
     before = state.progress
-    begins = step.kind != APPROVE
+    goes_on = step.kind == APPROVE
     return replace(
         state,
         step=index,
         weight=step.weight,
         approved="" if step.kind == APPROVE else state.approved,
-        epoch=state.epoch + begins,
         progress=Progress(
             entered_at=state.at,
             warm=0.0 if step.weight > state.weight else before.warm,
-            epoch=0.0 if begins else before.epoch,
+            epoch=before.epoch if goes_on else 0.0,
+            begun=goes_on and before.begun,
         ),
     )

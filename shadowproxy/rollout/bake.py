@@ -28,12 +28,17 @@ def elapsed(facts: Facts) -> float:
     return facts.elapsed if isfinite(facts.elapsed) and facts.elapsed > 0.0 else 0.0
 
 
-def counts(progress: Progress, plan: Plan, facts: Facts) -> bool:
+def counts(progress: Progress, facts: Facts) -> bool:
     """Whether this tick is evidence: the policy was in force from its begin to its end, and the warm-up was over."""
-    return facts.applied and progress.applied and progress.warm >= plan.warmup
+    return facts.applied and progress.applied and progress.begun
 
 
-def ticked(progress: Progress, plan: Plan, step: Step, facts: Facts) -> Progress:
+def may_begin(progress: Progress, plan: Plan) -> bool:
+    """Whether what comes next is evidence, other than until now."""
+    return not progress.begun and progress.applied and progress.warm >= plan.warmup
+
+
+def ticked(progress: Progress, step: Step, facts: Facts) -> Progress:
     """The clocks after a tick, but for `baked`: whether that runs depends on what holds."""
     spent = elapsed(facts)
     in_force = facts.applied and progress.applied
@@ -43,7 +48,7 @@ def ticked(progress: Progress, plan: Plan, step: Step, facts: Facts) -> Progress
         spent=progress.spent + spent,
         warm=progress.warm + (spent if in_force else 0.0),
         epoch=progress.epoch + spent,
-        requests=progress.requests + (tick.tested if counts(progress, plan, facts) else 0),
+        requests=progress.requests + (tick.tested if counts(progress, facts) else 0),
         recent=_kept(progress.recent, tick) if in_force else progress.recent,
         applied=facts.applied,
     )

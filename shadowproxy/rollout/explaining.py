@@ -9,7 +9,7 @@ from shadowproxy.model.terms import CANDIDATE
 from shadowproxy.rollout import bake
 from shadowproxy.rollout.attempts import PRODUCT
 from shadowproxy.rollout.freeze import next_change
-from shadowproxy.rollout.holds import MAX_OVERRIDE, enforced, lacking
+from shadowproxy.rollout.holds import enforced, is_overridden, lacking
 from shadowproxy.rollout.phrases import moment, percent, span
 from shadowproxy.rollout.steps import steps
 from shadowproxy.rollout.values import State
@@ -88,7 +88,7 @@ def _beside(state: State, now: float) -> Iterator[str]:
         yield "The configuration has no rollout for this service any more."
     if state.pending_plan:
         yield f"A changed plan ({state.pending_plan.hash}) waits for the next attempt; this one runs {state.plan.hash}."
-    if state.override - MAX_OVERRIDE <= now < state.override:
+    if is_overridden(state, now):
         yield f"Freezes do not hold it until {moment(state.override)}: they are overridden."
     elif (change := next_change(state.windows, (), state.service, state.plan.change_class, now)) is not None:
         yield f"A freeze begins or ends at {moment(change)}."

@@ -39,8 +39,10 @@ RECALLED: Final = "recalled"
 
 SET: Final = frozenset({OPERATOR, FAILED, PRIMARY_CHANGED, RECALLED})
 """Set by a command or an event, taken away by a person."""
-DISMISSABLE: Final = frozenset({SAMPLE_RATIO, SLOW_BURN, TIMEOUT})
-"""Found anew at each tick, unless a person has let it go for this part: `resume`."""
+GUARDS: Final = (SAMPLE_RATIO, SLOW_BURN)
+"""A check that only speaks up; once it has, it stands until a person lets it go, whatever the check says later."""
+DISMISSABLE: Final = frozenset({*GUARDS, TIMEOUT})
+"""Not found again once a person has let it go for this part: `resume`."""
 RESUMABLE: Final = frozenset({OPERATOR, PRIMARY_CHANGED}) | DISMISSABLE
 WAITING: Final = frozenset({LACKING, GATE, TIMEOUT})
 """The bake goes on: what is missing comes by waiting."""
@@ -76,9 +78,13 @@ def placed(state: State, reason: str, detail: str, by: str = PRODUCT) -> State:
 
 def freeze_of(state: State, facts: Facts) -> Blocking | None:
     """What freezes the rollout now and is not overridden."""
-    if state.override - MAX_OVERRIDE <= facts.at < state.override:  # not for ever where a clock is set back
-        return None
-    return blocking(state.windows, facts.freezes, state.service, state.plan.change_class, facts.at)
+    freeze = blocking(state.windows, facts.freezes, state.service, state.plan.change_class, facts.at)
+    return None if freeze and freeze.may_override and is_overridden(state, facts.at) else freeze
+
+
+def is_overridden(state: State, now: float) -> bool:
+    """Whether freezes that may be overridden are. Not for ever where a clock is set back."""
+    return state.override - MAX_OVERRIDE <= now < state.override
 
 
 def frozen_words(freeze: Blocking) -> str:
@@ -106,13 +112,18 @@ def found(state: State, step: Step, facts: Facts, freeze: Blocking | None) -> It
     if bake.is_starved(state.progress, step.bake):
         seen = bake.lately(state.progress.recent, bake.window(step.bake))
         yield Hold(STARVED, at, detail=f"{seen.tested} requests reached the candidate in {span(seen.seconds)}")
-    for reason in (SAMPLE_RATIO, SLOW_BURN):
-        failing = [one for one in enforced(state) if one.verdict == FAIL and reason == holds_as(state, one)]
-        if failing and reason not in state.progress.dismissed:
-            yield Hold(reason, at, detail="; ".join(f"{one.name}: {one.words}" for one in failing))
+    for reason in GUARDS:
+        guards = [one for one in failing(state) if reason == holds_as(state, one)]
+        if detail := said(guards) or _detail(state, reason):
+            yield Hold(reason, at, detail=detail)
     gates = [one for one in enforced(state) if one.kind == words.WEBHOOK and one.verdict == INCONCLUSIVE]
     if gates:
-        yield Hold(GATE, at, detail="; ".join(f"{one.name}: {one.words}" for one in gates))
+        yield Hold(GATE, at, detail=said(gates))
+
+
+def _detail(state: State, reason: str) -> str:
+    held = held_by(state, reason)
+    return held.detail if held else ""
 
 
 def settled(holds: tuple[Hold, ...], before: tuple[Hold, ...]) -> tuple[Hold, ...]:
@@ -125,9 +136,20 @@ def enforced(state: State) -> Iterator[CheckResult]:
     return (one for one in state.results if one.mode == ENFORCE)
 
 
+def failing(state: State) -> list[CheckResult]:
+    """The enforced checks that fail, less those that a person has let go."""
+    fails = (one for one in enforced(state) if one.verdict == FAIL)
+    return [one for one in fails if holds_as(state, one) not in state.progress.dismissed]
+
+
+def said(results: list[CheckResult]) -> str:
+    """What checks say, each with its name."""
+    return "; ".join(one.words if one.words.startswith(one.name) else f"{one.name}: {one.words}" for one in results)
+
+
 def holds_as(state: State, result: CheckResult) -> str | None:
     """The hold that a failure of this check is. None: a failure of it sends users back."""
-    if result.kind in (SAMPLE_RATIO, SLOW_BURN):
+    if result.kind in GUARDS:
         return result.kind
     check = next((check for check in state.plan.checks if check.name == result.name), None)
     return SLOW_BURN if check and check.max_slope is not None else None

@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from shadowproxy.model.rollout import ABORTED, APPROVE, ENFORCE, FAIL, PENDING, PROMOTED, ROLLED_BACK, RUNNING
+from shadowproxy.model.rollout import ABORTED, APPROVE, PENDING, PROMOTED, ROLLED_BACK, RUNNING
 from shadowproxy.rollout import attempts, holds, table
 from shadowproxy.rollout.attempts import entry
 from shadowproxy.rollout.freeze import Blocking
@@ -126,7 +126,7 @@ def _approve(state: State, command: Command, facts: Facts) -> Answer:
     part = row[state.step]
     before = row[state.step - 1] if state.step else None
     if state.approved and (part.kind == APPROVE or (before is not None and before.kind == APPROVE)):
-        return Refusal(f"already approved by {state.approved}")
+        return (state, ()) if state.approved == command.who else Refusal(f"already approved by {state.approved}")
     if part.kind != APPROVE:
         later = next((one.name for one in row[state.step :] if one.kind == APPROVE), None)
         return Refusal(
@@ -178,10 +178,10 @@ def _promote(state: State, command: Command, facts: Facts) -> Answer:
         return state, ()
     if state.phase != RUNNING:
         return _not_running(state)
-    failing = [one for one in state.results if one.mode == ENFORCE and one.verdict == FAIL]
-    if failing or holds.held_by(state, holds.FAILED):
-        what = "; ".join(f"{one.name}: {one.words}" for one in failing) or "a check failed"
-        return Refusal(f"not with a check that fails ({what}): `rollback`, or `retry` after it")
+    failed = holds.held_by(state, holds.FAILED)
+    if failed or holds.failing(state):
+        what = failed.detail if failed else holds.said(holds.failing(state))
+        return Refusal(f"not with a check that fails ({what}): `rollback` ends the attempt, `retry` starts another")
     if (paused := holds.held_by(state, holds.OPERATOR)) is not None:
         return Refusal(f"{paused.detail}, at {moment(paused.since)}: `resume` first")
     freeze = holds.freeze_of(state, facts)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from math import exp, log
 from typing import Final
 
 _UNITS: Final = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
@@ -27,8 +26,17 @@ def span(seconds: float) -> str:
 
 def moment(at: float) -> str:
     """Unix time as `2026-11-23 09:14 UTC`."""
+    return _formatted(at, "%Y-%m-%d %H:%M UTC")
+
+
+def instant(at: float) -> str:
+    """Unix time as `2026-11-23 09:14:05 UTC`."""
+    return _formatted(at, "%Y-%m-%d %H:%M:%S UTC")
+
+
+def _formatted(at: float, pattern: str) -> str:
     try:
-        return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC"
+        return f"{datetime.fromtimestamp(at, UTC):{pattern}}"
     except (OverflowError, OSError, ValueError):  # a clock can say anything
         return f"Unix time {at:.0f}"
 
@@ -36,21 +44,3 @@ def moment(at: float) -> str:
 def count(number: int, noun: str) -> str:
     """`1 request`, `2,000 requests`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def rate(share: float) -> str:
-    """A measured share, in three digits: `5.13%`."""
-    return percent(float(f"{share:.3g}"))
-
-
-def latency(seconds: float) -> str:
-    """`230 ms`, `1.25 s`."""
-    return f"{seconds:.3g} s" if seconds >= 1.0 else f"{seconds * 1000.0:.3g} ms"
-
-
-def times(log_e: float) -> str:
-    """An e-value from its logarithm: `0.4`, `310`, `10^12`."""
-    if log_e >= log(1e6):
-        return f"10^{log_e / log(10.0):.0f}"
-    value = exp(log_e)
-    return f"{value:,.0f}" if value >= 10.0 else f"{value:.1f}"

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
 from msgspec.structs import replace
 
-from shadowproxy.model.rollout import APPROVE, FAIL, PROMOTED, PROMQL, RUNNING, WEBHOOK, Step
+from shadowproxy.model.rollout import APPROVE, PROMOTED, PROMQL, RUNNING, WEBHOOK, Step
 from shadowproxy.model.terms import CANDIDATE, PRIMARY
-from shadowproxy.rollout import attempts, bake, holds, table
+from shadowproxy.rollout import analysis, attempts, bake, holds, table
 from shadowproxy.rollout.attempts import PRODUCT, entry
+from shadowproxy.rollout.ledger import Ledger
 from shadowproxy.rollout.phrases import percent, span
 from shadowproxy.rollout.steps import has_users, steps
 from shadowproxy.rollout.values import CheckResult, Entry, Facts, Hold, State
@@ -31,8 +33,8 @@ def step(state: State, facts: Facts) -> Decision:
         return state, entries
     part = steps(state.plan)[state.step]
     held = holds.stops_bake(state.holds)
-    counts = bake.counts(state.progress, state.plan, facts)
-    state = replace(state, progress=bake.ticked(state.progress, state.plan, part, facts))
+    counts = bake.counts(state.progress, facts)
+    state = replace(state, progress=bake.ticked(state.progress, part, facts))
     state, harm = _analysed(state, part, facts, counts)
     state, decided = _decided(state, part, facts, harm, runs=counts and not held)
     return state, (*entries, *decided)
@@ -72,7 +74,8 @@ def _versions(state: State, facts: Facts) -> Decision:
     arm = changed[0]
     what = f"the {arm} runs {now[arm]}, no longer {was[arm]}"
     if arm == PRIMARY and state.phase == RUNNING:
-        held = holds.placed(_new_epoch(noted), holds.PRIMARY_CHANGED, f"{what}; the evidence begins anew")
+        held = replace(noted, progress=replace(noted.progress, begun=False))
+        held = holds.placed(held, holds.PRIMARY_CHANGED, f"{what}; the evidence begins anew")
         held = replace(held, why=f"held: {what}")
         return held, (entry("held", state, held, PRODUCT, held.why, reason=holds.PRIMARY_CHANGED),)
     if state.phase == PROMOTED or holds.held_by(state, holds.FAILED):
@@ -85,33 +88,49 @@ def _versions(state: State, facts: Facts) -> Decision:
 
 
 def _new_epoch(state: State) -> State:
-    return replace(state, epoch=state.epoch + 1, progress=replace(state.progress, epoch=0.0))
+    """The evidence begins anew: with each part once it is warm, every six hours, and with another primary."""
+    ledger = _ledger(state) if state.ledger is None else analysis.new_epoch(_ledger(state))
+    progress = replace(state.progress, epoch=0.0, begun=True)
+    return replace(state, epoch=state.epoch + 1, ledger=ledger, progress=progress)
 
 
 def _analysed(state: State, part: Step, facts: Facts, counts: bool) -> tuple[State, str]:
-    """The evidence with these facts, and why users have to go back, empty: they need not."""
-    if state.progress.epoch >= EPOCH:
+    """The evidence with these facts, and why users have to go back, empty: they need not.
+
+    What an attempt has learned by its first epoch is the begin of its ledger; until then nothing is kept.
+    """
+    plan = state.plan
+    ledger = analysis.observe(_ledger(state), plan, part, facts, state.weight, counts)
+    results = analysis.judge(ledger, plan, part, state.at)
+    harm = analysis.overall(ledger, plan)
+    state = replace(state, results=results, ledger=ledger if state.ledger is not None else None)
+    if bake.may_begin(state.progress, state.plan) or (state.progress.begun and state.progress.epoch >= EPOCH):
         state = _new_epoch(state)
-    return state, ""
+    return state, harm.words if harm.harm else ""
+
+
+def _ledger(state: State) -> Ledger:
+    """That of the attempt; one that comes from a store is made of built-ins. An attempt without one has a new one."""
+    if state.ledger is None:
+        return analysis.begin(state.plan, f"{state.service}:{state.attempt}")
+    return state.ledger if isinstance(state.ledger, Ledger) else msgspec.convert(state.ledger, Ledger)
 
 
 def _limits(state: State) -> str:
     """Enforced checks that fail by a limit or by the word of a webhook: they are no matter of evidence."""
-    failing = (
-        one
-        for one in holds.enforced(state)
-        if one.verdict == FAIL and one.kind in (PROMQL, WEBHOOK) and not holds.holds_as(state, one)
+    return holds.said(
+        [one for one in holds.failing(state) if one.kind in (PROMQL, WEBHOOK) and not holds.holds_as(state, one)]
     )
-    return "; ".join(f"{one.name}: {one.words}" for one in failing)
 
 
 def _decided(state: State, part: Step, facts: Facts, harm: str, runs: bool) -> Decision:
     """Back, held, or on. `runs`: whether the bake's clock may run through this tick, if nothing holds now either."""
-    harm = harm or _limits(state)
+    harm = state.harm or harm or _limits(state)
     freeze = holds.freeze_of(state, facts)
     broken = bool(holds.primary_broken(state, facts)) and has_users(part)
     if harm and not broken:
         return _failed(state, harm)
+    state = replace(state, harm=harm)
     if freeze and freeze.in_flight == "rollback" and has_users(part) and not broken:
         return _went_back(state, f"frozen: {holds.frozen_words(freeze)}")
     if freeze and freeze.in_flight == "continue":
@@ -131,7 +150,8 @@ def _decided(state: State, part: Step, facts: Facts, harm: str, runs: bool) -> D
 def _failed(state: State, harm: str) -> Decision:
     if state.plan.on_fail == "rollback":
         return _went_back(state, harm, "failed")
-    after = holds.placed(state, holds.FAILED, harm)
+    persons = tuple(hold for hold in state.holds if hold.reason in holds.SET)
+    after = holds.placed(replace(state, holds=persons), holds.FAILED, harm)
     phase = table.moved(state.phase, table.SUSPEND)
     after = replace(after, phase=phase, weight=0.0, why=f"all users are back at the primary: {harm}")
     return after, (entry("failed", state, after, PRODUCT, after.why),)
@@ -151,8 +171,7 @@ def _timed_out(state: State, part: Step, standing: tuple[Hold, ...]) -> Decision
     if action == "rollback":
         broken = any(hold.reason == holds.PRIMARY_BROKEN for hold in standing)
         return None if broken and has_users(part) else _went_back(state, why)
-    fails = any(one.verdict == FAIL for one in holds.enforced(state))
-    if fails or any(hold.reason not in holds.EXCUSED for hold in standing):
+    if holds.failing(state) or any(hold.reason not in holds.EXCUSED for hold in standing):
         return None
     return _moved_on(state, f"{why}; the plan goes on then")
 
@@ -179,7 +198,7 @@ def _unproven(state: State, part: Step, harm: str) -> tuple[Hold, ...]:
     wanting = _wanting(state, part)
     if not wanting:
         return ()
-    return (Hold(holds.LACKING, state.at, detail="; ".join(f"{one.name}: {one.words}" for one in wanting)),)
+    return (Hold(holds.LACKING, state.at, detail=holds.said(wanting)),)
 
 
 def _wanting(state: State, part: Step) -> list[CheckResult]:

@@ -213,6 +213,7 @@ class Progress(Struct, frozen=True):
     `entered_at` is Unix time; `spent` all seconds since then by a clock that nobody sets, `warm` those since the weight
     rose, `epoch` those since the evidence began anew; `requests` of the arm under test; `recent` the last minute.
     `applied`: every worker ran the policy at the last facts already, so that what came since is the policy's alone.
+    `begun`: the warm-up is over and the evidence of this part has begun.
     `dismissed` are the holds that a person has let go for this part.
     """
 
@@ -224,13 +225,15 @@ class Progress(Struct, frozen=True):
     requests: int = 0
     recent: tuple[Tick, ...] = ()
     applied: bool = False
+    begun: bool = False
     dismissed: tuple[str, ...] = ()
 
 
 class State(Struct, frozen=True):
     """Where the rollout of one service is. `plan` is pinned while an attempt runs; `step` indexes its steps.
 
-    `weight` is what the data plane is to do now. `ledger` is the analysis' own (`rollout.analysis`), as built-ins.
+    `weight` is what the data plane is to do now. `ledger` is the analysis' own (`rollout.ledger`), as built-ins where
+    it comes from a store.
     """
 
     service: str
@@ -258,6 +261,8 @@ class State(Struct, frozen=True):
     earlier: tuple[Attempt, ...] = ()
     pending_plan: Plan | None = None
     """A changed plan that the next attempt will use."""
+    harm: str = ""
+    """Why users have to go back, found while the primary was the broken side: they do once it is not."""
     windows: tuple[FreezeWindow, ...] = ()
     """The freezes of the configuration, those of now: they are no part of the plan that an attempt pins."""
     is_configured: bool = True
@@ -299,8 +304,12 @@ class FreezeCommand(Struct, frozen=True):
 
 
 class View(Struct, frozen=True):
-    """The rollout of one service as control sees it now, for whoever shows it. `facts` None: none were gathered yet."""
+    """The rollout of one service as control sees it now, for whoever shows it. `facts` None: none were gathered yet.
+
+    `fault`: why it cannot be driven at present, empty where it can.
+    """
 
     state: State
     facts: Facts | None = None
     watch: Watch | None = None
+    fault: str = ""

@@ -59,6 +59,7 @@ class _Control:
         self._learning = Learning(state.policy, time.monotonic())
         self._templates_due = asyncio.Event()
         state.ask_for_reload = lambda: self._commands.send(Reload())
+        state.rollouts.send = self._commands.send
         self._serving = Serving(state)
         self._lookups = Lookups()
         self._resolver = Resolver(self._lookups)
@@ -80,6 +81,7 @@ class _Control:
                 self._teach(),
                 self._learn(),
                 self._keep_templates(),
+                self._state.rollouts.run(),
             )
             self._tasks = [spawn(task) for task in forever]
             self._commands.send(Ready(self._state.policy.sequence))
@@ -96,6 +98,7 @@ class _Control:
         self._lookups.close()
         self._feed.close()
         self._commands.close()
+        await self._state.rollouts.close()
         await self._serving.stop()
 
     def _obey(self, message: Apply | Paths) -> None:

@@ -266,3 +266,17 @@ def test_more_rows_than_there_is_room_for_are_left_out() -> None:
     row = FieldRow([0.0] * 6, [0.0] * 8, 1)
     book.restore({PRICE: row, TIME: row})
     assert list(book.rows) == [PRICE]
+
+
+def test_the_mean_of_all_fields_stands_at_one_until_something_speaks() -> None:
+    book = ledger(capacity=4)
+    assert book.log_mean(0.0) == 0.0
+    book.add(("item", "$.price", "body_value"), 40, 0, 0, 0, 0.0)
+    assert book.log_mean(0.0) == pytest.approx(
+        book.evidence(book.rows["item", "$.price", "body_value"]) - log(4), abs=0.01
+    )
+    book.add(("item", "$.other", "body_value"), 0, 40, 0, 0, 0.0)
+    full = book.log_mean(0.0)
+    for field in ("$.a", "$.b"):
+        book.add(("item", field, "body_value"), 0, 1, 0, 0, 0.0)
+    assert book.log_mean(0.0) <= full

@@ -2,8 +2,8 @@
 
 Each URL gets its events in their order, one at a time, and the same event under the same id until it has taken it
 (`X-Shadowproxy-Delivery`), so that a receiver can tell a repetition. With a secret the body is signed
-(`X-Shadowproxy-Signature: sha256=HMAC`, as GitHub's webhooks are). What waits is bounded, and kept by whoever
-listens to `changed`: a receiver that is gone for a night hears of it in the morning.
+(`X-Shadowproxy-Signature: sha256=HMAC`, as GitHub's webhooks are). What waits is bounded, and is kept with the decision
+that it tells: a receiver that is gone for a night hears of it in the morning.
 """
 
 from __future__ import annotations
@@ -74,41 +74,39 @@ def event_of(name: str, state: State, stage: str, entries: tuple[Entry, ...]) ->
 
 
 class Outbox:
-    """`offer` an event; it is delivered from the side. Nobody waits for a receiver.
+    """Deliveries are prepared, so that they can be kept with the decision, and sent once that is made.
 
-    `hooks` gives the webhooks of a service as they are now; `changed` hears which deliveries came and which are over.
+    `hooks` gives the webhooks of a service as they are now; `over` hears of each delivery that is taken or given up.
     """
 
     def __init__(
         self,
         session: Callable[[], aiohttp.ClientSession],
         hooks: Callable[[str], Iterable[Notify]],
-        changed: Callable[[Delivery, bool], None],
+        over: Callable[[Delivery], None],
         clock: Callable[[], float],
         first_wait: float = FIRST_WAIT,
     ) -> None:
         self._session = session
         self._hooks = hooks
-        self._changed = changed
+        self._over = over
         self._clock = clock
         self._first_wait = first_wait
         self._waiting: dict[str, list[Delivery]] = {}
         self._sending: dict[str, asyncio.Task[None]] = {}
         self._next = 1
 
-    def restore(self, kept: Iterable[Delivery]) -> None:
-        """What the process before had not delivered."""
-        for delivery in sorted(kept, key=lambda each: each.number):
-            self._enqueue(delivery)
-
-    def offer(self, event: Event) -> None:
-        """Deliver it to every webhook that wants it."""
+    def prepare(self, event: Event) -> tuple[Delivery, ...]:
+        """What is to be sent of it, to every webhook that wants it."""
         actions = {entry.action for entry in event.entries}
-        for hook in self._hooks(event.service):
-            if not hook.events or actions & set(hook.events):
-                delivery = Delivery(self._next, event.service, hook.url, event)
-                self._changed(delivery, True)
-                self._enqueue(delivery)
+        wanted = [hook for hook in self._hooks(event.service) if not hook.events or actions & set(hook.events)]
+        first, self._next = self._next, self._next + len(wanted)
+        return tuple(Delivery(first + n, event.service, hook.url, event) for n, hook in enumerate(wanted))
+
+    def send(self, deliveries: Iterable[Delivery]) -> None:
+        """Deliver these from the side, also what the process before had not delivered. Nobody waits for a receiver."""
+        for delivery in sorted(deliveries, key=lambda each: each.number):
+            self._enqueue(delivery)
 
     def stop(self) -> None:
         """What has not been taken waits for the next process."""
@@ -142,7 +140,7 @@ class Outbox:
                     continue
                 if queue and queue[0] is delivery:  # it may have been given up meanwhile
                     del queue[0]
-                    self._give_up(delivery, why) if why else self._changed(delivery, False)
+                    self._give_up(delivery, why) if why else self._over(delivery)
                 wait = self._first_wait
         finally:
             del self._sending[url]
@@ -168,7 +166,7 @@ class Outbox:
 
     def _give_up(self, delivery: Delivery, why: str) -> None:
         log.warning("an event for %s is given up: %s", delivery.url, why)
-        self._changed(delivery, False)
+        self._over(delivery)
 
 
 def _headers(delivery: Delivery, secret: str, body: bytes) -> dict[str, Any]:

@@ -26,19 +26,19 @@ class World:
         self.outbox = self.start()
 
     def start(self) -> Outbox:
-        outbox = Outbox(self.web.session, lambda service: self.hooks, self._changed, lambda: self.now, first_wait=0.0)
-        outbox.restore(self.kept.values())
+        outbox = Outbox(self.web.session, lambda service: self.hooks, self._over, lambda: self.now, first_wait=0.0)
+        outbox.send(self.kept.values())
         return outbox
 
-    def _changed(self, delivery: Delivery, waits: bool) -> None:
-        if waits:
-            self.kept[delivery.number] = delivery
-        else:
-            del self.kept[delivery.number]
+    def _over(self, delivery: Delivery) -> None:
+        del self.kept[delivery.number]
 
     def offer(self, *names: str, action: str = "advanced") -> None:
         for name in names:
-            self.outbox.offer(event_of(name, STATE, "first users", (msgspec.structs.replace(ADVANCED, action=action),)))
+            entry = msgspec.structs.replace(ADVANCED, action=action)
+            deliveries = self.outbox.prepare(event_of(name, STATE, "first users", (entry,)))
+            self.kept |= {delivery.number: delivery for delivery in deliveries}
+            self.outbox.send(deliveries)
 
     def delivered(self, url: str = "") -> list[str]:
         return [each.headers["X-Shadowproxy-Delivery"] for each in self.web.posted if url in each.url]

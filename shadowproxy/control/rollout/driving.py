@@ -1,0 +1,239 @@
+"""One rollout, driven: facts are gathered, `rollout` decides, and what it decided is kept, published and told.
+
+Laws: what gives the candidate more users is on disk before it is published; what takes users from it is published
+before anything else, and waits for nobody. The lease of a weight is renewed by ticks that succeed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from msgspec.structs import replace
+
+from shadowproxy.control.rollout.gathering import Around, Gathering, Kept, Now
+from shadowproxy.control.rollout.journal import Journal, Record
+from shadowproxy.control.rollout.notifying import Delivery, Event, Outbox, event_of
+from shadowproxy.metrics import layout as at
+from shadowproxy.model.rollout import RUNNING, Split
+from shadowproxy.model.terms import CANDIDATE
+from shadowproxy.rollout.attempts import reload
+from shadowproxy.rollout.logged import Cause, Ordered, Reload
+from shadowproxy.rollout.obey import obey
+from shadowproxy.rollout.step import step
+from shadowproxy.rollout.steps import steps
+from shadowproxy.rollout.traffic import traffic
+from shadowproxy.rollout.values import Command, Entry, Facts, Refusal, State
+
+if TYPE_CHECKING:
+    from shadowproxy.control.state import State as Control
+
+KEPT: Final = "rollout"
+DELIVERY: Final = "delivery"
+BACK: Final = frozenset({"abort", "rollback"})
+"""Commands that send users back."""
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+
+
+class Driver:
+    """Of one service. `loose` are documents that the next record takes along, whosever they are."""
+
+    def __init__(
+        self,
+        control: Control,
+        state: State,
+        gathering: Gathering,
+        journal: Journal,
+        outbox: Outbox,
+        loose: dict[str, bytes | None],
+        publish: Callable[[Split | None], None],
+    ) -> None:
+        self._control = control
+        self._gathering = gathering
+        self._journal = journal
+        self._outbox = outbox
+        self._loose = loose
+        self._ask_for = publish
+        self._lock = asyncio.Lock()
+        self._reread = True
+        self._sending_back = 0
+        """Commands under way that have sent users back already."""
+        self._is_written = True
+        self._is_unsure = False
+        self.state = state
+        self.facts: Facts | None = None
+
+    @property
+    def kept(self) -> Kept:
+        return self._gathering.kept
+
+    def apply(self) -> None:
+        """Another policy is in force."""
+        for policy in self._control.policy.services:
+            if policy.name == self.state.service:
+                self._gathering.apply(policy, self._control.policy.sequence)
+        self._reread = True
+
+    def stop(self) -> None:
+        self._gathering.stop()
+
+    async def tick(self, now: Now, around: Around) -> None:
+        async with self._lock:
+            if self._reread:
+                await self._reload(now)
+            facts, kept = self._gathering.facts(self.state, around, now)
+            if not await self._decide(facts, kept):
+                await self._decide(replace(facts, store=False), kept)
+            self._publish()
+            self._renew(now)
+
+    async def obey(self, command: Command, now: Now) -> State | Refusal:
+        """What came of it. Users are sent back before anything is waited for."""
+        is_back = command.action in BACK and self._send_back(command)
+        try:
+            async with self._lock:
+                return await self._obey(command)
+        finally:
+            self._sending_back -= is_back
+            self._publish()
+            self._renew(now)
+
+    async def set(self, state: State, entries: tuple[Entry, ...]) -> None:
+        """It is so, and was not derived from anything."""
+        async with self._lock:
+            await self._make(state, entries, None, self.kept)
+
+    async def _obey(self, command: Command) -> State | Refusal:
+        facts = self._moment(command)
+        answer = obey(self.state, command, facts)
+        if isinstance(answer, Refusal):
+            return answer
+        after, entries = answer
+        if entries and not await self._make(after, entries, Ordered(command, facts), self._gathering.kept):
+            return Refusal("the audit cannot be written: nothing can be started or promoted; going back is possible")
+        return self.state
+
+    def _send_back(self, command: Command) -> bool:
+        answer = obey(self.state, command, self._moment(command))
+        if isinstance(answer, Refusal) or sends_users(traffic(answer[0])):
+            return False
+        self._sending_back += 1
+        self._publish()
+        return True
+
+    def _moment(self, command: Command) -> Facts:
+        """The newest facts without their counts: those have been used."""
+        known = self.facts or Facts(command.at)
+        return Facts(
+            command.at,
+            identity=known.identity,
+            healthy=known.healthy,
+            store=self._journal.is_well,
+            watch=known.watch,
+            freezes=known.freezes,
+            recalled=known.recalled,
+        )
+
+    async def _reload(self, now: Now) -> None:
+        policy, windows = self._gathering.policy, self._control.policy.freeze
+        after, entries = reload(self.state, policy.rollout, windows, now.wall)
+        if after != replace(self.state, at=now.wall):
+            cause = Reload(now.wall, policy.rollout, windows)
+            if not await self._make(after, entries, cause, self._gathering.kept):
+                return
+        self._reread = False
+
+    async def _decide(self, facts: Facts, kept: Kept) -> bool:
+        after, entries = step(self.state, facts)
+        counts = after.phase == RUNNING and after.progress.applied and after.progress.warm >= after.plan.warmup
+        if counts:
+            kept = replace(kept, told=(after.attempt, after.epoch))
+        if not await self._make(after, entries, facts, kept):
+            return False
+        self.facts = facts
+        return True
+
+    async def _make(self, after: State, entries: tuple[Entry, ...], cause: Cause | None, kept: Kept) -> bool:
+        """Make it so. False: it would have given the candidate users, and could not be written."""
+        deliveries = self._outbox.prepare(_event(after, entries)) if entries else ()
+        loose = dict(self._loose)
+        documents: dict[str, bytes | None] = {f"{KEPT}/{after.service}": _encode(kept), **loose}
+        documents |= {f"{DELIVERY}/{each.number}": _encode(each) for each in deliveries}
+        record = Record(after, None if self._is_unsure else cause, entries, documents)
+        self._is_unsure = False
+        wanted = traffic(after)
+        gains = gives_more(wanted, traffic(self.state)) and gives_more(wanted, self._gathering.policy.split)
+        if not gains:
+            self._adopt(after, entries, kept, deliveries)
+        self._is_written = await self._journal.write(record)
+        if gains and not self._is_written:
+            self._is_unsure = not self._journal.take_back(record)
+            return False
+        for key in loose:
+            self._loose.pop(key, None)
+        if gains:
+            self._adopt(after, entries, kept, deliveries)
+        return True
+
+    def _adopt(self, after: State, entries: tuple[Entry, ...], kept: Kept, deliveries: tuple[Delivery, ...]) -> None:
+        begins = after.started_at != self.state.started_at
+        self.state = after
+        self._gathering.keep(kept)
+        self._publish()
+        if begins:
+            self._control.knowledge.renew(after.service, after.at)
+        if entries:
+            self._outbox.send(deliveries)
+            self._control.watchers.tell("rollout", _event(after, entries))
+
+    def _publish(self) -> None:
+        """Ask for what the state means, where something else is in force.
+
+        Users who go back do so by a split of their own, which is what a process that takes over finds if this one
+        ends before it could write why.
+        """
+        policy = self._gathering.policy
+        wanted = traffic(self.state)
+        if self._sending_back or (sends_users(policy.split) and not sends_users(wanted)):
+            self._control.counters.control[at.LEASES + policy.index] = 0
+            wanted = sent_back(policy.split)
+        elif is_sent_back(policy.split) and not self._is_written:
+            return
+        if wanted != policy.split and CANDIDATE in policy.upstreams:
+            self._ask_for(wanted)
+
+    def _renew(self, now: Now) -> None:
+        wanted = traffic(self.state)
+        is_leased = wanted is not None and wanted.leased and sends_users(wanted) and not self._sending_back
+        until = int((now.monotonic + self.state.plan.lease) * 1000) if is_leased else 0
+        self._control.counters.control[at.LEASES + self._gathering.policy.index] = until
+
+
+def sends_users(split: Split | None) -> bool:
+    return split is not None and (split.weight > 0.0 or bool(split.chosen))
+
+
+def gives_more(wanted: Split | None, now: Split | None) -> bool:
+    """Whether `wanted` gives the candidate users that `now` does not, or for longer."""
+    if wanted is None or not sends_users(wanted):
+        return False
+    if now is None or wanted.weight > now.weight or set(wanted.chosen) - set(now.chosen):
+        return True
+    return now.leased and not wanted.leased
+
+
+def sent_back(split: Split | None) -> Split | None:
+    """The same without users: nothing that a rollout asks for looks so."""
+    return replace(split, weight=0.0, chosen=(), leased=False) if split is not None else None
+
+
+def is_sent_back(split: Split | None) -> bool:
+    return split is not None and not split.leased and not split.recalled and not sends_users(split)
+
+
+def _event(after: State, entries: tuple[Entry, ...]) -> Event:
+    return event_of(uuid.uuid4().hex, after, steps(after.plan)[after.step].name, entries)

@@ -1,0 +1,204 @@
+"""What a rollout is decided from, gathered once a second: counters, versions, health, Prometheus, gates, the watch.
+
+Reads what others keep and asks nobody while somebody waits. What has to survive this process is `Kept`, which is
+written together with the facts that it belongs to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import aiohttp
+from msgspec import Struct
+from msgspec.structs import replace
+
+from shadowproxy.control.rollout.counting import NOTHING, Bases, Keys, read, since
+from shadowproxy.control.rollout.prometheus import Asked, Queries
+from shadowproxy.control.rollout.webhooks import Gates, Question
+from shadowproxy.metrics import layout as at
+from shadowproxy.metrics.counters import Counters
+from shadowproxy.metrics.reading import workers
+from shadowproxy.model.policy import ServicePolicy
+from shadowproxy.model.rollout import PROMOTED, RUNNING
+from shadowproxy.model.terms import CANDIDATE, PRIMARY
+from shadowproxy.rollout.steps import steps
+from shadowproxy.rollout.traffic import traffic
+from shadowproxy.rollout.values import Facts, FieldsFact, KeyCounts, ManualFreeze, State
+
+if TYPE_CHECKING:
+    from shadowproxy.control.state import State as Control
+
+LONGEST: Final = 5.0
+"""Seconds that one tick counts at most: a machine that was suspended has baked nothing."""
+
+
+class Now(NamedTuple):
+    """Unix time, and CLOCK_MONOTONIC in seconds."""
+
+    wall: float
+    monotonic: float
+
+
+class Kept(Struct, frozen=True, array_like=True):
+    """`urls` are the candidate's while it is on its way, `told` the evidence (attempt, epoch) that workers began."""
+
+    bases: Bases = Bases()
+    urls: tuple[str, ...] = ()
+    told: tuple[int, int] = (0, 0)
+
+
+class Around(NamedTuple):
+    """What is so beside the service itself."""
+
+    watch: str
+    freezes: tuple[ManualFreeze, ...]
+    store: bool
+
+
+class Gathering:
+    """Of one service. `sequence` is the policy's in which its split came to be what it is."""
+
+    def __init__(
+        self, control: Control, policy: ServicePolicy, session: Callable[[], aiohttp.ClientSession], kept: Kept
+    ) -> None:
+        self._control = control
+        self._session = session
+        self._keys = Keys(control.counters, policy.index)
+        self._looked: float | None = None
+        self._about: tuple[int, dict[str, str]] | None = None
+        self._queries = Queries(session)
+        self._gates = Gates(session)
+        self.kept = kept
+        self.policy = policy
+        self.sequence = control.policy.sequence
+
+    def apply(self, policy: ServicePolicy, sequence: int) -> None:
+        """Another policy is in force, or the same again."""
+        if policy.split != self.policy.split:
+            self.sequence = sequence
+        self.policy = policy
+
+    def stop(self) -> None:
+        self._queries.stop()
+        self._gates.stop()
+
+    def facts(self, state: State, around: Around, now: Now) -> tuple[Facts, Kept]:
+        """What happened since the facts before, and what belongs to it: `keep` that once they have been used."""
+        policy, before = self.policy, self.kept.bases
+        elapsed = 0.0 if self._looked is None else min(max(now.monotonic - self._looked, 0.0), LONGEST)
+        self._looked = now.monotonic
+        bases = read(
+            self._control.counters,
+            self._control.registry,
+            policy.name,
+            policy.index,
+            self._control.policy.epoch,
+            policy.split,
+        )
+        applied = self._is_applied(state, now.monotonic)
+        counted = since(bases, before) if applied else NOTHING
+        identity = self._identity()
+        self._ask(state, identity, now.wall)
+        facts = Facts(
+            at=now.wall,
+            elapsed=elapsed,
+            applied=applied,
+            routes=counted.routes,
+            chosen=counted.chosen,
+            latency=counted.latency,
+            keys=self._key_counts(bases, before, applied),
+            pairs=counted.pairs,
+            compared=counted.compared,
+            fields=self._fields(now.wall),
+            answers=self._queries.take(),
+            gates=dict(self._gates.said),
+            identity=identity,
+            healthy=reachable(self._control.counters, policy),
+            store=around.store,
+            watch=around.watch,
+            freezes=around.freezes,
+            recalled=policy.split.recalled if policy.split else 0.0,
+            settled=state.phase == PROMOTED and self._is_settled(state, identity),
+        )
+        urls = _urls(policy, CANDIDATE) if state.phase == RUNNING else self.kept.urls
+        return facts, replace(self.kept, bases=bases, urls=urls)
+
+    def keep(self, kept: Kept) -> None:
+        """Count on from here. Where the evidence is another one, workers are to note every sticky key anew."""
+        if kept.told != self.kept.told:
+            self._control.counters.control[at.SPLIT_EPOCHS + self.policy.index] += 1
+            self._keys.forget()
+        self.kept = kept
+
+    def _is_applied(self, state: State, now: float) -> bool:
+        """Whether every worker does what the state asks for."""
+        if self.policy.split != traffic(state):
+            return False
+        there = [each for each in workers(self._control.counters, now) if each.is_fresh and not each.draining]
+        return bool(there) and all(worker.sequence >= self.sequence for worker in there)
+
+    def _key_counts(self, bases: Bases, before: Bases, applied: bool) -> KeyCounts | None:
+        split = self.policy.split
+        if split is None or split.sticky is None:
+            return None
+        if not applied or (bases.epoch, bases.split) != (before.epoch, before.split):
+            return KeyCounts()
+        return self._keys.take(bases, before, split.weight)
+
+    def _fields(self, now: float) -> FieldsFact | None:
+        known = self._control.knowledge.services.get(self.policy.name)
+        if known is None:
+            return None
+        ledger = known.ledger
+        listed = tuple(sorted(" ".join(field) for field in ledger.listed(now)))
+        return FieldsFact(ledger.log_mean(now), listed, ledger.answers, bool(known.source))
+
+    def _identity(self) -> dict[str, str]:
+        """By arm what it runs; where that is one word for all of them, with where it is."""
+        known = self._control.knowledge.services.get(self.policy.name)
+        identity = dict(known.identity) if known is not None else {}
+        if self.policy.version.static:
+            return {arm: f"{name} at {' '.join(_urls(self.policy, arm))}" for arm, name in identity.items()}
+        return identity
+
+    def _is_settled(self, state: State, identity: dict[str, str]) -> bool:
+        """Whether the configuration's primary is what was promoted, by its version or by where it is."""
+        promoted = state.identity.get(CANDIDATE)
+        return (bool(promoted) and identity.get(PRIMARY) == promoted) or (
+            bool(self.kept.urls) and _urls(self.policy, PRIMARY) == self.kept.urls
+        )
+
+    def _ask(self, state: State, identity: dict[str, str], now: float) -> None:
+        """Have asked what is due, of Prometheus and of gates. What was asked of another version is forgotten."""
+        about = state.attempt, {arm: name for arm, name in identity.items() if arm in {PRIMARY, CANDIDATE}}
+        if about != self._about:
+            self._queries.stop()
+            self._queries = Queries(self._session)
+            self._about = about
+        if state.phase != RUNNING:
+            self._gates.stop()
+            return
+        plan = state.plan
+        self._queries.start(plan.prometheus, plan.checks, Asked(state.service, about[1]), now)
+        stage = steps(plan)[state.step].name
+        question = Question(state.service, plan.name, state.attempt, stage, state.weight, about[1])
+        self._gates.start(plan.checks, question, now)
+
+
+def reachable(counters: Counters, policy: ServicePolicy) -> dict[str, bool]:
+    """By arm whether any worker can reach it; nothing of an arm that no worker has looked at yet."""
+    row = at.service_row(policy.index)
+    blocks = [block for block in map(counters.block, range(counters.slots)) if block[at.HEARTBEAT]]
+    found: dict[str, bool] = {}
+    for arm in (PRIMARY, CANDIDATE):
+        a = at.ARM_INDEX[arm]
+        looking = [block for block in blocks if block[row + at.ENDPOINTS + a]]
+        if arm in policy.upstreams and looking:
+            found[arm] = any(block[row + at.HEALTHY + a] and not block[row + at.BREAKER_OPEN + a] for block in looking)
+    return found
+
+
+def _urls(policy: ServicePolicy, arm: str) -> tuple[str, ...]:
+    upstream = policy.upstreams.get(arm)
+    return tuple(sorted(endpoint.url for endpoint in upstream.endpoints)) if upstream is not None else ()

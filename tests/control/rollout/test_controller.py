@@ -1,0 +1,415 @@
+"""The driver: what gives users waits for the disk, what takes them waits for nothing, and nothing is forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from shadowproxy.control.rollout import driving, journal
+from shadowproxy.metrics import layout as at
+from shadowproxy.model.rollout import ABORTED, PENDING, PROMOTED, ROLLED_BACK, RUNNING, Bake, Split, Sticky
+from shadowproxy.rollout.values import Facts, FreezeCommand, ManualFreeze, Refusal, State, Watch, WatchCommand
+from tests.control.rollout.rig import PLAN, Rig
+
+
+@pytest.fixture
+async def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Rig]:
+    monkeypatch.setattr(journal, "RETRY_EVERY", 0.01)
+    rig = Rig(tmp_path)
+    yield rig
+    rig.store_fails = False
+    await rig.close()
+
+
+async def started(rig: Rig, step: int = 0) -> Rig:
+    await rig.tick()
+    assert not isinstance(await rig.do("start"), Refusal)
+    await rig.until(step)
+    await rig.tick()
+    return rig
+
+
+# A rollout.
+
+
+async def test_it_waits_to_be_started_and_users_stay_where_they_are(rig: Rig) -> None:
+    await rig.tick(3)
+    assert (rig.state.phase, rig.split, rig.sent) == (PENDING, None, [])
+    assert rig.is_stored
+
+
+async def test_it_goes_through_its_stages_and_each_weight_is_on_disk_before_it_is_published(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[float] = []
+    publish = rig._supervise
+
+    def checked(message: Any) -> None:
+        (split,) = message.splits.values()
+        kept = rig.controller._journal._store.load()["shop"]
+        written.append(kept.weight)
+        assert split is None or kept.weight == split.weight
+        publish(message)
+
+    rig.controller.send = checked
+    await started(rig)
+    for _ in range(40):
+        await rig.tick()
+    assert rig.state.phase == PROMOTED
+    assert [split.weight for _, split in rig.sent if split] == [0.0, 0.05, 0.5, 1.0]
+    assert rig.split is not None
+    assert not rig.split.leased
+    assert rig.actions() == ["started", "advanced", "advanced", "promoted"]
+
+
+async def test_the_lease_of_a_weight_is_renewed_while_it_runs_and_only_then(rig: Rig) -> None:
+    await started(rig)
+    assert rig.lease < 0
+    await rig.until(1)
+    assert rig.weight == 0.05
+    for _ in range(3):
+        await rig.tick()
+        assert rig.lease == pytest.approx(300.0, abs=0.01)
+    await rig.do("abort")
+    assert rig.lease < 0
+
+
+async def test_requests_and_time_are_counted_once(rig: Rig) -> None:
+    rig.configure(rollout=replace(PLAN, stages=(replace(PLAN.stages[1], bake=Bake(60.0)),)))
+    await started(rig)
+    await rig.tick(10)
+    progress = rig.state.progress
+    assert (progress.baked, progress.requests) == (10.0, 400)
+
+
+# Going back.
+
+
+@pytest.mark.parametrize(("action", "phase"), [("abort", ABORTED), ("rollback", ROLLED_BACK)])
+async def test_users_are_sent_back_before_anything_is_waited_for(rig: Rig, action: str, phase: str) -> None:
+    await started(rig, 1)
+    asked = asyncio.ensure_future(rig.do(action))
+    await asyncio.sleep(0)
+    assert not asked.done()
+    assert (rig.weight, rig.lease < 0) == (0.0, True)
+    await asked
+    assert rig.state.phase == phase
+    await rig.tick(2)
+    assert rig.split is None, "once it is written nothing has to be remembered"
+
+
+async def test_with_the_store_dead_it_is_held_gets_no_users_and_can_be_sent_back(rig: Rig) -> None:
+    await started(rig, 1)
+    rig.store_fails = True
+    await rig.tick(12)
+    assert rig.holds == {"store"}
+    assert rig.weight == 0.05
+    assert isinstance(await rig.do("promote"), Refusal)
+    assert rig.lease > 299, "it is alive"
+    aborted = await rig.do("abort")
+    assert isinstance(aborted, State)
+    assert (aborted.phase, rig.weight) == (ABORTED, 0.0)
+    await rig.tick()
+    assert rig.split is not None, "a process that takes over finds why nobody is there"
+    stored = rig.stored()
+    assert stored is not None
+    assert stored.phase == RUNNING
+
+
+async def test_what_could_not_be_written_is_written_once_it_can(rig: Rig) -> None:
+    await started(rig, 1)
+    rig.store_fails = True
+    await rig.tick(3)
+    await rig.do("rollback")
+    rig.store_fails = False
+    await recovered(rig)
+    assert rig.is_stored
+    assert rig.actions() == ["started", "advanced", "held", "rolled_back"]
+    assert rig.split is None
+
+
+async def recovered(rig: Rig) -> None:
+    writer = rig.controller._journal._writer
+    assert writer is not None
+    await writer
+    await rig.tick(2)
+
+
+async def test_a_weight_that_cannot_be_written_is_not_published_and_comes_later(rig: Rig) -> None:
+    await started(rig)
+    rig.store_fails = True
+    await rig.tick(10)
+    assert (rig.state.step, rig.weight) == (0, 0.0)
+    assert "store" in rig.holds
+
+
+async def test_a_recall_by_signal_is_a_rollback(rig: Rig) -> None:
+    await started(rig, 1)
+    rig.recall()
+    await rig.tick(2)
+    assert (rig.state.phase, rig.weight) == (ROLLED_BACK, 0.0)
+    assert "recalled" in rig.actions()
+    await rig.do("retry")
+    await rig.until(1)
+    await rig.tick()
+    assert rig.weight == 0.05, "who has heard of it may go on"
+
+
+# Another process takes over.
+
+
+async def test_it_goes_on_where_it_was_with_its_bake_time(rig: Rig) -> None:
+    rig.configure(rollout=replace(PLAN, stages=(replace(PLAN.stages[1], bake=Bake(60.0)),)))
+    await started(rig)
+    await rig.tick(10)
+    before = rig.state
+    rig.start()
+    rig.requests()
+    rig.requests()
+    await rig.tick()
+    after = rig.state
+    assert after.progress.baked == before.progress.baked, "nobody knows how long it was away"
+    assert after.progress.requests == before.progress.requests + 120, "but not what was counted"
+    assert (after.attempt, after.step, rig.weight) == (1, 0, 0.05)
+    await rig.tick()
+    assert rig.state.progress.baked == before.progress.baked + 1
+
+
+async def test_users_who_had_been_sent_back_stay_there_though_it_could_not_be_written(rig: Rig) -> None:
+    await started(rig, 1)
+    rig.store_fails = True
+    await rig.do("abort")
+    rig.start()
+    rig.store_fails = False
+    await rig.tick(3)
+    assert (rig.state.phase, rig.weight) == (ROLLED_BACK, 0.0)
+    assert "had been sent back before" in rig.state.why
+
+
+async def test_a_weight_that_was_written_and_not_published_is_published(rig: Rig) -> None:
+    await started(rig)
+    rig.hears = False
+    await rig.until(1)
+    assert rig.weight == 0.0
+    rig.hears = True
+    rig.start()
+    await rig.tick(2)
+    assert rig.weight == 0.05
+
+
+async def test_a_promotion_that_nobody_has_published_is_published_again(rig: Rig) -> None:
+    await started(rig)
+    await rig.do("promote", full=True)
+    rig.configure(split=None)
+    rig.start()
+    await rig.tick(2)
+    assert rig.weight == 1.0
+    assert rig.split is not None
+    assert not rig.split.leased
+
+
+async def test_a_promotion_whose_state_was_lost_stands_and_says_so(rig: Rig) -> None:
+    rig.configure(split=Split("checkout-v2", 3, 1.0, leased=False))
+    rig.start()
+    await rig.tick(3)
+    assert (rig.state.phase, rig.state.attempt, rig.weight) == (PROMOTED, 3, 1.0)
+    assert rig.holds == {"store"}
+    assert rig.actions() == ["state_lost"]
+    await rig.do("rollback")
+    assert rig.weight == 0.0
+
+
+async def test_an_unfinished_rollout_whose_state_was_lost_goes_back(rig: Rig) -> None:
+    rig.configure(split=Split("checkout-v2", 3, 0.5))
+    rig.start()
+    await rig.tick(3)
+    assert (rig.state.phase, rig.split) == (PENDING, None)
+    assert "lost" in rig.state.why
+    assert rig.lease < 0
+
+
+async def test_before_the_store_was_read_users_can_be_sent_back(rig: Rig) -> None:
+    await started(rig, 1)
+    rig.start()
+    rig.store_fails = True
+    await rig.tick()
+    assert rig.controller.view("shop", rig.wall) is None
+    assert rig.weight == 0.05
+    refused = await rig.do("promote")
+    assert isinstance(refused, Refusal)
+    assert "cannot be read yet" in refused.why
+    refused = await rig.do("abort")
+    assert isinstance(refused, Refusal)
+    assert "all users are sent back" in refused.why
+    assert (rig.weight, rig.lease < 0) == (0.0, True)
+    rig.store_fails = False
+    await rig.tick(2)
+    assert rig.state.phase == ROLLED_BACK
+
+
+# Trouble.
+
+
+async def test_a_rollout_in_trouble_holds_up_no_other_and_loses_its_lease(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await started(rig, 1)
+    mail = replace(rig.policy.services[1], upstreams=rig.policy.services[0].upstreams, rollout=PLAN)
+    rig.apply(replace(rig.policy, services=(rig.policy.services[0], mail)))
+    real = driving.step
+
+    def broken(state: State, facts: Facts) -> Any:
+        if state.service == "shop":
+            raise RuntimeError("a mistake")
+        return real(state, facts)
+
+    monkeypatch.setattr(driving, "step", broken)
+    before = rig.state
+    lease = rig.lease
+    await rig.tick(3)
+    assert rig.state == before
+    assert rig.lease == pytest.approx(lease - 3)
+    view = rig.controller.view("shop", rig.wall)
+    assert view is not None
+    assert view.fault == "RuntimeError: a mistake"
+    other = rig.controller.view("mail", rig.wall)
+    assert other is not None
+    assert (other.state.at, other.fault) == (rig.wall, "")
+    monkeypatch.setattr(driving, "step", real)
+    await rig.tick()
+    view = rig.controller.view("shop", rig.wall)
+    assert view is not None
+    assert view.fault == ""
+    assert rig.lease > 299
+
+
+async def test_while_not_every_worker_runs_the_policy_nothing_counts(rig: Rig) -> None:
+    await started(rig, 1)
+    rig.world.counters.block(0)[at.SEQUENCE] = 1
+    before = rig.state.progress
+    rig.monotonic += 1
+    rig.wall += 1
+    rig.requests()
+    await rig.controller.tick()
+    assert "applying" in rig.holds
+    assert rig.state.progress.requests == before.requests
+
+
+async def test_a_machine_that_slept_has_baked_nothing_much(rig: Rig) -> None:
+    await started(rig, 1)
+    rig.monotonic += 3600
+    await rig.tick()
+    assert rig.state.step == 1 or rig.state.progress.spent <= 6
+
+
+# The configuration.
+
+
+async def test_another_plan_waits_for_the_next_attempt(rig: Rig) -> None:
+    await started(rig, 1)
+    rig.configure(rollout=replace(PLAN, warmup=9.0))
+    await rig.tick()
+    assert rig.state.pending_plan is not None
+    assert rig.state.plan == PLAN
+    assert rig.weight == 0.05
+
+
+async def test_a_promotion_is_settled_once_the_primary_is_that_version(rig: Rig) -> None:
+    await started(rig)
+    await rig.do("promote", full=True)
+    await rig.tick(2)
+    assert (rig.state.phase, rig.weight) == (PROMOTED, 1.0)
+    candidate = rig.policy.services[0].upstreams["candidate"]
+    rig.configure(upstreams={"primary": candidate, "candidate": candidate})
+    await rig.tick(3)
+    assert (rig.state.phase, rig.split) == (PENDING, None)
+    assert rig.actions()[-1] == "settled"
+
+
+async def test_a_service_that_is_gone_is_let_go_and_comes_back_where_it_was(rig: Rig) -> None:
+    await started(rig, 1)
+    everything = rig.policy
+    rig.apply(replace(rig.policy, services=rig.policy.services[1:]))
+    await rig.tick()
+    assert rig.controller.view("shop", rig.wall) is None
+    assert isinstance(await rig.do("abort"), Refusal)
+    rig.apply(everything)
+    await rig.tick()
+    assert (rig.state.step, rig.weight) == (1, 0.05)
+
+
+async def test_without_a_rollout_the_store_is_left_alone(tmp_path: Path) -> None:
+    rig = Rig(tmp_path / "data", plan=None)
+    await rig.tick(2)
+    assert not (tmp_path / "data").exists()
+    assert rig.controller.view("shop", rig.wall) is None
+    refused = await rig.do("start")
+    assert isinstance(refused, Refusal)
+
+
+# Evidence.
+
+
+async def test_workers_note_keys_anew_when_evidence_begins_to_count(rig: Rig) -> None:
+    rig.configure(rollout=replace(PLAN, sticky=Sticky(header="x-user"), warmup=2.0))
+    epochs = []
+    await started(rig)
+    await rig.until(1)
+    for _ in range(5):
+        epochs.append(rig.world.counters.control[at.SPLIT_EPOCHS])
+        await rig.tick()
+    assert len(set(epochs)) == 2, "once, when the warm-up is over"
+
+
+async def test_a_new_attempt_judges_fields_anew(rig: Rig) -> None:
+    await rig.tick()
+    ledger = rig.control.knowledge.services["shop"].ledger
+    await rig.do("start")
+    assert rig.control.knowledge.services["shop"].ledger is not ledger
+
+
+# People.
+
+
+async def test_the_watch_is_kept_and_its_end_is_a_hold(rig: Rig) -> None:
+    rig.configure(rollout=replace(PLAN, supervise="required"))
+    await started(rig)
+    assert rig.holds == {"unsupervised"}
+    watch = await rig.controller.watch("shop", WatchCommand("hold", "ada", rig.wall))
+    assert isinstance(watch, Watch)
+    await rig.tick()
+    assert rig.holds == set()
+    await rig.controller.watch("shop", WatchCommand("renew", "ada", rig.wall + 50))
+    await rig.tick()
+    rig.start()
+    rig.wall += 70
+    await rig.tick()
+    view = rig.controller.view("shop", rig.wall)
+    assert view is not None
+    assert view.watch is not None, "it was renewed"
+    rig.wall += 40
+    await rig.tick()
+    assert rig.holds == {"unsupervised"}
+    assert isinstance(await rig.controller.watch("mail", WatchCommand("hold", "ada", rig.wall)), Refusal)
+
+
+async def test_a_freeze_by_hand_is_kept_until_it_is_ended(rig: Rig) -> None:
+    await started(rig, 1)
+    freeze = await rig.controller.freeze(FreezeCommand("start", "ada", "the fair", rig.wall, "f-1"))
+    assert isinstance(freeze, ManualFreeze)
+    await rig.tick(5)
+    assert rig.holds == {"freeze"}
+    rig.start()
+    await rig.tick()
+    assert rig.controller.freezes(rig.wall) == (freeze,)
+    await rig.controller.freeze(FreezeCommand("end", "ada", "", rig.wall, "f-1"))
+    await rig.tick()
+    assert rig.holds == set()
+    rig.start()
+    assert rig.controller.freezes(rig.wall) == ()
+    assert isinstance(await rig.controller.freeze(FreezeCommand("end", "ada", "", rig.wall, "f-1")), Refusal)

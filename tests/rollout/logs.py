@@ -1,0 +1,95 @@
+"""Logs of rollouts as a store keeps them, made by the functions that decide."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from hypothesis import strategies as st
+
+from shadowproxy.model.rollout import Plan
+from shadowproxy.rollout.attempts import begin
+from shadowproxy.rollout.chain import canonical, digest
+from shadowproxy.rollout.logged import Cause, Logged, Ordered, Reload, decode, encode
+from shadowproxy.rollout.replaying import derived
+from shadowproxy.rollout.values import Command, Entry, ManualFreeze, Refusal, RouteCounts, State
+from tests.rollout import plans
+from tests.rollout.plans import NOW
+
+
+class Log:
+    """What happened to one rollout, from its beginning."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.state = begin("shop", plan, (), NOW)
+        self.items: list[Logged] = []
+        self.keep(self.state)
+
+    def keep(self, cause: Cause) -> None:
+        outcome = derived(self.state, cause)
+        if isinstance(outcome, Refusal):
+            return
+        self.state, entries = outcome
+        kept = tuple(msgspec.json.decode(msgspec.json.encode(each), type=Entry) for each in entries)
+        read = decode(*encode(cause))
+        self.items.append(Logged(len(self.items) + 1, cause.at, read, digest(canonical(self.state)), kept))
+
+    def tick(self, seconds: int = 1, **more: Any) -> None:
+        for _ in range(seconds):
+            self.keep(plans.facts(self.state.at + 1.0, **more))
+
+    def order(self, action: str, **more: Any) -> None:
+        at = self.state.at + 0.25
+        self.keep(Ordered(Command(action, "ana", "because", at, **more), plans.facts(at)))
+
+    def restart(self) -> None:
+        """The state goes on as it was kept."""
+        self.state = msgspec.msgpack.decode(canonical(self.state), type=State)
+
+
+def _counts(most: int) -> st.SearchStrategy[tuple[int, int]]:
+    return st.tuples(st.integers(0, most), st.integers(0, most))
+
+
+_FREEZE = ManualFreeze("f1", "bob", "the big day", NOW)
+FACTS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+    {},
+    optional={
+        "elapsed": st.sampled_from([0.0, 0.5, 1, 3.0, 100.0]),
+        "applied": st.booleans(),
+        "routes": st.tuples(st.builds(RouteCounts, st.just("item"), _counts(200), _counts(60), _counts(5))),
+        "latency": st.tuples(*[st.dictionaries(st.integers(40, 60), st.integers(1, 9), max_size=3)] * 2),
+        "identity": st.sampled_from([{}, {"primary": "v1", "candidate": "v3"}, {"primary": "v1b", "candidate": "v2"}]),
+        "healthy": st.sampled_from([{"primary": False, "candidate": True}, {"primary": True, "candidate": False}]),
+        "store": st.booleans(),
+        "watch": st.sampled_from(["", "ana"]),
+        "freezes": st.sampled_from([(), (_FREEZE,)]),
+        "recalled": st.sampled_from([0.0, NOW + 5.0]),
+        "settled": st.booleans(),
+    },
+)
+ACTIONS = st.sampled_from(["start", "approve", "pause", "resume", "promote", "abort", "rollback", "retry"])
+
+
+@st.composite
+def logs(draw: st.DrawFn, plan: Plan) -> Log:
+    """A log in which anything may happen, and control may die at any time."""
+    log = Log(plan)
+    log.order("start")
+    for kind in draw(
+        st.lists(st.sampled_from(["healthy", "facts", "command", "reload", "restart", "again"]), max_size=25)
+    ):
+        if kind == "healthy":
+            log.tick(draw(st.integers(1, 30)))
+        elif kind == "facts":
+            log.tick(**draw(FACTS))
+        elif kind == "command":
+            log.order(draw(ACTIONS), full=draw(st.booleans()))
+        elif kind == "reload":
+            other = draw(st.sampled_from([None, plan, msgspec.structs.replace(plan, warmup=5.0)]))
+            log.keep(Reload(log.state.at + draw(st.sampled_from([-50.0, 0.5])), other))
+        elif kind == "restart":
+            log.restart()
+        else:
+            log.keep(log.state)
+    return log

@@ -24,6 +24,7 @@ from msgspec.structs import replace
 from shadowproxy.channel import frame
 from shadowproxy.model.pair import Answer
 from shadowproxy.model.policy import Policy, RoutePolicy, ShadowPolicy, VersionPolicy
+from shadowproxy.model.rollout import Split, Sticky
 from shadowproxy.model.terms import CONFIGURED, LEARNED
 from tests.fakes.stage import GET, OK, Stage, policy
 from tests.fakes.transport import FakeTransport
@@ -62,14 +63,18 @@ def counted(names: list[str]) -> Mapping[str, float]:
 
 
 def ask(
-    what: Policy, *arms: str, answers: Mapping[str, bytes] | None = None, after: Callable[[Stage], None] | None = None
+    what: Policy,
+    *arms: str,
+    server: str = "primary",
+    answers: Mapping[str, bytes] | None = None,
+    after: Callable[[Stage], None] | None = None,
 ) -> None:
-    """One client, one request after another. Every arm answers at once, as the primary unless `answers` has another
-    answer; `after` is called once all have.
+    """One client, one request after another, served by `server`. Every arm answers at once, as that one unless
+    `answers` has another answer; `after` is called once all have.
     """
     stage = Stage(what)
     client, loop = stage.client().transport, stage.loop
-    said = dict.fromkeys(("primary", *arms), OK) | dict(answers or {})
+    said = dict.fromkeys((server, *arms), OK) | dict(answers or {})
 
     def requests(number: int) -> None:
         for _ in range(number):
@@ -117,6 +122,15 @@ def with_routes(number: int, origin: str) -> Policy:
     return replace(what, services=(replace(service, routes=routes),))
 
 
+def split(weight: float, sticky: Sticky | None = None) -> Policy:
+    """Users are split and nobody is mirrored."""
+    what = policy("candidate", route=_UNMIRRORED)
+    (service,) = what.services
+    return replace(what, services=(replace(service, split=Split("v2", weight=weight, leased=False, sticky=sticky)),))
+
+
+_UNMIRRORED: Final = RoutePolicy("other", 0, shadow=ShadowPolicy(methods=()))
+_ALMOST_NOBODY: Final = 1e-9
 _BOTH: Final = ("candidate", "secondary")
 _DIFFERENT: Final = {"candidate": OTHER}
 _NAMED: Final = VersionPolicy(header="x-app-version")
@@ -125,6 +139,10 @@ CASES: Final[dict[str, Callable[[], None]]] = {
     "forward": lambda: ask(policy()),
     "forward, 20 routes": lambda: ask(with_routes(20, CONFIGURED)),
     "forward, 200 templates": lambda: ask(with_routes(200, LEARNED)),
+    "unmirrored": lambda: ask(policy("candidate", route=_UNMIRRORED)),
+    "split, primary's user": lambda: ask(split(_ALMOST_NOBODY)),
+    "split, candidate's user": lambda: ask(split(1.0), server="candidate"),
+    "split, sticky by address": lambda: ask(split(1.0, Sticky(cookie="uid", fallback="client_ip")), server="candidate"),
     "not sampled": lambda: ask(policy("candidate", route=_SAMPLED_OUT)),
     "mirror": lambda: ask(policy("candidate"), "candidate"),
     "mirror, version header": lambda: ask(policy("candidate", version=_NAMED), "candidate"),

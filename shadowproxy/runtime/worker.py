@@ -35,12 +35,13 @@ from shadowproxy.model.commands import (
     ToSupervisor,
     Yield,
 )
-from shadowproxy.model.policy import Launch
+from shadowproxy.model.policy import Launch, Policy
 from shadowproxy.proxy.access_log import AccessLog
 from shadowproxy.proxy.site import Site
 from shadowproxy.proxy.snapshot import Compiler
 from shadowproxy.runtime.gauges import write_gauges
 from shadowproxy.runtime.listeners import Listeners, server_context
+from shadowproxy.runtime.splits import restored, splits
 from shadowproxy.shadow.link import Link
 from shadowproxy.shadow.pressure import Pressure
 from shadowproxy.shadow.strata import Strata
@@ -187,23 +188,30 @@ class Worker:
             self._ended.set()
 
     async def _apply(self, command: Apply) -> None:
-        """Swap the snapshot; a policy whose files cannot be used leaves the old one in force."""
+        """Swap the snapshot; a policy whose files cannot be used leaves the old one in force, but for its splits."""
         policy = command.policy
         listening = _listening(self.site.snapshot.policy) != _listening(policy) or (command.reread and policy.tls)
         try:
             # What can fail comes first: then nothing has changed.
             context = server_context(policy.tls) if listening else None
-            snapshot = self._compiler.compile(policy, command.reread)
-            snapshot.hear(self._control, monotonic())
-            self.site.snapshot = snapshot
+            self._swap(policy, command.reread)
             if listening:
                 await self._listeners.reload(context)
         except (OSError, ssl.SSLError) as error:
+            # Whoever is sent back to the primary must not have to wait for somebody to mend a certificate.
+            self._swap(restored(self.site.snapshot.policy, splits(policy))[0], reread=False)
             self._reply(Applied(policy.sequence, str(error)))
             return
-        self.site.access_log.apply(policy.access_log)
-        self.words[at.SEQUENCE] = snapshot.sequence
-        self._reply(Applied(snapshot.sequence))
+        current = self.site.snapshot  # the next one may have come while certificates were changed
+        self.site.access_log.apply(current.policy.access_log)
+        self.words[at.SEQUENCE] = current.sequence
+        self._reply(Applied(policy.sequence))
+
+    def _swap(self, policy: Policy, reread: bool) -> None:
+        """Raises OSError or ssl.SSLError where nothing has changed."""
+        snapshot = self._compiler.compile(policy, reread)
+        snapshot.hear(self._control, monotonic())
+        self.site.snapshot = snapshot
 
     def _orphaned(self) -> None:
         """The supervisor is gone: nobody would restart or stop this worker."""

@@ -56,8 +56,3 @@ def gains(omegas: tuple[float, ...], mine: int, every: int, share: float, excuse
     return tuple(
         [mine * at - every * bound - excused * beyond for at, bound, beyond in _odds(omegas, share)],
     )
-
-
-def growth(omegas: tuple[float, ...], mine: float, every: float, share: float, excused: float = 0.0) -> float:
-    """By how much the best of the bets grows if such a stratum comes again; not above 0 where none wins."""
-    return max(mine * at - every * bound - excused * beyond for at, bound, beyond in _odds(omegas, share))

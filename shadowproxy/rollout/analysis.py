@@ -1,14 +1,14 @@
 """The analysis of a rollout: facts in, evidence and verdicts out. Pure; everything that it remembers is the `Ledger`.
 
-    ledger = begin(plan, seed)                              once per attempt
-    ledger = observe(ledger, plan, step, facts, weight)     every tick
-    ledger = new_epoch(ledger)                              at each stage, every six hours, when the primary changed
-    results = judge(ledger, plan, step, now)                three answers, one per check
-    decision = overall(ledger, plan)                        is it to be taken back?
+    ledger = begin(plan, seed)                                      once per attempt
+    ledger = observe(ledger, plan, step, facts, weight, counts)     every tick
+    ledger = new_epoch(ledger)                                      at each stage, every six hours, for a new primary
+    results = judge(ledger, plan, step, now)                        three answers, one per check
+    decision = overall(ledger, plan, step, now)                     is it to be taken back?
 
-Laws: a healthy candidate is taken back automatically with probability `plan.false_rollback` at most, however often one
-looks (`evidence.budget`). No data is never a pass and never a failure. Only `overall` takes back: whatever else fails
-is a hold.
+Laws: a healthy candidate is taken back by evidence with probability `plan.false_rollback` at most, however often one
+looks (`evidence.budget`). No data is never a pass and never a failure. The evidence of `overall` and the operator's own
+limits (a PromQL check's, a webhook's no) take back; whatever else fails is a hold.
 """
 
 from __future__ import annotations
@@ -16,15 +16,20 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
-from shadowproxy.evidence.unpaired import Bets
-from shadowproxy.model.rollout import ENFORCE, Plan, Step
-from shadowproxy.rollout import judging, strata, weighing
-from shadowproxy.rollout.ledger import Ledger, Stakes, Tally
-from shadowproxy.rollout.values import Both, CheckResult, Facts, KeyCounts
+from shadowproxy.evidence import latency, unpaired
+from shadowproxy.evidence.unpaired import ASIDE, Bets
+from shadowproxy.model.rollout import ENFORCE, PROMQL, SLOW_BURN, Plan, Step
+from shadowproxy.rollout import judging, queries, series, strata, weighing
+from shadowproxy.rollout.judging import View
+from shadowproxy.rollout.ledger import Cell, Histograms, Ledger, Pool, Scraped, Series, Stakes, Tally
+from shadowproxy.rollout.values import Both, CheckResult, Facts, FieldsFact, KeyCounts
+
+LISTED = 5
+"""Regressed fields that are named."""
 
 
 class Decision(Struct, frozen=True):
-    """Whether the candidate does harm, by which checks, and why in a sentence."""
+    """Whether the evidence says that the candidate does harm, by which checks, and why in a sentence."""
 
     harm: bool
     checks: tuple[str, ...] = ()
@@ -39,70 +44,130 @@ def begin(plan: Plan, seed: str) -> Ledger:
 def new_epoch(ledger: Ledger) -> Ledger:
     """Evidence begins anew beside that of the whole attempt.
 
-    With sticky users it has to be when the warm-up is over: each of them is told once per epoch.
+    Sticky users are told once per epoch: theirs has to begin when the warm-up is over.
     """
     stakes = {
-        name: {source: replace(each, epoch=(0.0,) * len(each.epoch), better=(0.0,) * len(each.better))}
+        name: {
+            source: replace(each, epoch=(0.0,) * len(each.epoch), better=(0.0,) * len(each.better))
+            for source, each in sources.items()
+        }
         for name, sources in ledger.stakes.items()
-        for source, each in sources.items()
     }
-    return replace(ledger, epoch=ledger.epoch + 1, stakes=stakes)
+    return replace(
+        ledger,
+        epoch=ledger.epoch + 1,
+        trials=0,
+        seconds=0.0,
+        stakes=stakes,
+        pool=Pool(),
+        ratio=(0.0,) * len(ASIDE),
+        drawn=(0, 0),
+    )
 
 
 def observe(ledger: Ledger, plan: Plan, step: Step, facts: Facts, weight: float, counts: bool = True) -> Ledger:
     """After one tick. `weight` was in force during it; with `counts` False (warm-up, a policy that is not everywhere
-    yet) nothing is counted.
+    yet) no traffic is counted.
     """
-    ledger = _in_step(ledger, plan, step)
+    ledger = replace(_in_step(ledger, step), gates=facts.gates, fields=_named(facts.fields) or ledger.fields)
+    ledger = _asked(ledger, plan, facts)
     if not counts:
         return ledger
+    answers = Histograms(*facts.latency)
+    is_split = 0.0 < weight < 1.0
+    pool, stratum = _pooled(ledger.pool, answers, weight) if is_split else (Pool(), None)
     keyed = ledger.keyed or (ledger.epoch if facts.keys is not None and any(facts.keys.seen) else 0)
-    ledger = replace(ledger, keyed=keyed, tally=_counted(ledger.tally, facts))
-    return replace(ledger, stakes=_staked(ledger, plan, facts, weight))
+    tally = _counted(ledger.tally, facts)
+    ledger = replace(
+        ledger,
+        trials=ledger.trials + _trials(tally) - _trials(ledger.tally),
+        seconds=ledger.seconds + facts.elapsed,
+        keyed=keyed,
+        tally=tally,
+        latency=series.joined(ledger.latency, answers),
+        pool=pool,
+    )
+    ledger = replace(ledger, stakes=_staked(ledger, plan, facts, stratum, weight))
+    return _watched(_drawn(ledger, plan, facts, weight), plan, step, answers, facts.elapsed) if is_split else ledger
 
 
 def judge(ledger: Ledger, plan: Plan, step: Step, now: float) -> tuple[CheckResult, ...]:
     """What each check of the plan says now, in their order."""
-    ledger = _in_step(ledger, plan, step)
+    view = View(_in_step(ledger, step), plan, step, now, weighing.harm(ledger, plan))
+    return tuple(judging.judged(check, view) for check in plan.checks)
+
+
+def overall(ledger: Ledger, plan: Plan, step: Step, now: float) -> Decision:
+    """Whether the evidence of the enforced checks, all together, is enough to take the candidate back."""
     weights = weighing.harm(ledger, plan)
-    return tuple(judging.judged(check, ledger, plan, step, now, weights.get(check.name)) for check in plan.checks)
+    found = [check for check in plan.checks if check.mode == ENFORCE and check.name in weights]
+    failing = [check for check in found if weights[check.name].is_enough]
+    view = View(_in_step(ledger, step), plan, step, now, weights)
+    words = "; ".join(f"{check.name}: {judging.judged(check, view).words}" for check in failing)
+    return Decision(bool(failing), tuple(check.name for check in failing), words)
 
 
-def overall(ledger: Ledger, plan: Plan) -> Decision:
-    """Whether the candidate is to be taken back."""
-    weights = weighing.harm(ledger, plan)
-    names = tuple(
-        check.name
-        for check in plan.checks
-        if check.mode == ENFORCE and check.name in weights and weights[check.name].is_enough
-    )
-    return Decision(bool(names), names, f"evidence of harm: {', '.join(names)}" if names else "")
-
-
-def _in_step(ledger: Ledger, plan: Plan, step: Step) -> Ledger:
+def _in_step(ledger: Ledger, step: Step) -> Ledger:
     """What is counted by step begins anew with one."""
     part = (step.stage, step.part)
     if part == ledger.part:
         return ledger
-    fed = {check.name for check in plan.checks if judging.has_enough(check, ledger)}
-    return replace(ledger, part=part, tally=Tally(), fed=tuple(sorted(fed.union(ledger.fed))))
+    return replace(ledger, part=part, tally=Tally(), latency=Histograms(), cell=Cell(), series={}, scraped={})
 
 
-def _staked(ledger: Ledger, plan: Plan, facts: Facts, weight: float) -> dict[str, dict[str, Stakes]]:
+def _named(fields: FieldsFact | None) -> FieldsFact | None:
+    if fields is None or len(fields.listed) <= LISTED:
+        return fields
+    return replace(fields, listed=(*fields.listed[:LISTED], f"{len(fields.listed) - LISTED} more"))
+
+
+def _asked(ledger: Ledger, plan: Plan, facts: Facts) -> Ledger:
+    """What Prometheus said."""
+    scraped, found = dict(ledger.scraped), dict(ledger.series)
+    for check in plan.checks:
+        answer = facts.answers.get(check.name)
+        if check.kind != PROMQL or answer is None:
+            continue
+        before = scraped.get(check.name, Scraped())
+        scraped[check.name] = queries.scraped(before, check, answer)
+        if check.max_slope is not None:
+            for at, value, beside in queries.values(check, answer):
+                if at > before.at:
+                    own = found.get(check.name, Series())
+                    level = value if beside is None else beside
+                    found[check.name] = series.added(own, at, value - (beside or 0.0), level)
+    return replace(ledger, scraped=scraped, series=found)
+
+
+def _pooled(pool: Pool, answers: Histograms, weight: float) -> tuple[Pool, Histograms | None]:
+    """The answers of a stratum, once there are enough; what came at another weight is left out."""
+    if pool.weight != weight:
+        pool = Pool(weight=weight, before=pool.before)
+    stratum = series.joined(pool.answers, answers)
+    size = sum(stratum.counts)
+    if size < latency.stratum_size(pool.before):
+        return replace(pool, answers=stratum), None
+    return Pool(weight=weight, before=pool.before + size), stratum if all(stratum.counts) else None
+
+
+def _staked(
+    ledger: Ledger, plan: Plan, facts: Facts, stratum: Histograms | None, weight: float
+) -> dict[str, dict[str, Stakes]]:
     sticky = plan.sticky is not None
     found = dict(ledger.stakes)
     for check in plan.checks:
-        if check.kind in strata.RATES:
-            found[check.name] = dict(found.get(check.name, {}))
-            for gain in strata.of_rates(check, facts, weight, sticky):
-                # Users who are told again in a later epoch have the arm that they had: for the attempt they count once.
-                again = sticky and gain.source == strata.UNPAIRED and ledger.epoch != ledger.keyed
-                stakes = found[check.name].get(gain.source, Stakes())
-                found[check.name][gain.source] = Stakes(
-                    stakes.attempt if again else _added(stakes.attempt, gain.worse),
-                    _added(stakes.epoch, gain.worse),
-                    _added(stakes.better, gain.better),
-                )
+        mine = dict(found.get(check.name, {}))
+        for source, worse, better in strata.gains(check, facts, stratum, weight, sticky):
+            # Users who are told again in a later epoch have the arm that they had: for the attempt they count once.
+            again = sticky and source == strata.UNPAIRED and ledger.epoch != ledger.keyed
+            was = mine.get(source, Stakes())
+            mine[source] = Stakes(
+                was.attempt if again else _added(was.attempt, worse),
+                _added(was.epoch, worse),
+                _added(was.better, better),
+            )
+        if mine:
+            found[check.name] = mine
     return found
 
 
@@ -110,23 +175,52 @@ def _added(bets: Bets, gains: Bets) -> Bets:
     return tuple([bet + gain for bet, gain in zip(bets, gains, strict=True)]) if bets else gains
 
 
+def _drawn(ledger: Ledger, plan: Plan, facts: Facts, weight: float) -> Ledger:
+    """Whom the split drew: each user once, or each request where every request draws for itself."""
+    if plan.sticky is None:
+        drawn = _both(*(route.requests for route in facts.routes))
+    else:
+        drawn = facts.keys.seen if facts.keys else (0, 0)
+    gains = unpaired.gains(ASIDE, drawn[1], sum(drawn), weight)
+    return replace(ledger, drawn=_both(ledger.drawn, drawn), ratio=_added(ledger.ratio, gains))
+
+
+def _watched(ledger: Ledger, plan: Plan, step: Step, answers: Histograms, elapsed: float) -> Ledger:
+    """The series of latencies."""
+    checks = [check for check in plan.checks if check.kind == SLOW_BURN]
+    if not checks:
+        return ledger
+    cell = series.gathered(ledger.cell, answers, elapsed)
+    primary, candidate = (series.quantile(bins, 0.5) for bins in (cell.answers.primary, cell.answers.candidate))
+    if not series.is_full(cell, step.bake) or primary is None or candidate is None:
+        return replace(ledger, cell=cell)
+    at = ledger.tally.seconds - cell.seconds / 2
+    found = {
+        check.name: series.added(ledger.series.get(check.name, Series()), at, candidate - primary, primary)
+        for check in checks
+    }
+    return replace(ledger, cell=Cell(), series={**ledger.series, **found})
+
+
+def _trials(tally: Tally) -> int:
+    return tally.requests[1] + tally.pairs
+
+
 def _counted(tally: Tally, facts: Facts) -> Tally:
     routes, pairs = facts.routes, facts.pairs
     keys = facts.keys or KeyCounts()
+    failed = [(each.primary_only + each.both, each.candidate_only + each.both) for each in pairs]
     return Tally(
         tally.seconds + facts.elapsed,
         _both(tally.requests, *(route.requests for route in routes)),
         _both(tally.failed, *(route.failed for route in routes)),
         _both(tally.client_errors, *(route.client_errors for route in routes)),
-        _both(tally.answered, (sum(facts.latency[0].values()), sum(facts.latency[1].values()))),
         _both(tally.users, keys.seen),
         _both(tally.users_failed, keys.failed),
         _both(tally.users_client_errors, keys.client_errors),
         _both(tally.chosen, facts.chosen),
         tally.pairs + sum(each.neither + each.candidate_only + each.primary_only + each.both for each in pairs),
-        _both(
-            tally.pairs_failed, *((each.primary_only + each.both, each.candidate_only + each.both) for each in pairs)
-        ),
+        _both(tally.pairs_failed, *failed),
     )
 
 

@@ -2,59 +2,163 @@
 
 from __future__ import annotations
 
-from math import exp
-from typing import Final
+from typing import Final, NamedTuple
 
-from shadowproxy.model.rollout import ERROR_RATE, FAIL, INCONCLUSIVE, PASS, Check, Plan, Step
-from shadowproxy.model.totals import ENOUGH_PAIRS
-from shadowproxy.rollout import strata, weighing
+from msgspec.structs import replace
+
+from shadowproxy.model.rollout import (
+    FAIL,
+    INCONCLUSIVE,
+    PASS,
+    PROMQL,
+    REGRESSED_FIELDS,
+    SAMPLE_RATIO,
+    SLOW_BURN,
+    WEBHOOK,
+    Check,
+    Plan,
+    Step,
+)
+from shadowproxy.model.terms import QUANTILES
+from shadowproxy.rollout import guards, outlook, queries, strata, weighing
 from shadowproxy.rollout.ledger import Ledger
-from shadowproxy.rollout.values import Both, CheckResult
+from shadowproxy.rollout.phrases import count, latency, rate, span, times
+from shadowproxy.rollout.series import quantile
+from shadowproxy.rollout.values import CheckResult
 from shadowproxy.rollout.weighing import Weight
 
-ENOUGH: Final = ENOUGH_PAIRS
-"""Requests of each arm, or mirrored pairs, of a step: with fewer a rate does not pass."""
-ENOUGH_USERS: Final = 10
-"""Sticky users of each arm."""
+_HINT: Final = 1.0
+"""The logarithm of evidence below which it is not worth saying where it leads."""
 
 
-def has_enough(check: Check, ledger: Ledger) -> bool:
-    """Whether the present step has fed the check."""
-    tally = ledger.tally
-    served = min(tally.requests) >= ENOUGH and (not any(tally.users) or min(tally.users) >= ENOUGH_USERS)
-    return served or (check.kind == ERROR_RATE and tally.pairs >= ENOUGH)
+class View(NamedTuple):
+    """What a check is judged from. `weights` have the evidence of harm of those that bet."""
+
+    ledger: Ledger
+    plan: Plan
+    step: Step
+    now: float
+    weights: dict[str, Weight]
 
 
-def judged(check: Check, ledger: Ledger, plan: Plan, step: Step, now: float, weight: Weight | None) -> CheckResult:
-    """`weight` is its evidence of harm, of a check that bets."""
-    if weight is None:
-        return CheckResult(check.name, check.kind, check.mode, INCONCLUSIVE, "no answer yet")
-    verdict = FAIL if weight.is_enough else PASS if has_enough(check, ledger) else INCONCLUSIVE
-    requests, bad = _shown(check, ledger)
-    words = ", ".join(
-        f"{arm} {_percent(bad[i], requests[i])} of {requests[i]:,}" for i, arm in ((1, "candidate"), (0, "primary"))
-    )
+def judged(check: Check, view: View) -> CheckResult:
+    if check.kind == REGRESSED_FIELDS:
+        return _fields(check, view)
+    if check.kind == SAMPLE_RATIO:
+        return _said(check, *guards.ratio(view.ledger, view.step))
+    if check.kind == SLOW_BURN:
+        return _said(check, *guards.slope(check, view.ledger, view.plan, view.step))
+    if check.kind == WEBHOOK:
+        return _said(check, *_gate(check, view))
+    if check.kind == PROMQL:
+        return _promql(check, view)
+    return _counts(check, view)
+
+
+def _said(check: Check, verdict: str, words: str, log_e: float = 0.0, needed: float = 0.0) -> CheckResult:
+    """Of a check without a stronger answer than a pass."""
+    return CheckResult(check.name, check.kind, check.mode, verdict, words, log_e, needed, not_worse=verdict == PASS)
+
+
+def _counts(check: Check, view: View) -> CheckResult:
+    """Error rates and latencies."""
+    ledger, step = view.ledger, view.step
+    weight, better = view.weights[check.name], weighing.better(ledger, check)
+    missing = outlook.data(check, ledger, step)
+    not_worse = missing is None and better >= weighing.NOT_WORSE
+    if weight.is_enough:
+        verdict, end = FAIL, "fails"
+    elif step.weight >= 1.0 and strata.LIMIT not in strata.sources(check):
+        verdict, end = INCONCLUSIVE, "nobody is left with the primary to compare with"
+    elif missing is not None:
+        verdict, end = INCONCLUSIVE, missing.words
+    else:
+        verdict, end = PASS, "passes, shown not to be worse" if not_worse else "passes"
+        if weight.log_e >= _HINT and (ahead := outlook.evidence(weight.log_e, weight.needed, ledger)):
+            end += f"; as it goes, it fails in about {count(ahead.number, 'more request')}"
+        if step.bake.evidence == "not_worse" and not not_worse:
+            missing = outlook.evidence(better, weighing.NOT_WORSE, ledger)
+            end += f"; to be shown not worse it {missing.words}" if missing else "; not shown not to be worse"
+    primary, candidate, seen = _seen(check, ledger)
     return CheckResult(
         check.name,
         check.kind,
         check.mode,
         verdict,
-        f"{check.name}: {words}; evidence {exp(min(weight.log_e, 700.0)):.3g} of the {exp(weight.needed):.3g} needed",
+        f"{seen}; evidence {times(weight.log_e)} of the {times(weight.needed)} needed: {end}",
         weight.log_e,
         weight.needed,
-        bad[0] / requests[0] if requests[0] else None,
-        bad[1] / requests[1] if requests[1] else None,
-        not_worse=weighing.better(ledger, check) >= weighing.NOT_WORSE,
+        primary,
+        candidate,
+        missing.number if missing and missing.noun != "user" else None,
+        missing.seconds if missing else None,
+        not_worse,
     )
 
 
-def _shown(check: Check, ledger: Ledger) -> tuple[Both, Both]:
-    """Requests of each arm and how many of them went wrong."""
+def _seen(check: Check, ledger: Ledger) -> tuple[float | None, float | None, str]:
+    """The value of each arm in this step, and both in words."""
     tally = ledger.tally
-    if not any(tally.requests) and check.kind == ERROR_RATE:
-        return (tally.pairs, tally.pairs), tally.pairs_failed
-    return tally.requests, getattr(tally, strata.RATES.get(check.kind, "failed"))
+    if check.kind in strata.LATENCIES:
+        name = strata.LATENCIES[check.kind]
+        answers = ledger.latency
+        primary, candidate = (quantile(bins, QUANTILES[name]) for bins in (answers.primary, answers.candidate))
+        arms = zip((candidate, primary), ("candidate", "primary"), reversed(answers.counts), strict=True)
+        words = [f"{arm} {latency(value)} in {n:,}" for value, arm, n in arms if value is not None]
+        return primary, candidate, f"{name} of the " + ", ".join(words) if words else f"{tally.pairs:,} mirrored pairs"
+    what = strata.RATES[check.kind]
+    requests, bad, noun = tally.requests, getattr(tally, what), ""
+    if any(tally.users):
+        requests, bad, noun = tally.users, getattr(tally, f"users_{what}"), " users"
+    elif not any(requests) and strata.has_pairs(check):
+        requests, bad, noun = (tally.pairs, tally.pairs), tally.pairs_failed, " mirrored"
+    shares = [x / n if n else None for x, n in zip(bad, requests, strict=True)]
+    words = [
+        f"{arm} {rate(share)} of {n:,}{noun}"
+        for arm, share, n in zip(("candidate", "primary"), reversed(shares), reversed(requests), strict=True)
+        if share is not None
+    ]
+    return shares[0], shares[1], ", ".join(words) or "no requests yet"
 
 
-def _percent(part: int, whole: int) -> str:
-    return f"{100 * part / whole:.3g} %" if whole else "nothing"
+def _fields(check: Check, view: View) -> CheckResult:
+    """Fields that differ: the mean of their e-values decides, the list only names them."""
+    known, weight = view.ledger.fields, view.weights[check.name]
+    mirrors = view.step.sample != 0.0 and view.step.weight < 1.0
+    if known is None:
+        return _said(check, INCONCLUSIVE, "nothing is known of fields yet", 0.0, weight.needed)
+    listed = f"regressed: {', '.join(known.listed)}" if known.listed else "no field regressed"
+    words = f"{listed} in {known.answers:,} pairs; evidence {times(weight.log_e)} of the {times(weight.needed)} needed"
+    missing = outlook.ENOUGH - known.answers
+    if weight.is_enough:
+        verdict, end = FAIL, "fails"
+    elif missing > 0:
+        verdict, end = INCONCLUSIVE, f"needs {count(missing, 'more answered pair')}"
+    elif mirrors and not known.learns:
+        verdict, end = INCONCLUSIVE, "no second answers come: what differs by itself is not known"
+    elif known.listed:
+        verdict, end = INCONCLUSIVE, "not yet enough to send users back"
+    else:
+        verdict, end = PASS, "passes" if mirrors else "passes; nothing is mirrored now"
+    result = _said(check, verdict, f"{words}: {end}", weight.log_e, weight.needed)
+    return replace(result, more_requests=missing) if missing > 0 else result
+
+
+def _promql(check: Check, view: View) -> CheckResult:
+    seen = view.ledger.scraped.get(check.name)
+    verdict, words = queries.verdict(check, seen, view.now)
+    result = _said(check, verdict, words)
+    if check.max_slope is not None:
+        slope = guards.slope(check, view.ledger, view.plan, view.step)
+        worst = min(verdict, slope.verdict, key=(FAIL, INCONCLUSIVE, PASS).index)
+        result = _said(check, worst, f"{words}; {slope.words}", slope.log_e, slope.needed)
+    return replace(result, primary=seen.primary, candidate=seen.candidate) if seen and seen.values else result
+
+
+def _gate(check: Check, view: View) -> tuple[str, str]:
+    said = view.ledger.gates.get(check.name)
+    if said is None:
+        return INCONCLUSIVE, "not answered yet"
+    if view.now - said.at > queries.LATE * check.interval + check.timeout * (check.retries + 1):
+        return INCONCLUSIVE, f"last answered {span(view.now - said.at)} ago"
+    return said.said, said.detail or said.said

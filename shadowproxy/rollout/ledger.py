@@ -28,7 +28,6 @@ class Tally(Struct, frozen=True, array_like=True):
     requests: Both = (0, 0)
     failed: Both = (0, 0)
     client_errors: Both = (0, 0)
-    answered: Both = (0, 0)
     users: Both = (0, 0)
     users_failed: Both = (0, 0)
     users_client_errors: Both = (0, 0)
@@ -49,28 +48,67 @@ class Histograms(Struct, frozen=True, array_like=True):
         return sum(self.primary.values()), sum(self.candidate.values())
 
 
+class Pool(Struct, frozen=True, array_like=True):
+    """A stratum of answers that is not large enough yet, at this weight; `before` answers were in earlier ones."""
+
+    answers: Histograms = Histograms()
+    weight: float = 0.0
+    before: int = 0
+
+
+class Cell(Struct, frozen=True, array_like=True):
+    """Answers that will be one point of a series of latencies, and how long they have been gathered for."""
+
+    answers: Histograms = Histograms()
+    seconds: float = 0.0
+
+
+class Series(Struct, frozen=True, array_like=True):
+    """Points in time: seconds, candidate − primary, and the level that a rise is a share of.
+
+    A point is the mean of `every` values; `gathered` are the sums of those that make no point yet, and their number.
+    """
+
+    points: tuple[tuple[float, float, float], ...] = ()
+    every: int = 1
+    gathered: tuple[float, float, float, int] = (0.0, 0.0, 0.0, 0)
+
+
+class Scraped(Struct, frozen=True, array_like=True):
+    """The values of a PromQL check in the present step: the newest, how many, how many of the last ones in a row were
+    over the limit; and why there was no clear answer the last time.
+    """
+
+    at: float = 0.0
+    candidate: float = 0.0
+    primary: float | None = None
+    values: int = 0
+    over: int = 0
+    why: str = ""
+
+
 class Ledger(Struct, frozen=True):
-    """`seed` makes what is drawn by lot the same each time. `part` are the stage and part that `tally` is about."""
+    """`seed` makes what is drawn by lot the same each time. `part` are the stage and part of the present step."""
 
     seed: str
     epoch: int = 1
+    trials: int = 0
+    """Requests of the candidate in this epoch, mirrored ones as well, in `seconds`."""
+    seconds: float = 0.0
     keyed: int = 0
     """The first epoch in which sticky keys were told, 0: none yet."""
-    part: tuple[int, int] = (-1, -1)
-    tally: Tally = Tally()
-    latency: Histograms = Histograms()
-    """Of the step."""
-    pool: Histograms = Histograms()
-    """A stratum that is not large enough yet."""
-    pool_weight: float = 0.0
-    pooled: int = 0
-    """Answers in the strata of this epoch."""
     stakes: dict[str, dict[str, Stakes]] = {}
     """By check and source."""
+    pool: Pool = Pool()
     ratio: Bets = (0.0,) * len(ASIDE)
     drawn: Both = (0, 0)
     """Keys, or requests without sticky ones, that the ratio of this epoch is about."""
     fields: FieldsFact | None = None
     gates: dict[str, GateAnswer] = {}
-    fed: tuple[str, ...] = ()
-    """Checks that an earlier step had enough data for."""
+    part: tuple[int, int] = (-1, -1)
+    tally: Tally = Tally()
+    latency: Histograms = Histograms()
+    cell: Cell = Cell()
+    series: dict[str, Series] = {}
+    """By check that looks for a slope."""
+    scraped: dict[str, Scraped] = {}

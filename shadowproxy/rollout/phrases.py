@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from math import exp, log
 from typing import Final
 
 _UNITS: Final = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
@@ -44,3 +45,21 @@ def _formatted(at: float, pattern: str) -> str:
 def count(number: int, noun: str) -> str:
     """`1 request`, `2,000 requests`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def rate(share: float) -> str:
+    """A measured share, in three digits: `5.13%`."""
+    return percent(float(f"{share:.3g}"))
+
+
+def latency(seconds: float) -> str:
+    """`230 ms`, `1.25 s`."""
+    return f"{seconds:.3g} s" if seconds >= 1.0 else f"{seconds * 1000.0:.3g} ms"
+
+
+def times(log_e: float) -> str:
+    """An e-value from its logarithm: `0.4`, `310`, `10^12`."""
+    if log_e >= log(1e6):
+        return f"10^{log_e / log(10.0):.0f}"
+    value = exp(log_e)
+    return f"{value:,.0f}" if value >= 10.0 else f"{value:.1f}"

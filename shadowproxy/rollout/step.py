@@ -102,7 +102,7 @@ def _analysed(state: State, part: Step, facts: Facts, counts: bool) -> tuple[Sta
     plan = state.plan
     ledger = analysis.observe(_ledger(state), plan, part, facts, state.weight, counts)
     results = analysis.judge(ledger, plan, part, state.at)
-    harm = analysis.overall(ledger, plan)
+    harm = analysis.overall(ledger, plan, part, state.at)
     state = replace(state, results=results, ledger=ledger if state.ledger is not None else None)
     if bake.may_begin(state.progress, state.plan) or (state.progress.begun and state.progress.epoch >= EPOCH):
         state = _new_epoch(state)

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from shadowproxy.evidence import tolerant, unpaired
+from shadowproxy.evidence import coin, histograms, latency, tolerant, unpaired
 from shadowproxy.evidence.tolerant import Pairs
 from shadowproxy.evidence.unpaired import OVER, UNDER, Bets
-from shadowproxy.model.rollout import CLIENT_ERROR_RATE, ERROR_RATE, Check
+from shadowproxy.model.rollout import CLIENT_ERROR_RATE, ERROR_RATE, LATENCY_P50, LATENCY_P95, LATENCY_P99, Check
+from shadowproxy.model.terms import QUANTILES
+from shadowproxy.rollout.ledger import Histograms
 from shadowproxy.rollout.values import Both, Facts, KeyCounts, PairCounts, RouteCounts
 
 UNPAIRED: Final = "unpaired"
@@ -23,20 +25,21 @@ FLOOR: Final = "floor"
 
 RATES: Final = {ERROR_RATE: "failed", CLIENT_ERROR_RATE: "client_errors"}
 """By kind of check what is counted."""
-RELATIVE: Final = 0.1
-ABSOLUTE: Final = 0.001
-"""The tolerance of rates unless said otherwise."""
+LATENCIES: Final = {LATENCY_P50: "p50", LATENCY_P95: "p95", LATENCY_P99: "p99"}
 
 
 class Tolerance(NamedTuple):
-    """`ratio` times the primary's and `absolute` beyond it are tolerated, twice the difference is called worse."""
+    """Of a rate: `relative` more than the primary's, and `absolute` beyond that. Of a latency the larger of the two.
 
-    ratio: float
+    What is shown not to be worse is shown to lie within twice that.
+    """
+
+    relative: float
     absolute: float
 
-    @property
-    def bad(self) -> float:
-        return 2.0 * self.ratio - 1.0
+
+_RATE: Final = Tolerance(0.1, 0.001)
+_LATENCY: Final = Tolerance(latency.TOLERATED_SHARE, latency.TOLERATED_SECONDS)
 
 
 class Gain(NamedTuple):
@@ -53,32 +56,54 @@ def compares(check: Check) -> bool:
 
 
 def tolerance(check: Check) -> Tolerance:
-    """Of a check of rates."""
-    relative = RELATIVE if check.max_relative is None else check.max_relative
-    return Tolerance(1.0 + relative, ABSOLUTE if check.max_absolute is None else check.max_absolute)
+    """What is not said is 10 % and 0.1 percentage points of rates, 20 % and 5 ms of latencies."""
+    usual = _RATE if check.kind in RATES else _LATENCY
+    return Tolerance(
+        usual.relative if check.max_relative is None else check.max_relative,
+        usual.absolute if check.max_absolute is None else check.max_absolute,
+    )
 
 
 def sources(check: Check) -> tuple[str, ...]:
-    """Those that bet on harm."""
-    if check.kind not in RATES:
-        return ()
-    both = (UNPAIRED, PAIRED) if check.kind == ERROR_RATE else (UNPAIRED,)
-    return (both if compares(check) else ()) + ((LIMIT,) if check.max is not None else ())
+    """Those that bet on harm; none of a check that does not bet."""
+    found: list[str] = []
+    if compares(check) and (check.kind in RATES or check.kind in LATENCIES):
+        found.append(UNPAIRED)
+        if has_pairs(check):
+            found.append(PAIRED)
+    if check.max is not None and (check.kind in RATES or check.kind in LATENCIES):
+        found.append(LIMIT)
+    return tuple(found)
 
 
-def of_rates(check: Check, facts: Facts, weight: float, sticky: bool) -> Iterator[Gain]:
-    """`weight` is the one in force."""
+def has_pairs(check: Check) -> bool:
+    """Whether mirrored pairs say something of it. Workers weigh their durations with a tolerance of their own, which
+    is evidence only where nothing more is tolerated; client errors of pairs are fields that differ.
+    """
+    if check.kind in LATENCIES:
+        return all(mine <= theirs for mine, theirs in zip(tolerance(check), _LATENCY, strict=True))
+    return check.kind == ERROR_RATE
+
+
+def gains(check: Check, facts: Facts, stratum: Histograms | None, weight: float, sticky: bool) -> Iterator[Gain]:
+    """`weight` is the one in force, `stratum` the answers of a whole stratum, if one is full."""
+    if check.kind in RATES:
+        return _of_rates(check, facts, weight, sticky)
+    return _of_latencies(check, facts, stratum) if check.kind in LATENCIES else iter(())
+
+
+def _of_rates(check: Check, facts: Facts, weight: float, sticky: bool) -> Iterator[Gain]:
     what = RATES[check.kind]
+    is_split = 0.0 < weight < 1.0
     if compares(check):
         limits = tolerance(check)
-        if 0.0 < weight < 1.0:
-            if sticky and facts.keys is not None:
-                yield _of_keys(facts.keys, what, weight, limits)
-            elif not sticky:
-                yield from (_of_route(route, what, limits) for route in facts.routes if all(route.requests))
-        if check.kind == ERROR_RATE:
+        if is_split and sticky and facts.keys is not None:
+            yield _of_keys(facts.keys, what, weight, limits)
+        elif is_split and not sticky:
+            yield from (_of_route(route, what, limits) for route in facts.routes if all(route.requests))
+        if has_pairs(check):
             yield from (_of_pairs(pairs, limits) for pairs in facts.pairs)
-        if limits.absolute:
+        if limits.absolute and not sticky:
             n, x = _own(facts, what)
             yield Gain(FLOOR, (), unpaired.gains(UNDER, x, n, limits.absolute))
     if check.max is not None:
@@ -106,8 +131,8 @@ def _of_keys(keys: KeyCounts, what: str, weight: float, limits: Tolerance) -> Ga
 
 
 def _of_counts(mine: int, every: int, share: float, trials: int, limits: Tolerance) -> Gain:
-    harm = unpaired.tolerated(share, limits.ratio)
-    bad = unpaired.tolerated(share, limits.bad)
+    harm = unpaired.tolerated(share, 1.0 + limits.relative)
+    bad = unpaired.tolerated(share, 1.0 + 2.0 * limits.relative)
     return Gain(
         UNPAIRED,
         unpaired.gains(OVER, mine, every, harm, trials * limits.absolute),
@@ -119,6 +144,29 @@ def _of_pairs(pairs: PairCounts, limits: Tolerance) -> Gain:
     counted = Pairs(pairs.neither, pairs.candidate_only, pairs.primary_only, pairs.both)
     return Gain(
         PAIRED,
-        tolerant.worse(counted, limits.ratio, limits.absolute),
-        tolerant.better(counted, limits.bad),
+        tolerant.worse(counted, 1.0 + limits.relative, limits.absolute),
+        tolerant.better(counted, 1.0 + 2.0 * limits.relative),
     )
+
+
+def _of_latencies(check: Check, facts: Facts, stratum: Histograms | None) -> Iterator[Gain]:
+    name = LATENCIES[check.kind]
+    q = QUANTILES[name]
+    if compares(check):
+        more, absolute = tolerance(check)
+        if stratum is not None:
+            slow = histograms.above(stratum.primary, stratum.candidate, q, more, absolute)
+            late = histograms.above(stratum.primary, stratum.candidate, q, 2.0 * more, 2.0 * absolute)
+            yield Gain(UNPAIRED, unpaired.gains(OVER, *slow), unpaired.gains(UNDER, *late))
+        if has_pairs(check):
+            yield from (_of_splits(*pairs.splits.get(name, (0, 0))) for pairs in facts.pairs)
+    if check.max is not None:
+        own = facts.latency[1]
+        slow_ones = histograms.longer(own, check.max)
+        yield Gain(LIMIT, unpaired.gains(OVER, slow_ones, sum(own.values()), 1.0 - q), ())
+
+
+def _of_splits(slow: int, fast: int) -> Gain:
+    """Of pairs that a quantile splits: the candidate above it, and the primary above it."""
+    fresh = [0.0] * len(coin.LAMBDAS)
+    return Gain(PAIRED, tuple(coin.bet_on_pairs(fresh, slow, fast)), tuple(coin.bet_on_pairs(fresh, fast, slow)))

@@ -88,16 +88,6 @@ _ROLLOUTS: Final = (
     ) STRICT, WITHOUT ROWID
     """,
     "CREATE TABLE documents (key TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT, WITHOUT ROWID",
-    """
-    CREATE TABLE outbox (
-        number INTEGER PRIMARY KEY AUTOINCREMENT,
-        due REAL NOT NULL,
-        target TEXT NOT NULL,
-        body BLOB NOT NULL,
-        tries INTEGER NOT NULL
-    ) STRICT
-    """,
-    "CREATE INDEX outbox_by_due ON outbox (due)",
 )
 RECORDS: Final = """
 SELECT number, at, who, action, service, what, reason, error, attempt, plan, policy, log, facts FROM audit

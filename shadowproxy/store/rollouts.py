@@ -10,13 +10,12 @@ import logging
 import os
 import sqlite3
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
 import msgspec
-from msgspec import Struct
 
 from shadowproxy.model.policy import MIB
 from shadowproxy.rollout.chain import canonical, digest, encode_json
@@ -27,17 +26,11 @@ from shadowproxy.store.audit import AuditLog, AuditPage
 from shadowproxy.store.audit_file import FILE_NAME, Draft, Head
 
 MAX_LOG_BYTES: Final = 512 * MIB
-MAX_WAITING: Final = 10_000
-"""Messages in the outbox; of more the oldest are given up."""
-
 _KEEP_STATE: Final = """
 INSERT INTO states VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (service) DO UPDATE SET body = excluded.body, log = excluded.log, log_hash = excluded.log_hash,
     entry = CASE WHEN excluded.entry = 0 THEN entry ELSE excluded.entry END,
     entry_hash = CASE WHEN excluded.entry = 0 THEN entry_hash ELSE excluded.entry_hash END
-"""
-_GIVE_UP: Final = """
-DELETE FROM outbox WHERE number <= (SELECT number FROM outbox ORDER BY number DESC LIMIT 1 OFFSET ?)
 """
 
 log = logging.getLogger(__name__)
@@ -51,16 +44,6 @@ class UnreadableStatesError(StoreError):
         super().__init__("; ".join(why.values()))
         self.states = states
         self.why = why
-
-
-class Message(Struct, frozen=True):
-    """What a webhook is to be told. `due` is Unix time, `tries` how often it failed; the store gives the `number`."""
-
-    target: str
-    body: bytes
-    due: float = 0.0
-    tries: int = 0
-    number: int = 0
 
 
 class RolloutStore:
@@ -104,7 +87,6 @@ class RolloutStore:
         entries: Sequence[Entry] = (),
         *,
         policy: str = "",
-        outbox: Sequence[Message] = (),
         documents: Mapping[str, bytes | None] | None = None,
     ) -> None:
         """Keep a state, what it was derived from, what was decided, and what goes with that: all of it or nothing.
@@ -122,7 +104,7 @@ class RolloutStore:
             if before is not None and before != now and last.state == now:
                 self._kept[state.service] = now
                 return  # the disk had taken it when it said that it failed
-            if last.state != before:
+            if before is None or last.state != before:
                 cause = None
             last, decided, drafts = rollout_log.extend(database, last, state, now, cause, self._max_log_bytes)
             drafts = [*(_draft(each, state, policy, decided) for each in entries), *drafts]
@@ -130,7 +112,6 @@ class RolloutStore:
                 head = audit_file.append(database, self._path, drafts)
             database.execute(_KEEP_STATE, (state.service, body, last.number, last.hash, head.number, head.hash))
             _keep_documents(database, documents or {})
-            _send(database, outbox)
         self._kept[state.service] = now
         if head.number:
             audit_file.keep_head(self._path, head)
@@ -167,26 +148,6 @@ class RolloutStore:
     def documents(self) -> dict[str, bytes]:
         with self._transaction() as database:
             return dict(database.execute("SELECT key, body FROM documents").fetchall())
-
-    def outbox_due(self, now: float, limit: int = 100) -> list[Message]:
-        """What is to be sent by now, in the order that it was put in."""
-        with self._transaction() as database:
-            rows = database.execute(
-                "SELECT target, body, due, tries, number FROM outbox WHERE due <= ? ORDER BY number LIMIT ?",
-                (now, limit),
-            )
-            return [Message(*row) for row in rows]
-
-    def outbox_done(self, numbers: Iterable[int]) -> None:
-        """These were sent, or are given up."""
-        with self._transaction() as database:
-            database.executemany("DELETE FROM outbox WHERE number = ?", ((number,) for number in numbers))
-
-    def outbox_later(self, messages: Iterable[Message]) -> None:
-        """These were not taken: their new `due` and `tries`."""
-        with self._transaction() as database:
-            rows = ((each.due, each.tries, each.number) for each in messages)
-            database.executemany("UPDATE outbox SET due = ?, tries = ? WHERE number = ?", rows)
 
     def close(self) -> None:
         if self._database:
@@ -265,13 +226,3 @@ def _keep_documents(database: sqlite3.Connection, documents: Mapping[str, bytes 
             database.execute("DELETE FROM documents WHERE key = ?", (key,))
         else:
             database.execute("INSERT OR REPLACE INTO documents VALUES (?, ?)", (key, body))
-
-
-def _send(database: sqlite3.Connection, messages: Sequence[Message]) -> None:
-    if not messages:
-        return
-    rows = ((each.due, each.target, each.body, each.tries) for each in messages)
-    database.executemany("INSERT INTO outbox VALUES (NULL, ?, ?, ?, ?)", rows)
-    gone = database.execute(_GIVE_UP, (MAX_WAITING,)).rowcount
-    if gone:
-        log.warning("%d webhook messages are given up: more than %d wait", gone, MAX_WAITING)

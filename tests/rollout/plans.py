@@ -10,7 +10,7 @@ from shadowproxy.model.rollout import Bake, Plan, Stage
 from shadowproxy.rollout.attempts import begin
 from shadowproxy.rollout.obey import obey
 from shadowproxy.rollout.step import step
-from shadowproxy.rollout.values import Command, Entry, Facts, Refusal, RouteCounts, State
+from shadowproxy.rollout.values import Command, Entry, Facts, PairCounts, Refusal, RouteCounts, State
 
 NOW = 1_763_000_000.0
 BAKE = Bake(seconds=20.0, requests=100)
@@ -31,6 +31,7 @@ def facts(at: float = NOW, **more: Any) -> Facts:
     said: dict[str, Any] = {
         "elapsed": 1.0,
         "routes": (RouteCounts("item", requests=(100, 100)),),
+        "pairs": (PairCounts("item", neither=100),),
         "compared": 100,
         "identity": {"primary": "v1", "candidate": "v2"},
         **more,

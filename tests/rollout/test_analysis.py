@@ -38,7 +38,7 @@ def test_an_error_rate_passes_or_fails(failed: tuple[int, int], verdict: str) ->
     ledger = after(20, tick(0.0, (900, 100), failed), ERRORS)
     (result,) = analysis.judge(ledger, ERRORS, CANARY, 20.0)
     assert result.verdict == verdict
-    assert analysis.overall(ledger, ERRORS).harm == (verdict == FAIL)
+    assert analysis.overall(ledger, ERRORS, CANARY, 20.0).harm == (verdict == FAIL)
 
 
 def test_no_data_is_never_a_pass() -> None:
@@ -51,7 +51,7 @@ def test_no_data_is_never_a_pass() -> None:
 
 def test_four_errors_against_none_roll_nothing_back() -> None:
     ledger = after(1, tick(0.0, (9000, 1000), (0, 4)), ERRORS)
-    assert not analysis.overall(ledger, ERRORS).harm
+    assert not analysis.overall(ledger, ERRORS, CANARY, 20.0).harm
 
 
 def test_the_ledger_survives_messagepack_bit_for_bit() -> None:

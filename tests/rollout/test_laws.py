@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from shadowproxy.model.rollout import PASS, Bake, Check, Plan, Stage
 from shadowproxy.rollout import analysis
+from shadowproxy.rollout.chain import canonical
 from shadowproxy.rollout.holds import WAITING
 from shadowproxy.rollout.obey import obey
 from shadowproxy.rollout.step import step
@@ -86,12 +87,8 @@ def running(chosen: Plan) -> State:
     return run.state
 
 
-def encoded(state: State) -> bytes:
-    return msgspec.msgpack.encode(state, order="deterministic")
-
-
 def stored(state: State) -> State:
-    return msgspec.msgpack.decode(encoded(state), type=State)
+    return msgspec.msgpack.decode(canonical(state), type=State)
 
 
 plans = st.sampled_from(PLANS)
@@ -141,7 +138,7 @@ def test_killed_between_any_two_ticks_it_goes_on_where_it_was(chosen: Plan, happ
         with said(verdicts):
             state, entries = step(state, replace(got, at=NOW + number))
             other, again = step(other, replace(got, at=NOW + number))
-        assert (encoded(state), entries) == (encoded(other), again)
+        assert (canonical(state), entries) == (canonical(other), again)
 
 
 @settings(max_examples=60, deadline=None)
@@ -179,7 +176,7 @@ def test_whatever_is_asked_and_whatever_happens_users_can_go_back(chosen: Plan, 
             assert (back[0].phase, back[0].weight, traffic(back[0])) == ("rolled_back", 0.0, None)
             called, _ = step(state, facts(recalled=NOW + number))
             assert (called.phase, called.weight) == ("rolled_back", 0.0)
-        assert len(encoded(state)) < 50_000
+        assert len(canonical(state)) < 50_000
 
 
 def test_a_healthy_candidate_is_promoted_by_any_of_these_plans() -> None:

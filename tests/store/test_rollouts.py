@@ -14,10 +14,9 @@ from shadowproxy.rollout.chain import canonical, digest
 from shadowproxy.rollout.logged import Reload
 from shadowproxy.rollout.values import Facts, State
 from shadowproxy.store import StoreError, rollout_log, schema
-from shadowproxy.store import rollouts as under_test
 from shadowproxy.store.audit import AuditLog
 from shadowproxy.store.audit_file import FILE_NAME
-from shadowproxy.store.rollouts import Message, RolloutStore, UnreadableStatesError
+from shadowproxy.store.rollouts import RolloutStore, UnreadableStatesError
 from tests.store.rollouts import PLAN, START, command, entry, facts, fill, state
 
 Make = Callable[..., RolloutStore]
@@ -97,7 +96,7 @@ def test_an_entry_says_what_it_was_decided_from(make: Make) -> None:
 
 def test_without_what_it_was_derived_from_a_state_is_set(make: Make) -> None:
     store = make()
-    store.commit(START)
+    store.commit(START, facts(1000.0))
     make().commit(state(1001.0), facts(1001.0))  # by one that does not know the state before
     store.commit(state(1002.0), facts(1002.0))  # nor does this one, now
     store.commit(state(1003.0), facts(1003.0))
@@ -119,29 +118,16 @@ def test_an_attempt_ends_with_what_began_the_next_one(make: Make) -> None:
     assert store.entries("checkout", 1, 0, attempt=2).items[0].action == "started"
 
 
-def test_documents_and_messages_go_with_a_state_or_alone(make: Make) -> None:
+def test_documents_go_with_a_state_or_with_words_of_their_own(make: Make) -> None:
     store = make()
-    store.commit(
-        START, outbox=[Message("a", b"1"), Message("b", b"2", due=50.0)], documents={"watch": b"ann", "x": b"1"}
-    )
-    store.keep({"freeze": b"f", "x": None}, entry(1000.0, "freeze.start", "ann", until=None))
+    store.commit(START, documents={"watch": b"ann", "x": b"1"})
+    store.keep({"freeze": b"f", "x": None}, entry(1000.0, "freeze_started", "ann", until=None))
     store = make()
     assert store.documents() == {"watch": b"ann", "freeze": b"f"}
-    assert store.entries("", 10, 0).items[0].action == "freeze.start"
-    (message,) = store.outbox_due(49.0)
-    assert message == Message("a", b"1", 0.0, 0, 1)
-    store.outbox_later([msgspec.structs.replace(message, due=60.0, tries=1)])
-    assert [each.target for each in store.outbox_due(55.0)] == ["b"]
-    store.outbox_done([2])
-    assert store.outbox_due(100.0) == [Message("a", b"1", 60.0, 1, 1)]
-
-
-def test_the_outbox_is_bounded(make: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr(under_test, "MAX_WAITING", 3)
-    store = make()
-    store.commit(START, outbox=[Message("a", str(number).encode()) for number in range(5)])
-    assert [each.body for each in store.outbox_due(1.0)] == [b"2", b"3", b"4"]
-    assert "2 webhook messages are given up" in caplog.text
+    (said,) = store.entries("", 10, 0).items
+    assert (said.action, said.attempt, said.log) == ("freeze_started", None, None)
+    store.commit(START, documents={"watch": None})
+    assert store.documents() == {"freeze": b"f"}
 
 
 # Retention.
@@ -197,15 +183,15 @@ def test_a_full_disk_is_said_and_nothing_is_kept_of_it(make: Make, monkeypatch: 
         connection.execute("PRAGMA max_page_count = 1")
         return connection
 
-    big = Message("a", b"x" * 60_000)
+    big = {"big": b"x" * 60_000}
     with monkeypatch.context() as patched:
         patched.setattr(schema, "open_writer", open_on_a_full_disk)
         store.close()
         with pytest.raises(StoreError, match="full"):
-            store.commit(state(1010.0), facts(1010.0), [entry(1010.0)], outbox=[big])
+            store.commit(state(1010.0), facts(1010.0), [entry(1010.0)], documents=big)
     store.close()
     assert store.load()["checkout"].at == 1001.5
-    store.commit(state(1010.0), facts(1010.0), [entry(1010.0)], outbox=[big])
+    store.commit(state(1010.0), facts(1010.0), [entry(1010.0)], documents=big)
     assert verify(store) == []
     assert list(store.facts("checkout", 1))[-1].cause == facts(1010.0)
 

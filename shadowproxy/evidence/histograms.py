@@ -1,0 +1,60 @@
+"""Is the candidate slower, other requests on each side? Two histograms of the same bins, stratum by stratum.
+
+In a stratum the answers of both arms are pooled, and those strictly above a quantile of the pool are counted by arm:
+what goes above is drawn from all as errors are (`evidence.unpaired`), exactly so with unequal numbers and ties, and
+however the traffic drifts. The candidate's are first made shorter by the tolerance, down to the lower end of their
+bin: within a bin the doubt is the candidate's.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping
+from functools import lru_cache
+from math import ceil
+from typing import NamedTuple
+
+from shadowproxy.model.bins import FINE_EDGES
+
+Bins = Mapping[int, int]
+"""How many values lie in the bins of `FINE_EDGES` that have any."""
+
+
+class Above(NamedTuple):
+    """Of a stratum: the candidate's values above the quantile, those of both arms, and the candidate's share of all."""
+
+    candidate: int
+    both: int
+    share: float
+
+
+@lru_cache(maxsize=64)
+def _reduced(relative: float, absolute: float) -> tuple[int, ...]:
+    """By bin the one that its lower end falls into when the larger of both tolerances is taken off."""
+    lower = (0.0, *FINE_EDGES)
+    return tuple(bisect_right(FINE_EDGES, min(edge / (1.0 + relative), edge - absolute)) for edge in lower)
+
+
+def above(primary: Bins, candidate: Bins, q: float, relative: float, absolute: float) -> Above:
+    """`relative` and `absolute` (seconds): the candidate may take longer by the larger of the two. Of one value at
+    least.
+    """
+    shorter = _reduced(relative, absolute)
+    ours: dict[int, int] = {}
+    for index, count in candidate.items():
+        ours[shorter[index]] = ours.get(shorter[index], 0) + count
+    mine = sum(ours.values())
+    every = mine + sum(primary.values())
+    limit, below = 0, 0
+    for index in sorted(ours.keys() | primary.keys()):
+        limit, below = index, below + ours.get(index, 0) + primary.get(index, 0)
+        if below >= ceil(q * every):
+            break
+    slow = sum(count for index, count in ours.items() if index > limit)
+    return Above(slow, every - below, mine / every)
+
+
+def longer(values: Bins, seconds: float) -> int:
+    """How many values are surely longer."""
+    first = bisect_left(FINE_EDGES, seconds) + 1
+    return sum(count for index, count in values.items() if index >= first)

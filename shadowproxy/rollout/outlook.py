@@ -1,0 +1,68 @@
+"""What is still missing, in requests and in time: enough data, or enough evidence."""
+
+from __future__ import annotations
+
+from math import ceil, inf
+from typing import Final, NamedTuple
+
+from shadowproxy.model.rollout import ERROR_RATE, Check, Step
+from shadowproxy.model.totals import ENOUGH_PAIRS
+from shadowproxy.rollout import strata
+from shadowproxy.rollout.ledger import Ledger
+from shadowproxy.rollout.phrases import count, span
+
+ENOUGH: Final = ENOUGH_PAIRS
+"""Requests of each arm, or mirrored pairs, of a step: with fewer nothing passes."""
+ENOUGH_USERS: Final = 10
+"""Sticky users of each arm."""
+_OF: Final = (" of the primary", " of the candidate")
+
+
+class Missing(NamedTuple):
+    """About so many more, `of` whom. `seconds` at the present rate; None: nothing comes."""
+
+    number: int
+    noun: str
+    of: str
+    seconds: float | None
+
+    @property
+    def words(self) -> str:
+        eta = "none came so far" if self.seconds is None else f"about {span(self.seconds)} at the present rate"
+        return f"needs about {count(self.number, f'more {self.noun}')}{self.of} ({eta})"
+
+
+def data(check: Check, ledger: Ledger, step: Step) -> Missing | None:
+    """What a check that bets lacks in this step, the longest to wait for; None: it has enough."""
+    lacking = [
+        Missing(want - have, noun, of, (want - have) * ledger.tally.seconds / have if have else None)
+        for have, want, noun, of in _wanted(check, ledger, step)
+        if have < want
+    ]
+    return max(lacking, key=lambda one: inf if one.seconds is None else one.seconds, default=None)
+
+
+def _wanted(check: Check, ledger: Ledger, step: Step) -> list[tuple[int, int, str, str]]:
+    """What it has, what it needs, and of what."""
+    tally = ledger.tally
+    requests = ledger.latency.counts if check.kind in strata.LATENCIES else tally.requests
+    own = requests[1] + (tally.chosen[0] if check.kind == ERROR_RATE else 0)
+    by_itself = [(own, ENOUGH, "request", _OF[1])] if strata.LIMIT in strata.sources(check) else []
+    if step.weight >= 1.0 or not strata.compares(check):
+        return by_itself
+    if step.weight <= 0.0:
+        if not strata.has_pairs(check) or (by_itself and own >= ENOUGH):
+            return []
+        return [(tally.pairs, ENOUGH, "mirrored request", "")]
+    wanted = [(have, ENOUGH, "request", of) for have, of in zip(requests, _OF, strict=True)]
+    if any(tally.users):
+        wanted += [(have, ENOUGH_USERS, "user", of) for have, of in zip(tally.users, _OF, strict=True)]
+    return wanted
+
+
+def evidence(log_e: float, needed: float, ledger: Ledger) -> Missing | None:
+    """How much more it takes if the evidence of this epoch goes on growing as it did; None: it does not grow."""
+    if log_e <= 0.0 or log_e >= needed:
+        return None
+    number = ceil((needed - log_e) * ledger.trials / log_e)
+    return Missing(number, "request", "", number * ledger.seconds / ledger.trials)

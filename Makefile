@@ -14,7 +14,7 @@ READY_BENCH := $(VENV)/.ready-bench
 TESTERS := 3
 
 # command:package, Debian's names. What the tests start besides Python.
-NEEDED := nginx:nginx-light node:nodejs curl:curl
+NEEDED := nginx:nginx-light node:nodejs curl:curl prometheus:prometheus
 
 .PHONY: help demo test lint format bench docs system clean
 
@@ -51,7 +51,7 @@ docs: $(READY)
 	$(BIN)/python -m shadowproxy.config.reference > docs/configuration.md
 	$(BIN)/python -m shadowproxy.metrics.series > docs/metrics.md
 
-# nginx's package starts a server on port 80 when installed: RUNLEVEL=1 keeps it from doing so.
+# The packages of nginx and Prometheus start servers when installed: RUNLEVEL=1 keeps them from doing so.
 system:
 	@PATH="$$PATH:/usr/sbin"; missing=; \
 	for need in $(NEEDED); do command -v "$${need%%:*}" >/dev/null || missing="$$missing $${need##*:}"; done; \

@@ -200,7 +200,7 @@ class Controller:
         name, plan, split = policy.name, policy.rollout, policy.split
         if state is not None:
             driver = self._drivers[name] = self._driver(policy, state)
-            if is_sent_back(split) and state.phase in {RUNNING, PROMOTED}:
+            if is_sent_back(split, state) and state.phase in {RUNNING, PROMOTED}:
                 reason = "its users had been sent back before that could be written"
                 await driver.obey(Command("rollback", PRODUCT, reason, now.wall), now)
         elif plan is not None:

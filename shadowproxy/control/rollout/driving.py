@@ -201,7 +201,7 @@ class Driver:
         if self._sending_back or (sends_users(policy.split) and not sends_users(wanted)):
             self._control.counters.control[at.LEASES + policy.index] = 0
             wanted = sent_back(policy.split)
-        elif is_sent_back(policy.split) and not self._is_written:
+        elif is_sent_back(policy.split, self.state) and not self._is_written:
             return
         if wanted != policy.split and CANDIDATE in policy.upstreams:
             self._ask_for(wanted)
@@ -231,8 +231,9 @@ def sent_back(split: Split | None) -> Split | None:
     return replace(split, weight=0.0, chosen=(), leased=False) if split is not None else None
 
 
-def is_sent_back(split: Split | None) -> bool:
-    return split is not None and not split.leased and not split.recalled and not sends_users(split)
+def is_sent_back(split: Split | None, state: State) -> bool:
+    """Whether it is what `sent_back` made of a split of this state; a recall that the state has not heard of is not."""
+    return split is not None and not split.leased and not sends_users(split) and split.recalled == state.recalled
 
 
 def _event(after: State, entries: tuple[Entry, ...]) -> Event:

@@ -191,6 +191,32 @@ async def test_users_who_had_been_sent_back_stay_there_though_it_could_not_be_wr
     assert "had been sent back before" in rig.state.why
 
 
+async def test_that_holds_after_a_recall_that_was_heard_of_too(rig: Rig) -> None:
+    await started(rig, 1)
+    rig.recall()
+    await rig.tick(2)
+    await rig.do("retry")
+    await rig.until(1)
+    await rig.tick()
+    rig.store_fails = True
+    await rig.do("abort")
+    rig.start()
+    rig.store_fails = False
+    await rig.tick(3)
+    assert (rig.state.phase, rig.state.attempt, rig.weight) == (ROLLED_BACK, 2, 0.0)
+
+
+async def test_a_recall_while_nobody_was_there_is_heard_of_later(rig: Rig) -> None:
+    await started(rig)
+    await rig.do("promote", full=True)
+    await rig.tick()
+    rig.recall()
+    rig.start()
+    await rig.tick(2)
+    assert (rig.state.phase, rig.weight) == (ROLLED_BACK, 0.0)
+    assert rig.actions()[-1] == "recalled"
+
+
 async def test_a_weight_that_was_written_and_not_published_is_published(rig: Rig) -> None:
     await started(rig)
     rig.hears = False

@@ -26,6 +26,8 @@ HEAD_NAME: Final = "audit.head"
 VERSION: Final = 1
 OURSELVES: Final = "shadowproxy"
 """Who makes entries about the audit itself."""
+_BUSY_MS: Final = 1_000
+"""How long a transaction waits for another one to be over: with many entries, and the disk's own time for each."""
 _MANY: Final = 1_000_000
 """Entries are kept for ever; from so many on that is said."""
 
@@ -235,6 +237,7 @@ def _insert(database: sqlite3.Connection, head: Head, draft: Draft) -> Head:
 def _prepare(database: sqlite3.Connection, path: Path) -> None:
     schema.refuse_newer(database, VERSION)
     schema.tune(database)
+    database.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
     if schema.version(database) < VERSION:
         database.execute("BEGIN IMMEDIATE")
         head = _migrate(database, path) if schema.version(database) < VERSION else Head()

@@ -17,6 +17,9 @@ from shadowproxy.store.audit_file import DROPPED, ENTRIES, HEAD_NAME, ITEMS, Hea
 
 _NEAR: Final = 1_000
 """So far away from its place a record is looked for that was moved."""
+_NEWEST_KNOWN: Final = """
+SELECT max(log) FROM (SELECT service, log FROM audit UNION ALL SELECT service, log FROM states) WHERE service = ?
+"""
 
 Row = tuple[Any, ...]
 
@@ -92,30 +95,32 @@ def _log(database: sqlite3.Connection, service: str) -> str:
     last, problem = _chain(rows, start, items)
     if problem:
         return problem
+    (known,) = database.execute(_NEWEST_KNOWN, (service,)).fetchone()
+    if known is not None and known > last.number:
+        return f"{items.missing(last.number + 1, known)}: the state or a decision was derived from it"
     for number, at, action, log, facts, found in database.execute(
         "SELECT a.number, a.at, a.action, a.log, a.facts, l.hash FROM audit AS a"
         " LEFT JOIN log AS l ON l.service = a.service AND l.number = a.log"
         " WHERE a.service = ? AND a.log > ? ORDER BY a.number",
         (service, start.number),
     ):
-        told = f"entry {number} ({_when(at)}, {action}) was decided by item {log}"
-        if log > last.number:
-            return f"{items.missing(last.number + 1, log)}: {told}"
         if found != facts:
+            told = f"entry {number} ({_when(at)}, {action}) was decided by item {log}"
             return f"item {log}{items.of} was replaced: {told} and has another hash of it"
-    return _state(database, service, items, last)
+    return _state(database, service, last)
 
 
-def _state(database: sqlite3.Connection, service: str, items: Kind, last: Head) -> str:
-    row = database.execute("SELECT body, log, log_hash FROM states WHERE service = ?", (service,)).fetchone()
+def _state(database: sqlite3.Connection, service: str, last: Head) -> str:
+    row = database.execute(
+        "SELECT s.body, s.log, s.log_hash, l.state FROM states AS s"
+        " LEFT JOIN log AS l ON l.service = s.service AND l.number = s.log WHERE s.service = ?",
+        (service,),
+    ).fetchone()
     if row is None:
         return f"the state of {service} is missing"
-    body, number, hash_ = row
-    if number > last.number:
-        return f"{items.missing(last.number + 1, number)}: the state was derived from it"
+    body, number, hash_, state = row
     if (number, hash_) != (last.number, last.hash):
         return f"the state of {service} does not belong to item {last.number}, the last of its log: one was replaced"
-    (state,) = database.execute("SELECT state FROM log WHERE service = ? AND number = ?", (service, number)).fetchone()
     if digest(body) != state:
         return f"the state of {service} was changed: the last item of its log has another hash of it"
     return ""

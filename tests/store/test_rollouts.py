@@ -13,7 +13,7 @@ import pytest
 from shadowproxy.rollout.chain import canonical, digest
 from shadowproxy.rollout.logged import Reload
 from shadowproxy.rollout.values import Facts, State
-from shadowproxy.store import StoreError, rollout_log, schema
+from shadowproxy.store import StoreError, audit_file, rollout_log, schema
 from shadowproxy.store.audit import AuditLog
 from shadowproxy.store.audit_file import FILE_NAME
 from shadowproxy.store.rollouts import RolloutStore, UnreadableStatesError
@@ -196,7 +196,8 @@ def test_a_full_disk_is_said_and_nothing_is_kept_of_it(make: Make, monkeypatch: 
     assert list(store.facts("checkout", 1))[-1].cause == facts(1010.0)
 
 
-def test_a_lock_and_a_directory_in_the_way_are_said(make: Make) -> None:
+def test_a_lock_and_a_directory_in_the_way_are_said(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit_file, "_BUSY_MS", 100)
     store = make()
     fill(store, 1)
     with closing(sqlite3.connect(store._path, isolation_level=None)) as other:

@@ -14,7 +14,7 @@ import shadowproxy
 from shadowproxy.cli.main import app
 
 PACKAGES = sorted(module.name for module in pkgutil.iter_modules(shadowproxy.__path__, "shadowproxy.") if module.ispkg)
-COMMANDS = {"run", "check", "schema", "demo", "status", "report", "diffs", "replay"}
+COMMANDS = {"run", "check", "schema", "demo", "status", "report", "diffs", "replay", "rollout", "freeze", "watch"}
 
 
 @pytest.mark.parametrize("name", PACKAGES)

@@ -13,6 +13,7 @@ from msgspec import UNSET, UnsetType
 
 from shadowproxy.admin.access import OPEN, READING, Access, Caller, subject_of
 from shadowproxy.admin.problems import Problem, ProblemError
+from shadowproxy.control.state import State
 from shadowproxy.store import StoreError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -20,6 +21,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 MAX_BODY: Final = 64 * 1024
 _TOO_LARGE: Final = f"bodies may have at most {MAX_BODY} bytes"
 ACCESS: Final = web.AppKey("access", Access)
+STATE: Final = web.AppKey("state", State)
 
 log = logging.getLogger(__name__)
 

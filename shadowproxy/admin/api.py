@@ -9,11 +9,22 @@ from typing import Any, Final
 
 from aiohttp import hdrs, web
 
-from shadowproxy.admin import answers, changes, queries, reports
+from shadowproxy.admin import answers, changes, freezes, queries, reports, rollouts, watching
 from shadowproxy.admin.access import Access
+from shadowproxy.admin.answers import STATE
 from shadowproxy.admin.events import stream
 from shadowproxy.admin.page import CONTENT_SECURITY_POLICY, overview
 from shadowproxy.admin.problems import ProblemError
+from shadowproxy.admin.rollout_values import (
+    Explanation,
+    FreezeEnd,
+    FreezeStart,
+    FreezeStatus,
+    HistoryPage,
+    RolloutStatus,
+    WatchChange,
+    WatchStatus,
+)
 from shadowproxy.admin.status import route_list, services, status
 from shadowproxy.admin.values import (
     AcceptAnswer,
@@ -33,8 +44,6 @@ from shadowproxy.model.policy import Bind
 from shadowproxy.report import Report
 from shadowproxy.store import DiffPage
 from shadowproxy.store.audit import AuditPage
-
-STATE: Final = web.AppKey("state", State)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +217,60 @@ ENDPOINTS: Final = (
     Endpoint(
         "/api/v1/audit", _audit, "Who changed what, newest first", AuditPage, parameters=("service", "limit", "offset")
     ),
-    Endpoint("/api/v1/events", _events, "Server-sent events: status, example", content="text/event-stream"),
+    Endpoint("/api/v1/rollout", rollouts.status, "Where a rollout is, and why", RolloutStatus, parameters=("service",)),
+    Endpoint(
+        "/api/v1/rollout/history",
+        rollouts.history,
+        "What was decided, newest first, and whether the audit is whole",
+        HistoryPage,
+        parameters=("service", "limit", "offset", "attempt"),
+    ),
+    Endpoint(
+        "/api/v1/rollout/explain",
+        rollouts.explanation,
+        "Why a rollout is where it is, in sentences",
+        Explanation,
+        parameters=("service",),
+    ),
+    *(
+        Endpoint(
+            f"/api/v1/rollout/{action}",
+            rollouts.commanding(action),
+            f"{action.capitalize()} a rollout; 409 where that does not apply",
+            RolloutStatus,
+            parameters=("service",),
+            method=hdrs.METH_POST,
+            body=body,
+        )
+        for action, body in rollouts.BODIES.items()
+    ),
+    Endpoint("/api/v1/freeze", freezes.listed, "Freezes, by hand first", list[FreezeStatus], parameters=("service",)),
+    Endpoint(
+        "/api/v1/freeze/start",
+        freezes.start,
+        "Start a freeze by hand",
+        FreezeStatus,
+        method=hdrs.METH_POST,
+        body=FreezeStart,
+    ),
+    Endpoint(
+        "/api/v1/freeze/end",
+        freezes.end,
+        "End a freeze that was started by hand",
+        FreezeStatus,
+        method=hdrs.METH_POST,
+        body=FreezeEnd,
+    ),
+    Endpoint(
+        "/api/v1/watch",
+        watching.change,
+        "Hold the watch of a rollout, renew it, release it, hand it over",
+        WatchStatus,
+        parameters=("service",),
+        method=hdrs.METH_POST,
+        body=WatchChange,
+    ),
+    Endpoint("/api/v1/events", _events, "Server-sent events: status, example, rollout", content="text/event-stream"),
     Endpoint("/openapi.json", _openapi, "This document"),
     Endpoint("/", _overview, "An overview for people", content="text/html"),
 )

@@ -8,13 +8,13 @@ import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from aiohttp import web
 from msgspec import Struct
 
-from shadowproxy.admin import queries
+from shadowproxy.admin import bodies
 from shadowproxy.admin.answers import ACCESS, caller
 from shadowproxy.admin.problems import ProblemError
 from shadowproxy.admin.values import AcceptAnswer, AcceptChange, AcceptedEntry, ResetAnswer, ResetChange
@@ -32,11 +32,8 @@ if TYPE_CHECKING:
 
 IN_FORCE_WITHIN: Final = 5.0
 """Seconds to wait for the reload that puts an entry in force."""
-JSON: Final = "application/json"
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 
 class Change(Struct, frozen=True):
@@ -52,7 +49,7 @@ class Change(Struct, frozen=True):
 async def accept(request: web.Request, state: State) -> AcceptAnswer:
     from shadowproxy.config import accepted, accepting, editing  # needed by few
 
-    wanted = await _body(request, AcceptChange)
+    wanted = await bodies.taken(request, AcceptChange)
     now = time.time()
     service, found = await _differences(state, wanted, now)
     file = service.accepted_file
@@ -76,7 +73,7 @@ async def accept(request: web.Request, state: State) -> AcceptAnswer:
 
 
 async def reset(request: web.Request, state: State) -> ResetAnswer:
-    wanted = await _body(request, ResetChange)
+    wanted = await bodies.taken(request, ResetChange)
     service = _service(state, wanted.service)
     with _checking("reason: "):
         reason = parse_reason(wanted.reason)
@@ -106,17 +103,6 @@ async def _audited(state: State, change: Change) -> AsyncIterator[None]:
             except StoreError as unwritten:
                 log.error("the audit does not say that %s was not done: %s", change.action, unwritten)
             raise
-
-
-async def _body(request: web.Request, kind: type[T]) -> T:
-    """The JSON of a change."""
-    queries.only(request)
-    if request.content_type != JSON:
-        raise ProblemError(415, f"send the change as Content-Type: {JSON}")
-    try:
-        return msgspec.json.decode(await request.read(), type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise ProblemError(400, f"the body is not what {request.path} takes: {error}; see /openapi.json") from None
 
 
 async def _differences(state: State, wanted: AcceptChange, now: float) -> tuple[ServicePolicy, list[dict[str, str]]]:

@@ -26,6 +26,7 @@ _PARAMETERS: Final[dict[str, dict[str, Any]]] = {
     "limit": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT},
     "offset": {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET},
     "examples": {"type": "integer", "minimum": 0, "maximum": MOST_EXAMPLES},
+    "attempt": {"type": "integer", "minimum": 1, "maximum": MAX_OFFSET},
     "since": {"type": "string", "examples": ["2h"]},
     "record": {"type": "string", "enum": ["true", "false"]},
     "format": {"type": "string", "enum": list(FORMATS)},
@@ -74,7 +75,8 @@ def _operation(endpoint: Endpoint, schemas: dict[int, dict[str, Any]]) -> dict[s
         parameters.append({"name": "id", "in": "path", "required": True, "schema": _STRING})
     if endpoint.body is not None:
         content = {"application/json": {"schema": schemas[id(endpoint.body)]}}
-        operation["requestBody"] = {"required": True, "content": content}
+        needed = any(field.required for field in msgspec.structs.fields(endpoint.body))
+        operation["requestBody"] = {"required": needed, "content": content}
     if parameters:
         operation["parameters"] = parameters
     return operation

@@ -95,6 +95,23 @@ def audit(request: web.Request, state: State) -> tuple[str | None, int, int]:
     return service(request, state), limit, _number(request, "offset", 0, 0, MAX_OFFSET)
 
 
+class HistoryQuery(Struct, frozen=True):
+    """Which decisions of a rollout. `attempt` None: of all."""
+
+    limit: int
+    offset: int
+    attempt: int | None
+
+
+def history(request: web.Request) -> HistoryQuery:
+    only(request, "service", "limit", "offset", "attempt")
+    return HistoryQuery(
+        limit=_number(request, "limit", CauseQuery().limit, 1, MAX_LIMIT),
+        offset=_number(request, "offset", 0, 0, MAX_OFFSET),
+        attempt=_number(request, "attempt", 0, 1, MAX_OFFSET) or None,
+    )
+
+
 def _route(request: web.Request, state: State, service: str | None) -> str | None:
     routes = {key.partition("\n")[2] for key in state.registry.routes if service in {None, key.partition("\n")[0]}}
     return _one_of(request, "route", sorted(routes))

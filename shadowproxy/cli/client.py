@@ -11,7 +11,7 @@ import os
 import re
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Final, NoReturn, TypeVar
 from urllib.parse import urlencode
@@ -20,6 +20,10 @@ import typer
 
 UNREACHABLE: Final = 2
 """Exit code where no answer can be had: 1 and 3 are answers."""
+NO: Final = 1
+"""Exit code of a command that does not apply to what is so now."""
+REFUSED: Final = 409
+"""The status that says so."""
 TIMEOUT: Final = 10.0
 
 T = TypeVar("T")
@@ -48,11 +52,16 @@ _ADDRESS: Final = re.compile(
 
 
 class ClientError(Exception):
-    """No usable answer. The text is one line, for people; `entry` is what a file should have got and did not."""
+    """No usable answer. The text is one line, for people; `entry` is what a file should have got and did not.
 
-    def __init__(self, text: str, entry: str = "") -> None:
+    `status` is that of the answer, 0: there is none; `detail` is what it says.
+    """
+
+    def __init__(self, text: str, entry: str = "", status: int = 0, detail: str = "") -> None:
         super().__init__(text)
         self.entry = entry
+        self.status = status
+        self.detail = detail
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -86,7 +95,7 @@ def fetch(admin: str, token: str | None, path: str, **query: object) -> bytes:
     return _exchange(admin, token, "GET", path + (f"?{urlencode(pairs)}" if pairs else ""))
 
 
-def send(admin: str, token: str | None, path: str, body: dict[str, object]) -> bytes:
+def send(admin: str, token: str | None, path: str, body: Mapping[str, object]) -> bytes:
     """POST a change; what is None is left out. Returns the body of a 200 answer. Raises ClientError."""
     given = {name: value for name, value in body.items() if value is not None}
     return _exchange(admin, token, "POST", path, json.dumps(given).encode())
@@ -110,7 +119,7 @@ def _exchange(admin: str, token: str | None, method: str, target: str, sent: byt
         return body
     hint = "; see --token and SHADOWPROXY_TOKEN" if response.status == 401 else ""
     detail, entry = _problem(body)
-    raise ClientError(f"{admin} answers {response.status}: {detail}{hint}", entry)
+    raise ClientError(f"{admin} answers {response.status}: {detail}{hint}", entry, response.status, detail)
 
 
 def _problem(body: bytes) -> tuple[str, str]:
@@ -120,6 +129,16 @@ def _problem(body: bytes) -> tuple[str, str]:
         return str(found["detail"]), str(found.get("entry", ""))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return " ".join(body[:200].decode(errors="replace").split()) or "nothing", ""
+
+
+def answer(type_: type[T], admin: str, token: str | None, path: str, **query: object) -> T:
+    """An answer, decoded. Raises ClientError."""
+    return decode(type_, admin, fetch(admin, token, path, **query))
+
+
+def told(type_: type[T], admin: str, token: str | None, path: str, body: Mapping[str, object]) -> T:
+    """The answer to a change, decoded. Raises ClientError."""
+    return decode(type_, admin, send(admin, token, path, body))
 
 
 def ask(type_: type[T], admin: str, token: str | None, path: str, **query: object) -> tuple[T, bytes]:
@@ -132,23 +151,44 @@ def change(type_: type[T], admin: str, token: str | None, path: str, **body: obj
     return _decoded(type_, admin, lambda: send(admin, token, path, body))
 
 
-def _decoded(type_: type[T], admin: str, get: Callable[[], bytes]) -> tuple[T, bytes]:
-    import msgspec
+def order(
+    type_: type[T], admin: str, token: str | None, path: str, body: Mapping[str, object], hint: str = ""
+) -> tuple[T, bytes]:
+    """The answer to a command. One that does not apply ends with 1 and the sentence that says why.
 
+    `hint` is what can be done where nobody answers.
+    """
     try:
-        body = get()
-        return msgspec.json.decode(body, type=type_), body
+        return decode(type_, admin, answer := send(admin, token, path, body)), answer
+    except ClientError as error:
+        if error.status == REFUSED:
+            fail(error.detail, NO)
+        fail(str(error) if error.status else f"{error}{hint}")
+
+
+def _decoded(type_: type[T], admin: str, get: Callable[[], bytes]) -> tuple[T, bytes]:
+    try:
+        return decode(type_, admin, body := get()), body
     except ClientError as error:
         print(error.entry, end="")
         fail(str(error))
+
+
+def decode(type_: type[T], admin: str, body: bytes) -> T:
+    """Raises ClientError for what is no such answer."""
+    import msgspec
+
+    try:
+        return msgspec.json.decode(body, type=type_)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        fail(f"what answers at {admin} is not the admin API of this version of shadowproxy: {error}")
+        other = f"what answers at {admin} is not the admin API of this version of shadowproxy"
+        raise ClientError(f"{other}: {error}") from None
 
 
-def fail(message: str) -> NoReturn:
+def fail(message: str, code: int = UNREACHABLE) -> NoReturn:
     """One line on standard error, and the end."""
     print(f"shadowproxy: {' '.join(message.split())}", file=sys.stderr)
-    raise typer.Exit(UNREACHABLE)
+    raise typer.Exit(code)
 
 
 def print_json(value: Any) -> None:
@@ -157,6 +197,12 @@ def print_json(value: Any) -> None:
 
     raw = value if isinstance(value, bytes) else msgspec.json.encode(value)
     print(msgspec.json.format(raw, indent=2).decode())
+
+
+def json_line(value: object) -> str:
+    import msgspec
+
+    return msgspec.json.encode(value).decode()
 
 
 def wants_color() -> bool:

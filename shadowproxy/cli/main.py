@@ -10,7 +10,7 @@ from typing import Annotated, Final
 import typer
 
 from shadowproxy import __version__
-from shadowproxy.cli import check, demo, diffs, replay, report, run, status
+from shadowproxy.cli import check, demo, diffs, freeze, replay, report, rollout, run, status, watch
 
 USAGE: Final = 2
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
@@ -32,6 +32,9 @@ app.command()(status.status)
 app.command()(report.report)
 app.command()(replay.replay)
 app.add_typer(diffs.app, name="diffs")
+app.add_typer(rollout.app, name="rollout")
+app.add_typer(freeze.app, name="freeze")
+app.command()(watch.watch)
 
 
 def _version(wanted: bool) -> None:

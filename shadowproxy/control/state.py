@@ -161,6 +161,7 @@ class State:
             now=now,
             learned=self.knowledge.figures(time.time()),
             accepted=self.accepted.figures(time.time()),
+            rollouts=self.rollouts.figures(),
         )
 
     async def read(self, query: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

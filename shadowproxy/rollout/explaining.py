@@ -21,7 +21,7 @@ def explain(state: State, now: float) -> list[str]:
     if state.phase == RUNNING:
         row = steps(state.plan)
         part = row[state.step]
-        lines += [*_holds(state, now), *_checks(state), *_missing(state, part), *_next(state, row)]
+        lines += [*_holds(state, now), *_checks(state), *missing(state, part), *coming(state, row)]
     return [*lines, *_beside(state, now)]
 
 
@@ -61,7 +61,8 @@ def _checks(state: State) -> Iterator[str]:
             yield f"{result.name} fails: {result.words}."
 
 
-def _missing(state: State, part: Step) -> Iterator[str]:
+def missing(state: State, part: Step) -> Iterator[str]:
+    """What the present part still needs, if it needs anything."""
     if part.kind == APPROVE:
         return
     needs = list(bake.lacks(state.progress, state.plan, part.bake))
@@ -69,7 +70,8 @@ def _missing(state: State, part: Step) -> Iterator[str]:
     yield f"Still missing: {'; '.join(needs)}." if needs else "Nothing is missing in this part."
 
 
-def _next(state: State, row: tuple[Step, ...]) -> Iterator[str]:
+def coming(state: State, row: tuple[Step, ...]) -> Iterator[str]:
+    """What comes after the present part."""
     if state.step + 1 == len(row):
         yield "Next: promotion, all users are the candidate's."
     else:

@@ -96,7 +96,7 @@ def _change(windows: tuple[FreezeWindow, ...], manual: tuple[ManualFreeze, ...],
     is_blocked = bool(_blockers(windows, manual, now))
     at = now
     for _ in range(SIGHT):
-        turns = tuple(turn for one in freezes if (turn := _turn(one, at)) is not None)
+        turns = tuple(turn for one in freezes if (turn := turn_of(one, at)) is not None)
         if not turns:
             return None
         at = min(turns)
@@ -105,7 +105,7 @@ def _change(windows: tuple[FreezeWindow, ...], manual: tuple[ManualFreeze, ...],
     return None
 
 
-def _turn(freeze: FreezeWindow | ManualFreeze, now: float) -> float | None:
+def turn_of(freeze: FreezeWindow | ManualFreeze, now: float) -> float | None:
     """When a freeze may begin or end next. A window that starts again before its end goes on at that end."""
     if isinstance(freeze, FreezeWindow) and freeze.cron:
         begun = cron.last_start(freeze.cron, freeze.zone, now)

@@ -14,13 +14,11 @@ from shadowproxy.admin.values import AcceptAnswer, AcceptedEntry, CauseAnswer, R
 from shadowproxy.cli import client
 from shadowproxy.cli.client import ClientError
 from shadowproxy.model.pair import Difference
+from tests.cli.conftest import Run
 from tests.cli.test_client import answering, on_loopback, response
-from tests.cli.test_commands import Run, answers, run
 from tests.config.builders import MIRRORED
 from tests.report.reports import cause
 from tests.store.examples import example
-
-__all__ = ["answers", "run"]
 
 ENTRY = AcceptedEntry("a-1", "item", "$.price", "body_value", "", "ann", "by design", "2026-12-31", "")
 ACCEPTED = AcceptAnswer(

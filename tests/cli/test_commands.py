@@ -4,11 +4,9 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -22,12 +20,12 @@ from shadowproxy.admin.values import (
     UpstreamStatus,
     WorkerStatus,
 )
-from shadowproxy.cli import client
 from shadowproxy.cli.main import main
 from shadowproxy.model.totals import Interval, Isolation, StoreFigures
 from shadowproxy.report import build
 from shadowproxy.store import DiffPage
 from shadowproxy.store.rows import summary
+from tests.cli.conftest import Run
 from tests.report.facts import facts, mirror, route
 from tests.report.reports import cause
 from tests.store.examples import example
@@ -62,35 +60,6 @@ STATUS = Status(
     store=StoreFigures(3, 900, True),
 )
 
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def answers(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What the admin API says, by path; `asked` collects the parameters."""
-    found: dict[str, Any] = {"asked": []}
-
-    def fetch(admin: str, token: str | None, path: str, **query: object) -> bytes:
-        found["asked"].append((admin, token, path, {k: v for k, v in query.items() if v is not None}))
-        return msgspec.json.encode(found[path])
-
-    monkeypatch.setattr(client, "fetch", fetch)
-    monkeypatch.delenv("SHADOWPROXY_ADMIN", raising=False)
-    monkeypatch.delenv("SHADOWPROXY_TOKEN", raising=False)
-    return found
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["shadowproxy", *arguments])
-        with pytest.raises(SystemExit) as end:
-            main()
-        said = capsys.readouterr()
-        return int(end.value.code or 0), said.out, said.err
-
-    return run
-
 
 def test_the_version(run: Run) -> None:
     assert run("--version") == (0, f"shadowproxy {__version__}\n", "")
@@ -99,7 +68,7 @@ def test_the_version(run: Run) -> None:
 def test_help_lists_every_command(run: Run) -> None:
     code, out, _ = run("--help")
     assert code == 0
-    for name in ("run", "check", "schema", "demo", "status", "report", "diffs"):
+    for name in ("run", "check", "schema", "demo", "status", "report", "diffs", "rollout", "freeze", "watch"):
         assert f"\n  {name} " in out
 
 

@@ -11,10 +11,8 @@ import pytest
 from msgspec.structs import replace
 
 from shadowproxy.cli import formats
-from tests.cli.test_commands import Run, answers, run
+from tests.cli.conftest import Run
 from tests.report.reports import full, of, rich
-
-__all__ = ["answers", "run"]
 
 
 @pytest.fixture

@@ -31,7 +31,9 @@ from shadowproxy.metrics import layout as at
 from shadowproxy.model.commands import Publish
 from shadowproxy.model.policy import Policy, ServicePolicy, fingerprint
 from shadowproxy.model.rollout import PROMOTED, RUNNING, Notify, Split
+from shadowproxy.model.totals import RolloutFigures
 from shadowproxy.rollout.attempts import PRODUCT, begin
+from shadowproxy.rollout.figures import figures
 from shadowproxy.rollout.holds import STORE
 from shadowproxy.rollout.steps import steps
 from shadowproxy.rollout.values import (
@@ -128,6 +130,10 @@ class Controller:
             return None
         watch = self._watches.held(service, now, driver.state.plan.watch_ttl)
         return View(driver.state, driver.facts, watch, self._faults.get(service, ""))
+
+    def figures(self) -> dict[str, RolloutFigures]:
+        """Every rollout in numbers, by service."""
+        return {name: figures(driver.state) for name, driver in self._drivers.items()}
 
     def freezes(self, now: float) -> tuple[ManualFreeze, ...]:
         """Those by hand that stand. `now` is Unix time."""

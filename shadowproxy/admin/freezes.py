@@ -1,0 +1,89 @@
+"""Freezes of the configuration and those by hand, and who starts and ends them."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import Final
+
+from aiohttp import web
+
+from shadowproxy.admin import bodies, queries
+from shadowproxy.admin.answers import ACCESS, STATE, caller, json_response
+from shadowproxy.admin.problems import ProblemError
+from shadowproxy.admin.rollout_status import freeze_status, window_status
+from shadowproxy.admin.rollout_values import FreezeEnd, FreezeStart
+from shadowproxy.control.state import State
+from shadowproxy.rollout.values import FreezeCommand, Refusal
+
+_ID_BYTES: Final = 3
+
+
+async def listed(request: web.Request) -> web.Response:
+    """All of them, or those that concern one service."""
+    state = request.app[STATE]
+    queries.only(request, "service")
+    service = queries.service(request, state)
+    now = time.time()
+    found = [freeze_status(each) for each in state.rollouts.freezes(now)]
+    found += [window_status(each, now) for each in state.policy.freeze]
+    return json_response([each for each in found if service is None or not each.services or service in each.services])
+
+
+async def start(request: web.Request) -> web.Response:
+    state = request.app[STATE]
+    wanted = await bodies.taken(request, FreezeStart)
+    now = time.time()
+    for name in wanted.services:
+        _known(state, name)
+    if not wanted.classes:
+        raise ProblemError(400, "classes: name at least one that is stopped: feature, fix or security")
+    command = FreezeCommand(
+        action="start",
+        who=caller(request, request.app[ACCESS]).name,
+        reason=bodies.required(wanted.reason, "whoever is stopped by it reads that"),
+        at=now,
+        id=f"f-{secrets.token_hex(_ID_BYTES)}",
+        until=None if wanted.until is None else bodies.moment("until", wanted.until, now),
+        services=wanted.services,
+        classes=wanted.classes,
+        in_flight=wanted.in_flight,
+    )
+    return await _done(state, command)
+
+
+async def end(request: web.Request) -> web.Response:
+    state = request.app[STATE]
+    wanted = await bodies.taken(request, FreezeEnd)
+    now = time.time()
+    reason = bodies.required(wanted.reason, "it is kept with who and when")
+    command = FreezeCommand(
+        action="end",
+        who=caller(request, request.app[ACCESS]).name,
+        reason=reason,
+        at=now,
+        id=wanted.id or _only(state, now),
+    )
+    return await _done(state, command)
+
+
+async def _done(state: State, command: FreezeCommand) -> web.Response:
+    answer = await state.rollouts.freeze(command)
+    if isinstance(answer, Refusal):
+        raise ProblemError(409, answer.why)
+    return json_response(freeze_status(answer, command.at if command.action == "end" else None))
+
+
+def _only(state: State, now: float) -> str:
+    standing = [each.id for each in state.rollouts.freezes(now)]
+    if len(standing) > 1:
+        raise ProblemError(400, f"which freeze? there are {', '.join(standing)}")
+    if not standing:
+        raise ProblemError(409, "no freeze was started by hand; those of the configuration are ended there")
+    return standing[0]
+
+
+def _known(state: State, name: str) -> None:
+    known = [each.name for each in state.policy.services]
+    if name not in known:
+        raise ProblemError(404, f"there is no service {name!r}; there are {', '.join(known)}")

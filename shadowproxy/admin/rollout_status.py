@@ -1,0 +1,143 @@
+"""What the API says of a rollout, from what control knows of it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from shadowproxy.admin.rollout_values import (
+    COMING,
+    NOW,
+    OVER,
+    STOPPED,
+    BakeStatus,
+    FreezeStatus,
+    RolloutStatus,
+    StepStatus,
+    WatchStatus,
+    Where,
+)
+from shadowproxy.model.rollout import PENDING, PROMOTED, RUNNING, FreezeWindow, Plan
+from shadowproxy.rollout.explaining import coming, missing
+from shadowproxy.rollout.freeze import is_active, turn_of
+from shadowproxy.rollout.steps import steps
+from shadowproxy.rollout.values import ManualFreeze, State, View, Watch
+
+_HERE: Final[dict[str, Where]] = {RUNNING: NOW, PENDING: COMING, PROMOTED: OVER}
+"""By phase, what the step is at which the attempt is."""
+
+
+def rollout_status(view: View, now: float) -> RolloutStatus:
+    """`now` is Unix time."""
+    state, plan = view.state, view.state.plan
+    row = steps(plan)
+    is_pending = state.phase == PENDING
+    return RolloutStatus(
+        service=state.service,
+        name=plan.name,
+        attempt=state.attempt,
+        phase=state.phase,
+        stage="" if is_pending else plan.stages[row[state.step].stage].name,
+        weight=state.weight,
+        holds=list(state.holds),
+        why=state.why,
+        at=now,
+        strategy=plan.strategy,
+        change_class=plan.change_class,
+        plan=plan.hash,
+        pending_plan=state.pending_plan.hash if state.pending_plan else "",
+        identity=view.facts.identity if is_pending and view.facts else state.identity,
+        steps=list(_steps(state)),
+        bake=_bake(state),
+        checks=list(state.results),
+        watch=watch_status(plan, view.watch),
+        next=" ".join(_next(state)),
+        finish_at=None,
+        override_until=state.override if state.override > now else None,
+        started_at=state.started_at or None,
+        ended_at=state.ended_at or None,
+        settled=state.phase != PROMOTED,
+        earlier=list(state.earlier),
+    )
+
+
+def watch_status(plan: Plan, watch: Watch | None) -> WatchStatus:
+    status = WatchStatus(plan.supervise == "required", plan.watch_ttl)
+    if watch is None:
+        return status
+    return WatchStatus(status.required, status.ttl, watch.holder, watch.since, watch.until)
+
+
+def window_status(window: FreezeWindow, now: float) -> FreezeStatus:
+    is_on = is_active(window, now)
+    turn = turn_of(window, now)
+    return FreezeStatus(
+        name=window.name,
+        source="configuration",
+        kind=window.kind,
+        active=is_on,
+        begins_at=None if is_on else turn,
+        ends_at=turn if is_on else None,
+        classes=list(window.classes),
+        services=list(window.services),
+        in_flight=window.in_flight,
+        reason=window.reason,
+    )
+
+
+def freeze_status(freeze: ManualFreeze, ended_at: float | None = None) -> FreezeStatus:
+    """One that stands, or that somebody has just ended."""
+    return FreezeStatus(
+        name=freeze.id,
+        source="manual",
+        kind="deny",
+        active=ended_at is None,
+        begins_at=freeze.since,
+        ends_at=ended_at or freeze.until,
+        classes=list(freeze.classes),
+        services=list(freeze.services),
+        in_flight=freeze.in_flight,
+        reason=freeze.reason,
+        id=freeze.id,
+        by=freeze.who,
+    )
+
+
+def _steps(state: State) -> Iterator[StepStatus]:
+    here = _HERE.get(state.phase, STOPPED)
+    for index, step in enumerate(steps(state.plan)):
+        yield StepStatus(
+            stage=step.name,
+            kind=step.kind,
+            weight=step.weight,
+            bake_seconds=step.bake.seconds,
+            bake_requests=step.bake.requests,
+            state=here if index == state.step else OVER if index < state.step else COMING,
+        )
+
+
+def _bake(state: State) -> BakeStatus | None:
+    """Of an attempt that runs."""
+    if state.phase != RUNNING:
+        return None
+    progress, bake = state.progress, steps(state.plan)[state.step].bake
+    return BakeStatus(
+        entered_at=progress.entered_at,
+        seconds=progress.baked,
+        needed_seconds=bake.seconds,
+        requests=progress.requests,
+        needed_requests=bake.requests,
+        warmup=max(0.0, state.plan.warmup - progress.warm),
+    )
+
+
+def _next(state: State) -> Iterator[str]:
+    if state.phase == RUNNING:
+        row = steps(state.plan)
+        yield from (*missing(state, row[state.step]), *coming(state, row))
+    elif state.phase == PENDING:
+        yield "`start` begins it."
+    elif state.phase == PROMOTED:
+        yield "Make the promoted version the configuration's primary; until then `rollback` goes back."
+    else:
+        yield f"`retry` starts attempt {state.attempt + 1}."

@@ -1,0 +1,142 @@
+"""What the API says of rollouts and has them do. Commands are audited by the controller, which does not wait for the
+disk when users are sent back.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+
+from shadowproxy.admin import bodies, queries
+from shadowproxy.admin.answers import ACCESS, STATE, caller, json_response
+from shadowproxy.admin.problems import ProblemError
+from shadowproxy.admin.rollout_status import rollout_status
+from shadowproxy.admin.rollout_values import (
+    AdvanceChange,
+    Explanation,
+    HistoryEntry,
+    HistoryPage,
+    PromoteChange,
+    RetryChange,
+    RolloutChange,
+)
+from shadowproxy.control.state import State
+from shadowproxy.rollout.explaining import explain
+from shadowproxy.rollout.values import Command, Refusal, View
+
+if TYPE_CHECKING:
+    from shadowproxy.store.audit import AuditEntry
+
+BODIES: Final[dict[str, type[RolloutChange]]] = {
+    "start": AdvanceChange,
+    "approve": AdvanceChange,
+    "pause": RolloutChange,
+    "resume": AdvanceChange,
+    "promote": PromoteChange,
+    "abort": RolloutChange,
+    "rollback": RolloutChange,
+    "retry": RetryChange,
+}
+"""Every command and what it takes."""
+
+
+async def status(request: web.Request) -> web.Response:
+    queries.only(request, "service")
+    now = time.time()
+    return json_response(rollout_status(viewed(request.app[STATE], request.query.get("service"), now), now))
+
+
+async def history(request: web.Request) -> web.Response:
+    state = request.app[STATE]
+    query = queries.history(request)
+    service = viewed(state, request.query.get("service"), time.time()).state.service
+    page = await state.read(state.audit.page, service, query.limit, query.offset, query.attempt)
+    # The logs are verified by `rollout replay`: that takes seconds.
+    problems = await state.read(state.audit.verify, logs=False)
+    items = [_entry(each) for each in page.items]
+    return json_response(HistoryPage(service, items, page.total, page.limit, page.offset, problems))
+
+
+async def explanation(request: web.Request) -> web.Response:
+    queries.only(request, "service")
+    now = time.time()
+    view = viewed(request.app[STATE], request.query.get("service"), now)
+    return json_response(Explanation(view.state.service, explain(view.state, now)))
+
+
+def commanding(action: str) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """The handler of a command."""
+
+    async def command(request: web.Request) -> web.Response:
+        state = request.app[STATE]
+        wanted = await bodies.taken_if_any(request, BODIES[action], "service")
+        now = time.time()
+        service = named(state, wanted.service, request.query.get("service"))
+        who = caller(request, request.app[ACCESS]).name
+        answer = await state.rollouts.command(service, _command(action, wanted, who, now))
+        if isinstance(answer, Refusal):
+            raise ProblemError(409, answer.why)
+        view = state.rollouts.view(service, now) or View(answer)
+        return json_response(rollout_status(view, now))
+
+    return command
+
+
+def viewed(state: State, service: str | None, now: float) -> View:
+    """The rollout of the service of this name, or the only one. Raises ProblemError."""
+    name = named(state, service)
+    view = state.rollouts.view(name, now)
+    if view is not None:
+        return view
+    if any(each.name == name and each.rollout for each in state.policy.services):
+        raise ProblemError(503, "what is known of rollouts is not read yet; try again in a second")
+    raise ProblemError(404, f"the service {name} has no rollout: give it one with `rollout:`")
+
+
+def named(state: State, *given: str | None) -> str:
+    """The service of this name, or the only one that has a rollout. Raises ProblemError."""
+    names = {name for name in given if name is not None}
+    known = [each.name for each in state.policy.services]
+    if len(names) > 1:
+        raise ProblemError(400, f"two services are named: {', '.join(sorted(names))}")
+    for name in names:
+        if name not in known:
+            raise ProblemError(404, f"there is no service {name!r}; there are {', '.join(known)}")
+        return name
+    with_one = [name for name in known if _has_rollout(state, name)] or known
+    if len(with_one) > 1:
+        raise ProblemError(400, f"which service? there are {', '.join(with_one)}")
+    return with_one[0]
+
+
+def _has_rollout(state: State, name: str) -> bool:
+    """A rollout that is no longer configured may still be under way."""
+    is_configured = any(each.name == name and each.rollout for each in state.policy.services)
+    return is_configured or state.rollouts.view(name, time.time()) is not None
+
+
+def _command(action: str, wanted: RolloutChange, who: str, now: float) -> Command:
+    override = wanted.override if isinstance(wanted, AdvanceChange) else None
+    is_full = isinstance(wanted, PromoteChange) and wanted.full
+    if override is not None:
+        bodies.required(wanted.reason, "a freeze is overridden only with a reason")
+    if is_full:
+        bodies.required(wanted.reason, "all that is left of the plan is passed over")
+    return Command(
+        action=action,
+        who=who,
+        reason=bodies.words(wanted.reason),
+        at=now,
+        full=is_full,
+        stage=wanted.stage if isinstance(wanted, RetryChange) else None,
+        attempt=wanted.attempt,
+        override=bodies.moment("override.until", override.until, now) if override is not None else None,
+    )
+
+
+def _entry(entry: AuditEntry) -> HistoryEntry:
+    why = f"{entry.reason}; not done: {entry.error}" if entry.error else entry.reason
+    return HistoryEntry(entry.number, entry.at, entry.who, entry.action, why, entry.what)

@@ -1,0 +1,93 @@
+"""`shadowproxy freeze`: when changes are not wanted, and a freeze by hand. Going back is never frozen."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+
+from shadowproxy.cli.client import (
+    DEFAULT_ADMIN,
+    Admin,
+    Output,
+    OutputOption,
+    Service,
+    Token,
+    ask,
+    order,
+    print_json,
+)
+
+app = typer.Typer(help="Freezes: list them, start one by hand, end it.", rich_markup_mode=None)
+
+Reason = Annotated[str, typer.Option("--reason", "-m", metavar="TEXT", help="Why; it is kept with who and when.")]
+
+
+@app.command("list")
+def list_(
+    admin: Admin = DEFAULT_ADMIN, token: Token = None, service: Service = None, output: OutputOption = Output.text
+) -> None:
+    """List the freezes of the configuration and those by hand, and which of them are active."""
+    from shadowproxy.admin.rollout_values import FreezeStatus
+    from shadowproxy.cli.rollout_text import freezes
+
+    found, body = ask(list[FreezeStatus], admin, token, "/api/v1/freeze", service=service)
+    if output is Output.json:
+        print_json(body)
+    else:
+        print(*freezes(found, time.time()), sep="\n")
+
+
+@app.command()
+def start(
+    *,
+    reason: Reason,
+    until: Annotated[
+        str | None,
+        typer.Option(metavar="WHEN", help="2h, 2026-12-31 (the last day, UTC), or a time. Or never."),
+    ] = None,
+    service: Annotated[
+        list[str] | None, typer.Option("--service", metavar="NAME", help="Only of this service; may be repeated.")
+    ] = None,
+    stops: Annotated[
+        list[str] | None,
+        typer.Option("--class", metavar="CLASS", help="What it stops: feature (the default), fix, security; repeated."),
+    ] = None,
+    in_flight: Annotated[
+        str, typer.Option("--in-flight", help="What becomes of a rollout that runs: hold, continue or rollback.")
+    ] = "hold",
+    admin: Admin = DEFAULT_ADMIN,
+    token: Token = None,
+    output: OutputOption = Output.text,
+) -> None:
+    """Start a freeze by hand, now."""
+    from shadowproxy.admin.rollout_values import FreezeStatus
+    from shadowproxy.cli.rollout_text import freezes
+
+    body = {"reason": reason, "until": until, "services": service, "classes": stops, "in_flight": in_flight}
+    found, answer = order(FreezeStatus, admin, token, "/api/v1/freeze/start", body)
+    if output is Output.json:
+        print_json(answer)
+    else:
+        print(*freezes([found], time.time()), sep="\n")
+
+
+@app.command()
+def end(
+    freeze: Annotated[str, typer.Argument(metavar="[ID]", help="From the list; not needed where there is one.")] = "",
+    *,
+    reason: Reason,
+    admin: Admin = DEFAULT_ADMIN,
+    token: Token = None,
+    output: OutputOption = Output.text,
+) -> None:
+    """End a freeze that was started by hand."""
+    from shadowproxy.admin.rollout_values import FreezeStatus
+    from shadowproxy.report.plain import plain
+
+    found, answer = order(FreezeStatus, admin, token, "/api/v1/freeze/end", {"id": freeze, "reason": reason})
+    if output is Output.json:
+        print_json(answer)
+    else:
+        print(f"{plain(found.id)} is over: {plain(found.reason)}")

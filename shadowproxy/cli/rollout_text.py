@@ -1,0 +1,230 @@
+"""A rollout as text: where it is, what changed, what was decided. Times are UTC, as in the sentences they stand by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from math import log
+from typing import TYPE_CHECKING, Final
+
+from shadowproxy.admin.rollout_values import COMING, NOW, OVER, STOPPED
+from shadowproxy.config.units import render_duration
+from shadowproxy.model.rollout import ABORTED, FAIL, INCONCLUSIVE, PASS, PENDING, PROMOTED, ROLLED_BACK, RUNNING
+from shadowproxy.report.phrases import weight
+from shadowproxy.report.plain import clip, duration, moment, number, plain
+from shadowproxy.report.terminal import Paint, paragraph
+
+if TYPE_CHECKING:
+    from shadowproxy.admin.rollout_values import (
+        BakeStatus,
+        FreezeStatus,
+        HistoryPage,
+        RolloutStatus,
+        StepStatus,
+        WatchStatus,
+    )
+    from shadowproxy.rollout.values import CheckResult, Hold
+
+_PHASES: Final = {
+    PENDING: ("pending", "dim"),
+    RUNNING: ("running", "cyan"),
+    PROMOTED: ("promoted", "green"),
+    ROLLED_BACK: ("rolled back", "red"),
+    ABORTED: ("aborted", "yellow"),
+}
+_VERDICTS: Final = {PASS: ("✓", "green"), FAIL: ("✗", "red"), INCONCLUSIVE: ("?", "yellow")}
+_STEPS: Final = {OVER: "✓", NOW: "▸", COMING: " ", STOPPED: "✗"}
+_BAR: Final = 20
+_NAME: Final = 22
+_THIS_WEEK: Final = 6 * 86400.0
+
+
+def headline(status: RolloutStatus, paint: Paint) -> str:
+    """`checkout-v2 · attempt 1 · running · first users · 5% to the candidate`."""
+    words, style = _PHASES[status.phase]
+    parts = [
+        paint("bold", plain(status.name)),
+        f"attempt {status.attempt}",
+        paint(style, words),
+        *([plain(status.stage)] if status.stage and status.phase == RUNNING else []),
+        f"{share(status.weight)} to the candidate",
+    ]
+    return " · ".join(parts)
+
+
+def render(status: RolloutStatus, paint: Paint) -> Iterator[str]:
+    """All of it: the plan with the present part, its bake, the checks, what holds it, and what comes next."""
+    yield headline(status, paint)
+    yield f"  {_about(status)}"
+    yield ""
+    for step in status.steps:
+        yield _step(step, status.at, paint)
+    if status.bake is not None:
+        yield ""
+        yield from _bake(status.bake)
+    if status.checks:
+        yield ""
+        for check in status.checks:
+            yield from _check(check, paint)
+    yield ""
+    for label, words, style in (*_holds(status), *_notes(status)):
+        yield from paragraph(label, words, paint, style)
+
+
+def outcome(status: RolloutStatus, paint: Paint) -> Iterator[str]:
+    """Where a command has led."""
+    yield headline(status, paint)
+    for label, words, style in (*_holds(status), *(each for each in _notes(status) if each[0] == "next")):
+        yield from paragraph(label, words, paint, style)
+
+
+def changes(before: RolloutStatus | None, status: RolloutStatus) -> Iterator[str]:
+    """A line for everything that is not as it was, with its time. Without `before` the lines say what is so."""
+    when = moment(status.at)
+    paint = Paint(False)
+    if before is None or headline(before, paint) != headline(status, paint):
+        yield f"{when}  {headline(status, paint)}" + (f": {plain(status.why)}" if status.why else "")
+    known = {hold.reason for hold in before.holds} if before else set()
+    for hold in status.holds:
+        if hold.reason not in known:
+            yield f"{when}  hold: {plain(hold_words(hold, status.at))}"
+    for reason in sorted(known - {hold.reason for hold in status.holds}):
+        yield f"{when}  no hold any more: {reason}"
+    verdicts = {check.name: check.verdict for check in before.checks} if before else {}
+    for check in status.checks:
+        if check.verdict != verdicts.get(check.name):
+            yield f"{when}  check {plain(check.name)}: {check.verdict}" + (
+                f": {plain(check.words)}" if check.words else ""
+            )
+    watched = before.watch.holder if before else ""
+    if status.watch.holder != watched:
+        yield f"{when}  watch: {_watch(status.watch, status.at)}"
+
+
+def history(page: HistoryPage) -> Iterator[str]:
+    """Oldest first, as it happened."""
+    for entry in reversed(page.items):
+        said = f"{entry.action:<12} {clip(entry.by, 16):<16} {plain(entry.why)}"
+        yield f"{entry.number:>5}  {moment(entry.at)}  {said}"
+    older = page.offset + len(page.items)
+    if not page.items:
+        yield "nothing was decided yet" if not page.total else f"nothing before that; there are {page.total:,}"
+    elif older < page.total:
+        yield f"{page.offset + 1} to {older} of {page.total:,}, from the newest; older ones with --offset {older}"
+    if not page.problems:
+        yield f"the chain holds: nothing was changed, nothing is missing ({number(page.total, 'decision')})"
+
+
+def freezes(found: list[FreezeStatus], now: float) -> Iterator[str]:
+    if not found:
+        yield "no freezes"
+    for each in found:
+        state = "ACTIVE" if each.active else "inactive"
+        until = (
+            f"until {clock(each.ends_at, now)}"
+            if each.active and each.ends_at is not None
+            else "until it is ended"
+            if each.active
+            else f"from {clock(each.begins_at, now)}"
+            if each.begins_at is not None
+            else "not again"
+        )
+        yield f"{plain(each.id or each.name)}  {each.kind} · {state} · {until}"
+        scope = f"{', '.join(each.classes)} changes of {', '.join(each.services) or 'every service'}"
+        yield f"  stops {plain(scope)}; a rollout that runs: {each.in_flight}"
+        said = plain(": ".join(filter(None, (each.by, each.reason))))
+        if said:
+            yield f"  {said}"
+
+
+def hold_words(hold: Hold, now: float) -> str:
+    by = "" if hold.by == "shadowproxy" else f" by {hold.by}"
+    detail = f": {hold.detail}" if hold.detail else ""
+    return f"{hold.reason}{by} for {duration(now - hold.since)}{detail}"
+
+
+def share(weight: float) -> str:
+    """`5%`, `12.5%`: as many digits as there are."""
+    return f"{weight * 100:.4g}%"
+
+
+def clock(at: float, now: float) -> str:
+    """`Fri 04:10 UTC`; farther than this week with the date."""
+    format_ = "%a %H:%M UTC" if abs(at - now) < _THIS_WEEK else "%Y-%m-%d %H:%M UTC"
+    return datetime.fromtimestamp(at, UTC).strftime(format_)
+
+
+def _holds(status: RolloutStatus) -> Iterator[tuple[str, str, str]]:
+    for hold in status.holds:
+        yield "hold", hold_words(hold, status.at), "yellow"
+
+
+def _notes(status: RolloutStatus) -> Iterator[tuple[str, str, str]]:
+    """Label, words and style of what stands below the plan."""
+    now = status.at
+    yield "why", status.why, ""
+    if status.next:
+        yield "next", status.next, ""
+    if status.finish_at is not None:
+        yield "finish", f"about {clock(status.finish_at, now)}", ""
+    if status.override_until is not None and status.override_until > now:
+        yield "override", f"freezes do not hold it until {clock(status.override_until, now)}", ""
+    yield "watch", _watch(status.watch, now), ""
+    if not status.settled:
+        yield "alert", "the promotion is not in the configuration: make what was the candidate its primary", "red"
+    if status.pending_plan:
+        yield "plan", f"a changed plan ({status.pending_plan}) is for the next attempt", "yellow"
+    for each in reversed(status.earlier):
+        ended = f"attempt {each.number} {_PHASES[each.phase][0]} {clock(each.ended_at, now)}"
+        yield "earlier", f"{ended}: {each.why}", "dim"
+
+
+def _about(status: RolloutStatus) -> str:
+    versions = [f"{arm} {plain(version)}" for arm, version in status.identity.items() if version]
+    parts = [f"service {status.service}", status.strategy, f"{status.change_class} change", *versions]
+    return " · ".join([*filter(None, parts), f"plan {status.plan}"])
+
+
+def _step(step: StepStatus, now: float, paint: Paint) -> str:
+    weight = share(step.weight) if step.weight else ""
+    wants = [render_duration(step.bake_seconds)] if step.bake_seconds else []
+    wants += [number(step.bake_requests, "request")] if step.bake_requests else []
+    bake = f"bakes {', '.join(wants)}" if wants else step.kind if step.kind == "approve" else ""
+    until = f"until about {clock(step.ends_at, now)}" if step.ends_at is not None else ""
+    line = f"  {_STEPS[step.state]} {clip(step.stage, _NAME):<{_NAME}} {weight:>6}  {bake:<32} {until}".rstrip()
+    return paint({OVER: "dim", NOW: "bold", COMING: "", STOPPED: "red"}[step.state], line)
+
+
+def _bake(bake: BakeStatus) -> Iterator[str]:
+    if bake.warmup > 0:
+        yield f"  {'warm-up':<11}{duration(bake.warmup)} left"
+    if bake.needed_seconds:
+        said = f"{duration(bake.seconds)} of {render_duration(bake.needed_seconds)}"
+        yield f"  {'time':<11}{_bar(bake.seconds / bake.needed_seconds)}  {said}"
+    if bake.needed_requests:
+        said = f"{bake.requests:,} of {number(bake.needed_requests, 'request')}"
+        yield f"  {'requests':<11}{_bar(bake.requests / bake.needed_requests)}  {said}"
+
+
+def _bar(done: float) -> str:
+    full = int(min(1.0, max(0.0, done)) * _BAR)
+    return "█" * full + "░" * (_BAR - full)
+
+
+def _check(check: CheckResult, paint: Paint) -> Iterator[str]:
+    mark, style = _VERDICTS[check.verdict]
+    time_left = f" (≈ {duration(check.more_seconds)})" if check.more_seconds else ""
+    parts = [
+        check.words or check.verdict,
+        *([weight(check.log_e / log(10), check.needed / log(10))] if check.needed else []),
+        *([f"needs about {number(check.more_requests, 'more request')}{time_left}"] if check.more_requests else []),
+        *(["observed only"] if check.mode == "observe" else []),
+    ]
+    label = f"{mark} {clip(check.name, 18)}"
+    yield f"  {paint(style, f'{label:<20}')} {plain(' · '.join(parts))}"
+
+
+def _watch(watch: WatchStatus, now: float) -> str:
+    if watch.holder:
+        return f"{watch.holder} holds it" + (f" for {duration(now - watch.since)}" if watch.since is not None else "")
+    return "nobody holds it, and nothing advances without" if watch.required else "nobody holds it; not required"

@@ -1,0 +1,121 @@
+"""`shadowproxy watch`: be the person without whom a rollout does not advance, and see what happens as it happens."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from shadowproxy.cli.client import (
+    DEFAULT_ADMIN,
+    NO,
+    REFUSED,
+    Admin,
+    ClientError,
+    Service,
+    Token,
+    answer,
+    fail,
+    order,
+    told,
+)
+
+if TYPE_CHECKING:
+    from shadowproxy.admin.rollout_values import RolloutStatus, WatchStatus
+
+_PATH: Final = "/api/v1/watch"
+_RENEWALS: Final = 3
+"""Heartbeats in the time after which the watch would lapse: two may be lost."""
+
+
+class LostError(Exception):
+    """Somebody else holds the watch. The text says who."""
+
+
+class Vigil:
+    """The watch of one rollout: a call says where the rollout is, and renews the watch when that is due.
+
+    `monotonic` gives seconds. Raises ClientError, and LostError.
+    """
+
+    def __init__(
+        self, admin: str, token: str | None, service: str | None, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._admin = admin
+        self._token = token
+        self._service = service
+        self._monotonic = monotonic
+        self._due = 0.0
+        self._action = "hold"
+
+    def __call__(self) -> RolloutStatus:
+        from shadowproxy.admin.rollout_values import RolloutStatus
+
+        if self._monotonic() >= self._due:
+            self._beat()
+        return answer(RolloutStatus, self._admin, self._token, "/api/v1/rollout", service=self._service)
+
+    def release(self) -> None:
+        self._say("release")
+
+    def _beat(self) -> None:
+        try:
+            held = self._say(self._action)
+        except ClientError as error:
+            if error.status != REFUSED:
+                raise
+            if self._action == "hold":
+                raise LostError(error.detail) from None
+            print(f"shadowproxy: the watch had lapsed: {error.detail}; it is taken again", file=sys.stderr)
+            self._action = "hold"
+            self._beat()
+            return
+        self._action = "renew"
+        self._due = self._monotonic() + held.ttl / _RENEWALS
+
+    def _say(self, action: str) -> WatchStatus:
+        from shadowproxy.admin.rollout_values import WatchStatus
+
+        body: dict[str, object] = {"action": action, "service": self._service}
+        return told(WatchStatus, self._admin, self._token, _PATH, body)
+
+
+def watch(
+    handover: Annotated[
+        str | None,
+        typer.Option("--handover", metavar="NAME", help="Hand the watch over to this token's name."),
+    ] = None,
+    reason: Annotated[str, typer.Option("--reason", "-m", metavar="TEXT", help="Of a handover; it is kept.")] = "",
+    admin: Admin = DEFAULT_ADMIN,
+    token: Token = None,
+    service: Service = None,
+) -> None:
+    """Hold the watch of a rollout until it is over, it is handed over, or Ctrl-C releases it; print what happens.
+
+    Exits 1 where somebody else holds it, and when the rollout was rolled back or aborted.
+    """
+    from shadowproxy.admin.rollout_values import WatchStatus
+    from shadowproxy.cli.live import Lines, follow
+    from shadowproxy.cli.rollout import exit_code
+    from shadowproxy.cli.rollout_text import changes
+
+    if handover is not None:
+        body = {"action": "handover", "to": handover, "reason": reason, "service": service}
+        found, _ = order(WatchStatus, admin, token, _PATH, body)
+        print(f"{found.holder} holds the watch now, and has {found.ttl:g} s to begin: shadowproxy watch")
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: it is released
+    vigil = Vigil(admin, token, service)
+    try:
+        last = follow(vigil, Lines(changes, sys.stdout), lambda status: status.ended_at is not None)
+        vigil.release()
+    except LostError as error:
+        fail(str(error), NO)
+    except ClientError as error:
+        fail(str(error))
+    print("the watch is released")
+    raise typer.Exit(0 if last is None else exit_code(last))

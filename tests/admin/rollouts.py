@@ -1,0 +1,84 @@
+"""A controller that decides as the real one does, and neither ticks nor keeps anything."""
+
+from __future__ import annotations
+
+import time
+
+from msgspec.structs import replace
+
+from shadowproxy.control.rollout.freezes import Freezes
+from shadowproxy.control.rollout.watch import Watches
+from shadowproxy.model.policy import Policy
+from shadowproxy.model.rollout import APPROVE, CANARY, SHADOW, SOAK, Bake, FreezeWindow, Plan, Stage
+from shadowproxy.model.totals import RolloutFigures
+from shadowproxy.rollout.attempts import begin
+from shadowproxy.rollout.figures import figures
+from shadowproxy.rollout.obey import obey
+from shadowproxy.rollout.values import Command, Facts, FreezeCommand, ManualFreeze, Refusal, State, View, Watch
+from shadowproxy.rollout.values import WatchCommand as Watching
+
+PLAN = Plan(
+    "cup-v2",
+    (
+        Stage("mirror", SHADOW, Bake(1800.0, 5000), sample=1.0),
+        Stage("go", APPROVE),
+        Stage("first users", CANARY, Bake(3600.0), weights=(0.05,)),
+        Stage("soak", SOAK, Bake(60.0)),
+    ),
+    supervise="required",
+    warmup=120.0,
+)
+WEEKEND = FreezeWindow("weekend", cron="0 0 * * SAT", seconds=2 * 86400.0, reason="nobody is here")
+
+
+class Rollouts:
+    """Of the services that have a plan, until `is_unread`."""
+
+    def __init__(self, policy: Policy) -> None:
+        now = time.time()
+        self.states = {
+            each.name: begin(each.name, each.rollout, (), now) for each in policy.services if each.rollout is not None
+        }
+        self.watches = Watches()
+        self.by_hand = Freezes()
+        self.commands: list[Command] = []
+        self.is_unread = False
+
+    def view(self, service: str, now: float) -> View | None:
+        state = None if self.is_unread else self.states.get(service)
+        if state is None:
+            return None
+        return View(state, self._facts(now), self.watches.held(service, now, state.plan.watch_ttl))
+
+    def figures(self) -> dict[str, RolloutFigures]:
+        return {name: figures(state) for name, state in self.states.items()}
+
+    def freezes(self, now: float) -> tuple[ManualFreeze, ...]:
+        return self.by_hand.standing(now)
+
+    async def command(self, service: str, command: Command) -> State | Refusal:
+        self.commands.append(command)
+        if service not in self.states:
+            return Refusal(f"there is no rollout of the service {service!r}")
+        answer = obey(self.states[service], command, self._facts(command.at))
+        if isinstance(answer, Refusal):
+            return answer
+        self.states[service] = answer[0]
+        return answer[0]
+
+    async def watch(self, service: str, command: Watching) -> Watch | Refusal | None:
+        answer = self.watches.obey(service, command, self.states[service].plan.watch_ttl)
+        return answer if isinstance(answer, Refusal) else answer[0]
+
+    async def freeze(self, command: FreezeCommand) -> ManualFreeze | Refusal:
+        answer = self.by_hand.obey(command)
+        return answer if isinstance(answer, Refusal) else answer[0]
+
+    def _facts(self, now: float) -> Facts:
+        return Facts(now, identity={"candidate": "v2"}, freezes=self.by_hand.standing(now))
+
+
+def with_rollout(policy: Policy, *names: str) -> Policy:
+    """`policy` with a plan for these services, and a freeze."""
+    services = tuple(replace(each, rollout=PLAN) if each.name in names else each for each in policy.services)
+    return replace(policy, services=services, freeze=(WEEKEND,))

@@ -1,0 +1,137 @@
+"""The description of the API against the running application: every path and method, every answer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+from msgspec.structs import replace
+
+from shadowproxy.admin.api import ENDPOINTS, application
+from shadowproxy.control.state import State
+from shadowproxy.model.pair import FieldCount
+from shadowproxy.model.policy import Bind, Launch
+from shadowproxy.rollout.values import CheckResult, Hold
+from tests.admin.conftest import MemoryStore
+from tests.admin.rollouts import Rollouts, with_rollout
+from tests.admin.test_api import COUNT, Client, heard
+from tests.metrics.world import World
+
+WHY = {"reason": "a test"}
+REQUESTS: dict[tuple[str, str], dict[str, Any]] = {
+    ("get", "/healthz"): {},
+    ("get", "/readyz"): {},
+    ("get", "/metrics"): {},
+    ("get", "/api/v1/status"): {},
+    ("get", "/api/v1/services"): {},
+    ("get", "/api/v1/routes"): {},
+    ("get", "/api/v1/diffs"): {},
+    ("get", "/api/v1/diffs/{id}"): {"id": "ex00001"},
+    ("get", "/api/v1/causes"): {},
+    ("get", "/api/v1/causes/{id}"): {"id": "c-price"},
+    ("get", "/api/v1/report"): {},
+    ("post", "/api/v1/diffs/accept"): {"json": WHY},
+    ("post", "/api/v1/diffs/reset"): {"json": {**WHY, "service": "shop"}},
+    ("get", "/api/v1/rollout"): {},
+    ("post", "/api/v1/rollout/start"): {"json": {"attempt": 1}},
+    ("post", "/api/v1/rollout/pause"): {"json": WHY},
+    ("post", "/api/v1/rollout/resume"): {},
+    ("post", "/api/v1/rollout/approve"): {},
+    ("post", "/api/v1/rollout/promote"): {"json": {**WHY, "full": False}},
+    ("post", "/api/v1/rollout/rollback"): {},
+    ("post", "/api/v1/rollout/retry"): {"json": {"stage": "first users"}},
+    ("post", "/api/v1/rollout/abort"): {},
+    ("get", "/api/v1/rollout/history"): {},
+    ("get", "/api/v1/rollout/explain"): {},
+    ("post", "/api/v1/freeze/start"): {"json": {**WHY, "until": "2h"}},
+    ("get", "/api/v1/freeze"): {},
+    ("post", "/api/v1/freeze/end"): {"json": WHY},
+    ("post", "/api/v1/watch"): {"json": {"action": "hold"}},
+    ("get", "/api/v1/audit"): {},
+    ("get", "/openapi.json"): {},
+    ("get", "/"): {},
+}
+"""One request for everything that the description has, in an order in which they make sense."""
+EVENTS = ("get", "/api/v1/events")
+"""Has no end; `test_api` follows it."""
+REFUSED = {("post", "/api/v1/diffs/accept"): 400, ("post", "/api/v1/rollout/approve"): 409, ("get", "/readyz"): 503}
+
+
+@pytest.fixture
+async def client(world: World, store: MemoryStore, tmp_path: Path) -> AsyncIterator[Client]:
+    policy = with_rollout(world.policy, "shop")
+    state = State(Launch(workers=1, data_dir=str(tmp_path)), policy, world.registry, world.counters, store)
+    heard(state, COUNT)
+    state.tally.fields.add([FieldCount("shop", "item", "$.price", "body_type", 1)])
+    state.audit.append(5.0, "ann", "started", "shop", {"attempt": 1}, "ann started it")
+    state.rollouts = Rollouts(policy)
+    state.rollouts.states["shop"] = replace(
+        state.rollouts.states["shop"],
+        holds=(Hold("freeze", 5.0, detail="weekend is active"),),
+        results=(CheckResult("error_rate", "error_rate", "enforce", "pass", "", 0.5, 5.3, 0.001, 0.001, 900, 60.0),),
+    )
+    async with TestClient(TestServer(application(state, Bind("127.0.0.1", 1)))) as client:
+        yield client
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield (method, path), operation
+
+
+async def test_every_path_answers_as_it_is_described(client: Client) -> None:
+    document = await (await client.get("/openapi.json")).json()
+    described = dict(operations(document))
+    assert set(described) == {*REQUESTS, EVENTS}
+    for place, request in REQUESTS.items():
+        method, path = place
+        options = {name: value for name, value in request.items() if name != "id"}
+        async with client.request(method, path.format(**request), **options) as response:
+            answers = described[place]["responses"]
+            assert response.status == REFUSED.get(place, 200), await response.text()
+            if path in {"/healthz", "/readyz"}:
+                continue
+            said = answers["200"] if response.status == 200 else document["components"]["responses"]["problem"]
+            assert response.content_type in said["content"], place
+            schema = said["content"][response.content_type].get("schema")
+            if schema:
+                whole = {**schema, "components": document["components"]}
+                jsonschema.Draft202012Validator(whole).validate(await response.json())
+            if "json" in request:
+                (taken,) = described[place]["requestBody"]["content"].values()
+                body = {**taken["schema"], "components": document["components"]}
+                if response.status == 200:
+                    jsonschema.Draft202012Validator(body).validate(request["json"])
+
+
+async def test_no_path_is_served_that_is_not_described(client: Client) -> None:
+    document = await (await client.get("/openapi.json")).json()
+    described = {place for place, _ in operations(document)}
+    app = client.app
+    assert app is not None
+    served = {
+        (route.method.lower(), route.resource.canonical)
+        for route in app.router.routes()
+        if route.resource is not None and route.method != "HEAD"
+    }
+    assert served == described == {(endpoint.method.lower(), endpoint.path) for endpoint in ENDPOINTS}
+
+
+async def test_a_body_that_need_not_be_is_described_so(client: Client) -> None:
+    document = await (await client.get("/openapi.json")).json()
+    required = {path: operation["requestBody"]["required"] for (_, path), operation in operations(document)
+                if "requestBody" in operation}  # fmt: skip
+    assert required["/api/v1/rollout/rollback"] is False
+    assert required["/api/v1/freeze/start"] is True
+
+
+async def test_values_of_closed_lists_are_described(client: Client) -> None:
+    schemas = (await (await client.get("/openapi.json")).json())["components"]["schemas"]
+    assert set(schemas["WatchChange"]["properties"]["action"]["enum"]) == {"hold", "renew", "release", "handover"}
+    assert set(schemas["FreezeStart"]["properties"]["in_flight"]["enum"]) == {"hold", "continue", "rollback"}
+    assert "required" not in schemas["RolloutChange"] or not schemas["RolloutChange"]["required"]

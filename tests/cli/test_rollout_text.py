@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from shadowproxy.admin.rollout_values import FreezeStatus, HistoryEntry, HistoryPage, WatchStatus
+from shadowproxy.cli.rollout_text import changes, clock, freezes, history, outcome, render, share
+from shadowproxy.report.terminal import WIDTH, Paint
+from shadowproxy.rollout.values import Hold
+from tests.cli.rollouts import AT, HALFWAY, rollout
+
+PLAIN = Paint(False)
+
+
+def test_a_rollout_is_shown_with_its_plan_bake_checks_and_holds() -> None:
+    lines = list(render(HALFWAY, PLAIN))
+    assert max(map(len, lines)) <= WIDTH
+    for line in (
+        "checkout-v2 · attempt 2 · running · first users · 5% to the candidate",
+        "  service shop · canary · feature change · primary v1 · candidate v2 · plan 3fa9c2d18b7e6f50",
+        "  ✓ go                             approve",
+        "  ▸ first users                5%  bakes 1d, 20,000 requests        until about Wed 09:20 UTC",
+        "  time       ████████████░░░░░░░░  14h 40m of 1d",
+        "  requests   ████████████████░░░░  16,210 of 20,000 requests",
+        "  ✓ error_rate         0.11% against 0.12% · evidence 10^0.3 (10^2.3 needed)",
+        "  ? latency_p99        too few requests · needs about 900 more requests (≈ 12m 00s)",
+        "  ✗ memory             it grows by 7% an hour, at most 5% is right · observed only",
+        "  hold       freeze for 12m 00s: weekend is active",
+        "  next       ramp 25% begins when the freeze is over and the bake is done",
+        "  finish     about Thu 09:30 UTC",
+        "  watch      ann holds it for 5m 00s",
+        "  earlier    attempt 1 rolled back Sun 19:13 UTC: error_rate failed",
+    ):
+        assert line in lines
+
+
+def test_colours_say_what_words_say() -> None:
+    coloured = "\n".join(render(HALFWAY, Paint(True)))
+    assert "\x1b[36mrunning\x1b[0m" in coloured
+    assert "\x1b[31m✗ memory" in coloured
+
+
+def test_what_is_not_the_rule_has_a_line_of_its_own() -> None:
+    odd = rollout(
+        settled=False,
+        pending_plan="77aa",
+        override_until=AT + 3600,
+        watch=WatchStatus(True, 60.0),
+        bake=replace(HALFWAY.bake, warmup=90.0) if HALFWAY.bake else None,
+    )
+    lines = list(render(odd, PLAIN))
+    assert "  warm-up    1m 30s left" in lines
+    assert "  override   freezes do not hold it until Wed 01:00 UTC" in lines
+    assert "  watch      nobody holds it, and nothing advances without" in lines
+    assert any(line.startswith("  alert      the promotion is not in the configuration") for line in lines)
+    assert "  plan       a changed plan (77aa) is for the next attempt" in lines
+
+
+def test_words_of_strangers_cannot_speak_to_the_terminal() -> None:
+    lines = "\n".join(render(rollout(why="\x1b[2J", identity={"candidate": "\x07v2"}), PLAIN))
+    assert "\x1b" not in lines
+    assert "\x07" not in lines
+
+
+def test_a_command_answers_with_where_it_has_led() -> None:
+    assert list(outcome(HALFWAY, PLAIN)) == [
+        "checkout-v2 · attempt 2 · running · first users · 5% to the candidate",
+        "  hold       freeze for 12m 00s: weekend is active",
+        "  next       ramp 25% begins when the freeze is over and the bake is done",
+    ]
+
+
+def test_only_what_changed_is_told() -> None:
+    assert list(changes(HALFWAY, HALFWAY)) == []
+    first, *rest = changes(None, HALFWAY)
+    assert first.startswith("2025-11-26T00:00:00Z  checkout-v2 · attempt 2 · running · first users · 5%")
+    assert len(rest) == 5
+    later = rollout(
+        at=AT + 60,
+        weight=0.25,
+        stage="ramp",
+        why="the bake is over",
+        holds=[Hold("operator", AT + 60, "ben", "wait")],
+        checks=[replace(HALFWAY.checks[0], verdict="fail", words="twice as many")],
+        watch=WatchStatus(True, 60.0),
+    )
+    assert [line.partition("  ")[2] for line in changes(HALFWAY, later)] == [
+        "checkout-v2 · attempt 2 · running · ramp · 25% to the candidate: the bake is over",
+        "hold: operator by ben for 0 s: wait",
+        "no hold any more: freeze",
+        "check error_rate: fail: twice as many",
+        "watch: nobody holds it, and nothing advances without",
+    ]
+
+
+def test_a_history_is_told_in_the_order_of_time_with_its_chain() -> None:
+    items = [
+        HistoryEntry(8, AT, "shadowproxy", "advanced", "the bake is over", {}),
+        HistoryEntry(7, AT - 9, "ann", "approved", "looks well", {}),
+    ]
+    page = HistoryPage("shop", items, 9, 2, 0, [])
+    assert list(history(page)) == [
+        "    7  2025-11-25T23:59:51Z  approved     ann              looks well",
+        "    8  2025-11-26T00:00:00Z  advanced     shadowproxy      the bake is over",
+        "1 to 2 of 9, from the newest; older ones with --offset 2",
+        "the chain holds: nothing was changed, nothing is missing (9 decisions)",
+    ]
+    assert list(history(replace(page, items=[], total=0, problems=["7 is missing"]))) == ["nothing was decided yet"]
+    assert next(history(replace(page, items=[], offset=9))) == "nothing before that; there are 9"
+
+
+def test_freezes_are_listed_with_what_they_stop() -> None:
+    weekend = FreezeStatus(
+        "weekend", "configuration", "deny", False, AT + 86400, None, ["feature"], [], "hold", "nobody is here"
+    )
+    by_hand = FreezeStatus(
+        "f1", "manual", "deny", True, AT, None, ["feature", "fix"], ["shop"], "continue", "a sale", "f1", "ann"
+    )
+    assert list(freezes([weekend, by_hand], AT)) == [
+        "weekend  deny · inactive · from Thu 00:00 UTC",
+        "  stops feature changes of every service; a rollout that runs: hold",
+        "  nobody is here",
+        "f1  deny · ACTIVE · until it is ended",
+        "  stops feature, fix changes of shop; a rollout that runs: continue",
+        "  ann: a sale",
+    ]
+    assert list(freezes([replace(by_hand, ends_at=AT + 60), replace(weekend, begins_at=None)], AT))[::3] == [
+        "f1  deny · ACTIVE · until Wed 00:01 UTC",
+        "weekend  deny · inactive · not again",
+    ]
+    assert list(freezes([], AT)) == ["no freezes"]
+
+
+def test_shares_and_moments() -> None:
+    assert [share(each) for each in (0.0, 0.005, 0.125, 1.0)] == ["0%", "0.5%", "12.5%", "100%"]
+    assert clock(AT + 30 * 86400, AT) == "2025-12-26 00:00 UTC"

@@ -50,6 +50,7 @@ bench: $(READY_BENCH)
 docs: $(READY)
 	$(BIN)/python -m shadowproxy.config.reference > docs/configuration.md
 	$(BIN)/python -m shadowproxy.metrics.series > docs/metrics.md
+	$(BIN)/python -m shadowproxy.rollout.table > docs/rollout-states.md
 
 # The packages of nginx and Prometheus start servers when installed: RUNLEVEL=1 keeps them from doing so.
 system:

@@ -33,13 +33,20 @@ def _where(state: State) -> Iterator[str]:
         row = steps(state.plan)
         yield (
             f"Attempt {attempt} of {name} is in {row[state.step].name}, part {state.step + 1} of {len(row)}, "
-            f"since {moment(state.progress.entered_at)}; the candidate serves {percent(state.weight)} of the users."
+            f"since {moment(state.progress.entered_at)}: {_users(state.weight, row[state.step])}."
         )
     elif state.phase == PROMOTED:
         yield f"Attempt {attempt} of {name} was promoted at {moment(state.ended_at)}: all users are the candidate's."
     else:
         ended = {ROLLED_BACK: "rolled back", ABORTED: "aborted"}[state.phase]
         yield f"Attempt {attempt} of {name} was {ended} at {moment(state.ended_at)}; all users are with the primary."
+
+
+def _users(weight: float, part: Step) -> str:
+    chosen = "chosen users" if part.chosen else ""
+    if not weight:
+        return f"only {chosen} are the candidate's" if chosen else "no user is the candidate's"
+    return f"{percent(weight)} of the users{f' and {chosen}' if chosen else ''} are the candidate's"
 
 
 def _why(state: State) -> Iterator[str]:
@@ -76,7 +83,7 @@ def coming(state: State, row: tuple[Step, ...]) -> Iterator[str]:
         yield "Next: promotion, all users are the candidate's."
     else:
         step = row[state.step + 1]
-        yield f"Next: {step.name}, {percent(step.weight)} of the users."
+        yield f"Next: {step.name}, {_users(step.weight, step)}."
 
 
 def _beside(state: State, now: float) -> Iterator[str]:

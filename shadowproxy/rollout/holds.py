@@ -152,7 +152,8 @@ def holds_as(state: State, result: CheckResult) -> str | None:
     if result.kind in GUARDS:
         return result.kind
     check = next((check for check in state.plan.checks if check.name == result.name), None)
-    return SLOW_BURN if check and check.max_slope is not None else None
+    creeps = check is not None and check.max_slope is not None and result.log_e >= result.needed
+    return SLOW_BURN if creeps else None
 
 
 def lacking(state: State, step: Step) -> list[CheckResult]:
@@ -170,7 +171,7 @@ def unproven(state: State, step: Step) -> list[CheckResult]:
 
 
 def _needed(state: State, step: Step, result: CheckResult) -> bool:
-    if holds_as(state, result) or result.kind == words.WEBHOOK:
+    if result.kind in GUARDS or result.kind == words.WEBHOOK:
         return False
     check = next((check for check in state.plan.checks if check.name == result.name), None)
     is_absolute = check is not None and check.max is not None

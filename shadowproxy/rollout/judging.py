@@ -150,8 +150,9 @@ def _promql(check: Check, view: View) -> CheckResult:
     result = _said(check, verdict, words)
     if check.max_slope is not None:
         slope = guards.slope(check, view.ledger, view.plan, view.step)
-        worst = min(verdict, slope.verdict, key=(FAIL, INCONCLUSIVE, PASS).index)
-        result = _said(check, worst, f"{words}; {slope.words}", slope.log_e, slope.needed)
+        # A slope that is not known yet lacks time, no data: like a slow burn it is waited for by nobody.
+        verdict = FAIL if slope.verdict == FAIL else verdict
+        result = _said(check, verdict, f"{words}; {slope.words}", slope.log_e, slope.needed)
     return replace(result, primary=seen.primary, candidate=seen.candidate) if seen and seen.values else result
 
 

@@ -163,6 +163,20 @@ def test_a_trend_of_a_query_is_a_slow_burn_and_its_limit_is_none(checks: Checks)
     assert run.state.phase == "rolled_back"
 
 
+def test_a_query_with_a_trend_that_breaks_its_limit_sends_users_back(checks: Checks) -> None:
+    run = started(FIRST, RAMP, checks=(replace(BURNS, max=100.0),))
+    checks.say("fail", "promql", "memory", log_e=0.5, needed=4.6)
+    run.tick()
+    assert run.state.phase == "rolled_back"
+
+
+def test_a_query_without_an_answer_holds_also_where_only_its_trend_matters(checks: Checks) -> None:
+    run = started(checks=(BURNS,))
+    checks.say("inconclusive", "promql", "memory", words="no answer yet", needed=4.6)
+    run.tick(100)
+    assert run.held == {"inconclusive"}
+
+
 def test_a_guard_lacks_nothing(checks: Checks) -> None:
     run = started()
     checks.say("inconclusive", "slow_burn")
@@ -280,3 +294,15 @@ def test_a_pause_on_failure_sends_back_the_chosen_too(checks: Checks) -> None:
     split = traffic(run.state)
     assert split is not None
     assert (split.weight, split.chosen) == (0.0, ())
+
+
+def test_harm_that_was_found_while_the_primary_was_broken_is_not_forgotten(checks: Checks) -> None:
+    run = started(FIRST, RAMP)
+    dead = {"primary": False}
+    checks.say("fail", harm="error_rate: worse")
+    run.tick(3, healthy=dead)
+    checks.say("pass")
+    run.tick(60, healthy=dead)
+    assert (run.state.step, run.state.weight) == (0, 0.05)
+    run.tick()
+    assert (run.state.phase, run.state.why) == ("rolled_back", "rolled back: error_rate: worse")

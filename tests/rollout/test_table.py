@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from itertools import product
+from pathlib import Path
 
 import pytest
 
 from shadowproxy.model.rollout import PENDING, PHASES, ROLLED_BACK
-from shadowproxy.rollout.table import TABLE, TRIGGERS, IllegalTransition, allows, moved
+from shadowproxy.rollout.table import TABLE, TRIGGERS, IllegalTransition, allows, moved, reference
 
 PAIRS = list(product(PHASES, TRIGGERS))
 
@@ -36,3 +37,8 @@ def test_every_phase_can_be_reached_and_left() -> None:
 def test_users_are_sent_back_from_wherever_there_are_any() -> None:
     assert {phase for phase in PHASES if moved(phase, "recall") == ROLLED_BACK} >= {"running", "promoted"}
     assert moved("running", "rollback") == moved("promoted", "rollback") == ROLLED_BACK
+
+
+def test_the_page_is_made_from_the_table() -> None:
+    written = Path(__file__).parents[2] / "docs" / "rollout-states.md"
+    assert written.read_text() == reference(), "run: python -m shadowproxy.rollout.table > docs/rollout-states.md"

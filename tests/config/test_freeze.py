@@ -83,6 +83,13 @@ def test_a_window_happens_once_in_its_zone_or_with_an_offset(text: str, start: s
         ("name: a, duration: 1h", "freeze[0].cron: is missing: duration needs cron beside it"),
         ("name: a, start: 2026-01-01", "freeze[0].end: is missing: start needs end beside it"),
         (f"{WEEKLY}, start: 2026-01-01", "freeze[0].start: stands beside cron and duration: keep one of the two"),
+        (
+            "name: a, start: 2026-02-30, end: 2026-03-01",
+            (
+                'freeze[0].start: cannot be "2026-02-30": write a date such as 2026-12-24, '
+                "or a time such as 2026-12-24T18:00 or 2026-12-24T18:00:00+01:00"
+            ),
+        ),
         ("name: a, start: 2026-01-02, end: 2026-01-01", "freeze[0].end: is not after start: write a later one"),
         (
             "name: a, start: tomorrow, end: 2026-01-01",

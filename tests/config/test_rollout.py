@@ -481,3 +481,26 @@ def test_secrets_of_a_plan_are_masked(tmp_path: Path) -> None:
 def test_a_rollout_is_described(tmp_path: Path) -> None:
     lines = describe(loaded(tmp_path, MIRRORED + "rollout: {name: v2, strategy: blue-green}"))
     assert "  rollout    v2, a feature: mirror, then switch" in lines
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("sticky: {by: 'header:a b'}", "write the name of a header field, such as x-user-id"),
+        ("sticky: {by: 'cookie:a b'}", "write the name of a cookie, such as session"),
+        ("stages: [{canary: {weight: 5%, match: {header: 'a:'}}}]", "write the value after the colon"),
+        ("stages: [{canary: {weight: 5%, match: {cookie: 'a='}}}]", "write NAME=VALUE as it stands in the header"),
+        ("checks: [{check: error_rate, max_absolute: 5}]", "write percentage points such as 0.1pp, or for latencies"),
+        ("checks: [{check: error_rate, max_absolute: 200pp}]", "write percentage points from 0pp to 100pp"),
+        ("checks: [{check: error_rate, max_relative: 10001%}]", "write a percentage from 0% to 10000%, such as 10%"),
+        ("checks: [{check: error_rate, max: lots}]", "write a percentage for shares, a duration for latencies"),
+        ("notify: {webhook: 'http://[::1'}", "write an address such as"),
+        ("notify: {webhook: 'https://me:secret@a'}", "an address with a user in it is not sent"),
+        ("prometheus: http://p, checks: [{name: q, promql: ' ', max: 1}]", "write a query of at most 4096 characters"),
+    ],
+)
+def test_a_wrong_value_is_told_what_would_be_right(text: str, right: str, tmp_path: Path) -> None:
+    whole = text if text.startswith("stages") else f"strategy: canary, {text}"
+    [found] = wrong(tmp_path, whole)
+    assert right in found
+    assert "secret" not in found

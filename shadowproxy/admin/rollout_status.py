@@ -18,8 +18,10 @@ from shadowproxy.admin.rollout_values import (
     Where,
 )
 from shadowproxy.model.rollout import PENDING, PROMOTED, RUNNING, FreezeWindow, Plan
+from shadowproxy.rollout.bake import KEPT, lately
 from shadowproxy.rollout.explaining import coming, missing
 from shadowproxy.rollout.freeze import is_active, turn_of
+from shadowproxy.rollout.projecting import Freezes, Projected, project, project_on
 from shadowproxy.rollout.steps import steps
 from shadowproxy.rollout.values import ManualFreeze, State, View, Watch
 
@@ -32,6 +34,7 @@ def rollout_status(view: View, now: float) -> RolloutStatus:
     state, plan = view.state, view.state.plan
     row = steps(plan)
     is_pending = state.phase == PENDING
+    projected = _projected(view, now)
     return RolloutStatus(
         service=state.service,
         name=plan.name,
@@ -47,16 +50,18 @@ def rollout_status(view: View, now: float) -> RolloutStatus:
         plan=plan.hash,
         pending_plan=state.pending_plan.hash if state.pending_plan else "",
         identity=view.facts.identity if is_pending and view.facts else state.identity,
-        steps=list(_steps(state)),
+        steps=list(_steps(state, projected)),
         bake=_bake(state),
         checks=list(state.results),
         watch=watch_status(plan, view.watch),
         next=" ".join(_next(state)),
-        finish_at=None,
+        finish_at=projected[-1].ends if projected else None,
+        finish_why=projected[-1].why if projected else "",
         override_until=state.override if state.override > now else None,
         started_at=state.started_at or None,
         ended_at=state.ended_at or None,
         settled=state.phase != PROMOTED,
+        fault=view.fault,
         earlier=list(state.earlier),
     )
 
@@ -103,7 +108,27 @@ def freeze_status(freeze: ManualFreeze, ended_at: float | None = None) -> Freeze
     )
 
 
-def _steps(state: State) -> Iterator[StepStatus]:
+def _projected(view: View, now: float) -> tuple[Projected, ...]:
+    """The parts from the present one on; nothing of an attempt that is over."""
+    state = view.state
+    manual = view.facts.freezes if view.facts else ()
+    freezes = Freezes(state.windows, manual, state.service, state.plan.change_class, state.override)
+    if state.phase == PENDING:
+        return project(state.plan, freezes, now)
+    return project_on(state, freezes, _rate(state)) if state.phase == RUNNING else ()
+
+
+def _rate(state: State) -> float | None:
+    """Requests/s of users in the last minute, from those of the arm under test; None: nobody can say."""
+    seen = lately(state.progress.recent, KEPT)
+    part = steps(state.plan)[state.step]
+    share = part.weight or (1.0 if part.sample is None else part.sample)
+    is_known = seen.seconds > 0.0 and share > 0.0 and (part.weight > 0.0 or not part.chosen)
+    return seen.tested / seen.seconds / share if is_known else None
+
+
+def _steps(state: State, projected: tuple[Projected, ...]) -> Iterator[StepStatus]:
+    ends = {(one.step.stage, one.step.part): one.ends for one in projected}
     here = _HERE.get(state.phase, STOPPED)
     for index, step in enumerate(steps(state.plan)):
         yield StepStatus(
@@ -112,6 +137,7 @@ def _steps(state: State) -> Iterator[StepStatus]:
             weight=step.weight,
             bake_seconds=step.bake.seconds,
             bake_requests=step.bake.requests,
+            ends_at=ends.get((step.stage, step.part)),
             state=here if index == state.step else OVER if index < state.step else COMING,
         )
 

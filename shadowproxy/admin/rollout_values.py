@@ -81,13 +81,18 @@ class RolloutStatus(Struct, frozen=True):
     next: str
     """What comes next, or what it waits for, in a sentence."""
     finish_at: float | None
-    """Projected, through the freezes to come; None where nobody can say."""
+    """When all users are the candidate's, projected through the freezes to come as if nothing failed or waited; of one
+    that is pending as if it were started now. None where nobody can say, for the reason in `finish_why`, or it is over.
+    """
+    finish_why: str
     override_until: float | None
     """Until then freezes do not hold it, because somebody said so."""
     started_at: float | None
     ended_at: float | None
     settled: bool
     """False: promoted, and the configuration's primary is not what was promoted yet."""
+    fault: str
+    """Why it cannot be driven at present; empty where it can."""
     earlier: list[Attempt]
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from shadowproxy.cli import rollout_plan, rollout_replay
 from shadowproxy.cli.client import (
     DEFAULT_ADMIN,
     NO,
@@ -42,6 +43,9 @@ Override = Annotated[
     str | None,
     typer.Option("--override", metavar="UNTIL", help="Freezes do not hold it until then: 2h, or a time. Needs -m."),
 ]
+
+app.command()(rollout_plan.plan)
+app.command()(rollout_replay.replay)
 
 _FORWARD: Final = {
     "start": "Start a rollout that is pending. Starting twice is one start.",

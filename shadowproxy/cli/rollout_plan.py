@@ -65,9 +65,9 @@ def plan(
     """Say what the rollout of a configuration will do, and when, through its bakes and the freezes. Starts nothing."""
     from shadowproxy.rollout.projecting import Freezes, project
 
-    loaded = _loaded(config)
-    name, found = _rollout(loaded, service)
-    freezes = Freezes(loaded.policy.freeze, (), name, found.change_class)
+    configuration = loaded(config)
+    name, found = rollout_of(configuration, service)
+    freezes = Freezes(configuration.policy.freeze, (), name, found.change_class)
     steps = project(found, freezes, time.time() if at is None else at, rate)
     if output is Output.json:
         print_json(plain(name, found, steps))
@@ -75,7 +75,8 @@ def plan(
         print(*render(name, found, steps), sep="\n")
 
 
-def _loaded(config: Path) -> Loaded:
+def loaded(config: Path) -> Loaded:
+    """Ends the command with everything that is wrong with the file."""
     from shadowproxy.config import ConfigError, Overrides, load
     from shadowproxy.model.policy import Registry
 
@@ -87,9 +88,9 @@ def _loaded(config: Path) -> Loaded:
         raise typer.Exit(INVALID) from None
 
 
-def _rollout(loaded: Loaded, service: str | None) -> tuple[str, Plan]:
+def rollout_of(configuration: Loaded, service: str | None) -> tuple[str, Plan]:
     """The name of the service that is meant, and its plan."""
-    plans = {one.name: one.rollout for one in loaded.policy.services if one.rollout is not None}
+    plans = {one.name: one.rollout for one in configuration.policy.services if one.rollout is not None}
     if not plans:
         fail("no service has a rollout: write one, such as rollout: {strategy: canary}")
     if service is not None and service not in plans:

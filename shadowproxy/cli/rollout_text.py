@@ -166,12 +166,17 @@ def _notes(status: RolloutStatus) -> Iterator[tuple[str, str, str]]:
     if status.next:
         yield "next", status.next, ""
     if status.finish_at is not None:
-        yield "finish", f"about {clock(status.finish_at, now)}", ""
+        started = " if it is started now" if status.phase == PENDING else ", if nothing holds it"
+        yield "finish", f"about {clock(status.finish_at, now)}{started}", ""
+    elif status.finish_why:
+        yield "finish", f"cannot be said: {status.finish_why}", ""
     if status.override_until is not None and status.override_until > now:
         yield "override", f"freezes do not hold it until {clock(status.override_until, now)}", ""
     yield "watch", _watch(status.watch, now), ""
     if not status.settled:
         yield "alert", "the promotion is not in the configuration: make what was the candidate its primary", "red"
+    if status.fault:
+        yield "alert", f"it cannot be driven: {status.fault}", "red"
     if status.pending_plan:
         yield "plan", f"a changed plan ({status.pending_plan}) is for the next attempt", "yellow"
     for each in reversed(status.earlier):

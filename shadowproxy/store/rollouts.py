@@ -126,6 +126,11 @@ class RolloutStore:
         except (sqlite3.Error, msgspec.MsgspecError, zlib.error) as error:
             raise StoreError(f"{self._path}: {error}") from error
 
+    def services(self) -> list[str]:
+        """Those of which a state is kept, whether it can be read or not."""
+        with self._transaction() as database:
+            return [row[0] for row in database.execute("SELECT service FROM states ORDER BY service")]
+
     def attempts(self, service: str) -> list[int]:
         """Those that something is left of in the log, oldest first."""
         with self._transaction() as database:

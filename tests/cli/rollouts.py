@@ -47,10 +47,12 @@ HALFWAY = RolloutStatus(
     watch=WatchStatus(True, 60.0, "ann", AT - 300, AT + 50),
     next="ramp 25% begins when the freeze is over and the bake is done",
     finish_at=AT + 120600,
+    finish_why="",
     override_until=None,
     started_at=AT - 70000,
     ended_at=None,
     settled=True,
+    fault="",
     earlier=[Attempt(1, "77", "rolled_back", AT - 200000, AT - 190000, {}, "error_rate failed")],
 )  # fmt: skip
 

@@ -26,7 +26,7 @@ def test_a_rollout_is_shown_with_its_plan_bake_checks_and_holds() -> None:
         "  ✗ memory             it grows by 7% an hour, at most 5% is right · observed only",
         "  hold       freeze for 12m 00s: weekend is active",
         "  next       ramp 25% begins when the freeze is over and the bake is done",
-        "  finish     about Thu 09:30 UTC",
+        "  finish     about Thu 09:30 UTC, if nothing holds it",
         "  watch      ann holds it for 5m 00s",
         "  earlier    attempt 1 rolled back Sun 19:13 UTC: error_rate failed",
     ):
@@ -42,6 +42,9 @@ def test_colours_say_what_words_say() -> None:
 def test_what_is_not_the_rule_has_a_line_of_its_own() -> None:
     odd = rollout(
         settled=False,
+        fault="OSError: no",
+        finish_at=None,
+        finish_why="no end in sight: a sale",
         pending_plan="77aa",
         override_until=AT + 3600,
         watch=WatchStatus(True, 60.0),
@@ -52,6 +55,8 @@ def test_what_is_not_the_rule_has_a_line_of_its_own() -> None:
     assert "  override   freezes do not hold it until Wed 01:00 UTC" in lines
     assert "  watch      nobody holds it, and nothing advances without" in lines
     assert any(line.startswith("  alert      the promotion is not in the configuration") for line in lines)
+    assert "  alert      it cannot be driven: OSError: no" in lines
+    assert "  finish     cannot be said: no end in sight: a sale" in lines
     assert "  plan       a changed plan (77aa) is for the next attempt" in lines
 
 

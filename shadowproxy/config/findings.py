@@ -30,6 +30,7 @@ class Findings:
 
     def blames_below(self, path: Path) -> bool:
         """Whether something in the value at this path was wrong."""
+        path = as_written(path, self._places)
         return any(blamed[: len(path)] == path for blamed in self._blamed)
 
     def wrong(self, path: Path, message: str, *, at_key: bool = False) -> None:

@@ -217,7 +217,7 @@ class Exchange:
     def on_interim(self, head: ResponseHead) -> None:
         """100 and 103 are relayed to those who understand them (RFC 9110 section 15.2)."""
         if self._draw is not None:
-            self._draw.began(self, self._site.deadlines.now)
+            self._draw.began(self, head, self._site.deadlines.now)
         if self.upload is not None and self.upload.awaits_continue:
             self.upload.awaits_continue = False
             self._client.excuse()
@@ -229,7 +229,7 @@ class Exchange:
     def on_response(self, head: ResponseHead, data: bytes, complete: bool) -> None:
         client = self._client
         if self._draw is not None:
-            self._draw.began(self, self._site.deadlines.now)
+            self._draw.began(self, head, self._site.deadlines.now)
         if head.status == 101:
             self._tunnel(head, data)
             return

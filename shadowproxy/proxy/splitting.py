@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from shadowproxy.http1 import RequestHead
+from shadowproxy.http1 import RequestHead, ResponseHead
 from shadowproxy.metrics import layout as at
 from shadowproxy.model import errors
 from shadowproxy.model.errors import Fault
@@ -113,13 +113,16 @@ class Draw:
             self._route.count_fallback(split.counters, "lease_expired")
         return split.primary
 
-    def began(self, request: Waiting, now: float) -> None:
+    def began(self, request: Waiting, head: ResponseHead, now: float) -> None:
         """The head of an answer has come."""
         serving = self.split.serving
         if self.candidate:
             serving.answered(request, now)
         elif serving.refuge.open:
             serving.refuge.succeeded()
+        mirror = self._route.mirrors[0]  # where there is a candidate there is one
+        if mirror.version_header:
+            mirror.note_version(CANDIDATE if self.candidate else PRIMARY, head)
 
     def goes_back(self, request: Waiting, fault: Fault, repeatable: bool, now: float) -> bool:
         """The upstream that was asked gave no answer: may the primary be asked instead?"""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from shadowproxy.http1 import RequestHead, ResponseHead
 from shadowproxy.model import errors
 from shadowproxy.model.errors import Fault
-from shadowproxy.model.terms import CANDIDATE
+from shadowproxy.model.terms import CANDIDATE, PRIMARY
 from shadowproxy.shadow.capture import Capture, looks_equal
 from shadowproxy.upstream.connection import Connection, Trailers
 from shadowproxy.upstream.deadlines import NEVER
@@ -285,7 +285,7 @@ class Copy:
         mirror, primary, response = self.mirror, self.primary, self.response
         mirror.count_pair(primary, response, None)
         if mirror.version_header:
-            mirror.note_version(self)
+            self._note_versions()
         if looks_equal(primary, response, mirror.ignored):
             mirror.count_match()
         else:
@@ -303,7 +303,7 @@ class Copy:
         second.mirror.count_pair(primary, second.response, None)
         for copy in (self, second):
             if copy.mirror.version_header:
-                copy.mirror.note_version(copy)
+                copy._note_versions()
         ignored = self.mirror.ignored
         if looks_equal(primary, self.response, ignored) and looks_equal(primary, second.response, ignored):
             self.mirror.count_match()
@@ -316,6 +316,10 @@ class Copy:
                 return
         self._end()
         second._end()
+
+    def _note_versions(self) -> None:
+        self.mirror.note_version(PRIMARY, self.primary.head)
+        self.mirror.note_version(self.arm.name, self.response.head)
 
     def _lose(self, reason: str) -> None:
         self.mirror.count_lost(reason)

@@ -9,11 +9,11 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import TYPE_CHECKING, Final
 
-from shadowproxy.http1 import NO_BODY, RequestHead, forward_request
+from shadowproxy.http1 import NO_BODY, RequestHead, ResponseHead, forward_request
 from shadowproxy.metrics import layout as at
 from shadowproxy.model.pair import CapturedRequest, Pair, Second
 from shadowproxy.model.policy import HeaderRules, RoutePolicy
-from shadowproxy.model.terms import CODES, DROP_REASONS, KINDS, LOSS_REASONS, PRIMARY, VERDICTS
+from shadowproxy.model.terms import CODES, DROP_REASONS, KINDS, LOSS_REASONS, VERDICTS
 from shadowproxy.shadow.arm import Arm
 from shadowproxy.shadow.capture import IGNORED, Capture
 from shadowproxy.shadow.link import Link
@@ -219,12 +219,11 @@ class Mirror:
         if pair is None or self.link.offer(self, pair) is not None:
             self._counters[at.EXAMPLES_SKIPPED] += 1
 
-    def note_version(self, copy: Copy) -> None:
-        """Say which versions answered, by `version_header`."""
-        for arm, head in ((PRIMARY, copy.primary.head), (self.arm.name, copy.response.head)):
-            named = head.value_of(self.version_header) if head is not None else None
-            if named:
-                self.link.sight(self.service, arm, named[:MAX_VERSION].decode("latin-1"))
+    def note_version(self, arm: str, head: ResponseHead | None) -> None:
+        """Say which version of an arm answered, by `version_header`."""
+        named = head.value_of(self.version_header) if head is not None else None
+        if named:
+            self.link.sight(self.service, arm, named[:MAX_VERSION].decode("latin-1"))
 
     def _pair(self, copy: Copy, failure: str | None, answer: bool, second: Copy | None) -> Pair | None:
         request, primary = copy.request, copy.primary.frozen()

@@ -36,17 +36,20 @@ class Publishing(control._Control):
         path = Path(self._state.launch.data_dir) / WANTED
         said = b""
         while True:
-            if path.exists():
-                wanted = path.read_bytes()
+            wanted = path.read_bytes() if path.exists() else b""
+            if wanted:
                 self._state.counters.control[at.LEASES] = int((time.monotonic() + LEASE) * 1000)
-                if wanted != said:
-                    said = wanted
-                    self._commands.send(Publish({"default": msgspec.json.decode(wanted, type=Split)}))
+            if wanted and wanted != said:
+                self._commands.send(Publish({"default": msgspec.json.decode(wanted, type=Split)}))
+            said = wanted
             await asyncio.sleep(0.02)
 
 
 def say(proxy: Proxy, **split: Any) -> float:
-    """Put a split in force that `publishing` control is to publish; how long it took until every worker ran it."""
+    """Have another split published and wait until every worker runs it; how many seconds that took.
+
+    Nothing else may publish meanwhile: the service has to learn no endpoints.
+    """
     before = proxy.api("status")["policy"]
     path = proxy.data / WANTED
     path.with_suffix(".new").write_bytes(msgspec.json.encode(Split("v2", **split)))

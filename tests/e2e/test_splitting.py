@@ -26,6 +26,8 @@ from tests.e2e.servers import Server, node
 from tests.e2e.talk import Talk, request, settings, talk
 
 PROGRAM = ("-P", str(Path(publishing.__file__)))
+ALONE: Any = {"workers": 2, "shadow": {"sample": "0%"}, "endpoints": {"learn": False}}
+"""Users and nothing else: no copies, no learned endpoints."""
 NODE = """
   request.resume();
   request.on('end', () => { response.setHeader('x-served-by', '%s'); response.end('{"price": 7}'); });
@@ -35,22 +37,19 @@ NODE = """
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Generator[tuple[Proxy, Version, Version]]:
     """Two workers that do not mirror, in front of both versions."""
-    config = {"workers": 2, "shadow": {"sample": "0%"}}
     with (
         versions() as (blue, green),
-        Proxy.start(
-            tmp_path_factory.mktemp("split"), settings(blue.url, green.url, **config), program=PROGRAM
-        ) as proxy,
+        Proxy.start(tmp_path_factory.mktemp("split"), settings(blue.url, green.url, **ALONE), program=PROGRAM) as proxy,
     ):
         yield proxy, blue, green
 
 
 @contextmanager
-def processes(directory: Path, **more: Any) -> Generator[tuple[Proxy, Server]]:
+def processes(directory: Path) -> Generator[tuple[Proxy, Server]]:
     """A proxy in front of two versions that are processes of their own; the second is yielded."""
     with ExitStack() as stack:
         blue, green = (stack.enter_context(node(directory / name, NODE % name)) for name in (BLUE, GREEN))
-        config = settings(blue.url, green.url, **{"workers": 2, "shadow": {"sample": "0%"}, **more})
+        config = settings(blue.url, green.url, **ALONE)
         yield stack.enter_context(Proxy.start(directory / "proxy", config, program=PROGRAM)), green
 
 
@@ -157,10 +156,11 @@ def test_a_lease_that_nobody_renews_sends_everybody_back(running: tuple[Proxy, V
     with talk(proxy.port) as line:
         assert arm(line) == GREEN
         before = proxy.metrics()
-        (proxy.data / publishing.WANTED).unlink()
+        wanted = proxy.data / publishing.WANTED
+        wanted.rename(proxy.data / "unwanted.json")
         eventually(lambda: arm(line) == BLUE, publishing.LEASE + 5)
         assert fallbacks(proxy.metrics() - before)["lease_expired"] >= 1
-        say(proxy, weight=1.0)
+        (proxy.data / "unwanted.json").rename(wanted)
         eventually(lambda: arm(line) == GREEN)
 
 
@@ -169,8 +169,8 @@ def test_a_lease_that_nobody_renews_sends_everybody_back(running: tuple[Proxy, V
 
 def test_users_of_the_primary_are_mirrored_still_and_the_books_balance(tmp_path: Path) -> None:
     with versions() as (blue, green):
-        ignored = {"compare": {"ignore": [f"header:{SERVED_BY}", "header:x-app-version"]}}
-        with Proxy.start(tmp_path, settings(blue.url, green.url, **ignored), program=PROGRAM) as proxy:
+        config = settings(blue.url, green.url, endpoints={"learn": False})
+        with Proxy.start(tmp_path, config, program=PROGRAM) as proxy:
             say(proxy, weight=0.5, leased=False)
             found: Counter[str] = Counter()
             with talk(proxy.port) as line:
@@ -188,7 +188,7 @@ def test_users_of_the_primary_are_mirrored_still_and_the_books_balance(tmp_path:
 
 def test_a_candidate_that_refuses_costs_nobody_an_answer(tmp_path: Path) -> None:
     with versions() as (blue, _):
-        config = settings(blue.url, f"http://{HOST}:{free_port()}", workers=1, shadow={"sample": "0%"})
+        config = settings(blue.url, f"http://{HOST}:{free_port()}", **{**ALONE, "workers": 1})
         with Proxy.start(tmp_path, config, program=PROGRAM) as proxy:
             say(proxy, weight=1.0, leased=False)
             with talk(proxy.port) as line:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from shadowproxy.metrics import layout as at
-from shadowproxy.model.policy import AccessLogPolicy, Policy, RoutePolicy, ShadowPolicy, UpstreamTimeouts
+from shadowproxy.model.policy import AccessLogPolicy, Policy, RoutePolicy, ShadowPolicy, UpstreamTimeouts, VersionPolicy
 from shadowproxy.model.rollout import Chosen, Failures, Split, Sticky
 from shadowproxy.model.terms import FALLBACK_REASONS
 from shadowproxy.proxy.access_log import AccessLog, Entry
@@ -574,3 +574,11 @@ def test_an_upgrade_goes_to_the_arm_that_was_drawn() -> None:
     s.at("candidate").feed(b"more")
     assert client.take() == b"more"
     assert counts(s)["candidate"] == (1, 0, 0)
+
+
+def test_answers_to_users_name_the_version_of_their_arm() -> None:
+    s = stage(weighing(0.5), version=VersionPolicy(header="x-app-version"))
+    for arm, number in (("candidate", ids(0.5)[0]), ("primary", ids(1.0, above=0.5)[0])):
+        s.client().send(request(named(number)))
+        s.at(arm).feed(b"HTTP/1.1 200 OK\r\nX-App-Version: %b\r\nContent-Length: 0\r\n\r\n" % arm.encode())
+    assert s.link._versions.keys() >= {("default", "candidate", "candidate"), ("default", "primary", "primary")}

@@ -6,17 +6,16 @@ silence; the primary is a refuge only while it can be reached.
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING, Final, Protocol
 
 from shadowproxy.shadow.breaker import Breaker
 
 if TYPE_CHECKING:
-    from shadowproxy.upstream.origin import Origin
+    from shadowproxy.shadow.arm import Arm
 
 FAILURES: Final = 5
-"""Failures in a row after which its users go to the primary, and requests that must wait through a silence for it to
-count as one: a user sees none of them, so a few are enough (Envoy's outlier detection takes 5 as well).
+"""Failures in a row after which its users go to the primary, and requests, of users or copies, that must wait through a
+silence for it to count as one: a user sees none of them, so a few are enough (Envoy's outlier detection takes 5, too).
 """
 SILENCE: Final = 1.0
 """Seconds without a sign of life, while requests wait, that are a silence; more where answers take long."""
@@ -32,15 +31,18 @@ class Waiting(Protocol):
 
 
 class Serving:
-    """One candidate's origin as users meet it. It lives on when a policy is replaced that names the same origin.
+    """One candidate as users meet it; `copies` is the same one as copies do, whose silence is the same.
 
-    `breaker` is its own: copies and users fail in different ways. `refuge` is the primary's, for fallbacks alone.
+    It lives on when a policy is replaced that names the same origin. `breaker` is its own: copies and users fail in
+    different ways. `refuge` is the primary's, for fallbacks alone.
     """
 
-    __slots__ = ("_heard", "_usual", "_waiting", "breaker", "origin", "refuge")
+    __slots__ = ("_copies", "_heard", "_seen", "_usual", "_waiting", "breaker", "origin", "refuge")
 
-    def __init__(self, origin: Origin) -> None:
-        self.origin = origin
+    def __init__(self, copies: Arm) -> None:
+        self.origin = copies.origin
+        self._copies = copies
+        self._seen = copies.answers
         self.breaker = Breaker(FAILURES)
         self.refuge = Breaker(1)
         self._waiting: dict[Waiting, float] = {}
@@ -93,13 +95,15 @@ class Serving:
 
     def tick(self, now: float) -> None:
         """Called at every tick: where the candidate has fallen silent, those who wait for it hear of it."""
+        if self._copies.answers != self._seen:
+            self._seen, self._heard = self._copies.answers, now
         waiting = self._waiting
         if not waiting or self.refuge.open:
             return
-        patience = max(SILENCE, 2 * self._usual)
+        moment = now - max(SILENCE, 2 * self._usual)
         if self.breaker.open:
-            silent = [request for request, since in waiting.items() if now - since >= patience]
-        elif self._silence(now) >= patience:
+            silent = [request for request, since in waiting.items() if since <= moment]
+        elif self._heard <= moment and self._waits_since(moment) >= FAILURES:
             silent = list(waiting)
             self.breaker.trip(now)
         else:
@@ -107,7 +111,6 @@ class Serving:
         for request in silent:
             request.on_silence()
 
-    def _silence(self, now: float) -> float:
-        """Seconds in which enough requests waited and no answer began."""
-        enough = next(islice(self._waiting.values(), FAILURES - 1, None), None)
-        return now - max(enough, self._heard) if enough is not None else 0.0
+    def _waits_since(self, moment: float) -> int:
+        """How many requests, of users and copies, were asked by then and have no beginning of an answer."""
+        return sum(since <= moment for since in self._waiting.values()) + self._copies.silent_since(moment)

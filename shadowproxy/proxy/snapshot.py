@@ -306,7 +306,7 @@ class Compiler:
             for key in (*_mirrored(service), *(f"{service.name}\n{arm}" for arm in _resampled(service)))
         }
         split = [service for service in policy.services if _is_split(service)]
-        servings = {service.name: self._serving(service, origins) for service in split}
+        servings = {service.name: self._serving(service, arms[f"{service.name}\n{CANDIDATE}"]) for service in split}
         self._tallies = {service.index: self._tally(service) for service in split}
         routes: Routes = {}
         services = tuple(self._service(service, origins, arms, servings, routes) for service in policy.services)
@@ -331,10 +331,11 @@ class Compiler:
         name = key.partition("\n")[2]
         return Arm(name, _limits(name, service.shadow), origins[key], self._pressure)
 
-    def _serving(self, service: ServicePolicy, origins: dict[str, Origin]) -> Serving:
-        known = self._servings.get(service.name)
-        origin = origins[f"{service.name}\n{CANDIDATE}"]
-        return known if known is not None and known.origin is origin else Serving(origin)
+    def _serving(self, service: ServicePolicy, copies: Arm) -> Serving:
+        """What is known of the candidate as long as it has users: without any nobody would find out what changed."""
+        known, split = self._servings.get(service.name), service.split
+        has_users = split is not None and (split.weight > 0 or bool(split.chosen))
+        return known if known is not None and known.origin is copies.origin and has_users else Serving(copies)
 
     def _tally(self, service: ServicePolicy) -> Tally:
         return self._tallies.get(service.index) or Tally(service.index, self._counters, self._slot, self._workers)

@@ -14,13 +14,14 @@ if TYPE_CHECKING:
 
 
 class Arm:
-    """Copies under way (`live`, oldest first) and bytes held, with their limits.
+    """Copies under way (`live`, oldest first) and bytes held, with their limits. `answers` counts those that began.
 
     `repeats` is how often a copy that met a connection in the moment of its end may be sent again whatever its method;
     an idempotent one may be once in any case.
     """
 
     __slots__ = (
+        "answers",
         "breaker",
         "closing",
         "held",
@@ -40,6 +41,7 @@ class Arm:
         self.breaker = Breaker(policy.breaker_failures)
         self.live: dict[Copy, None] = {}
         self.held = 0
+        self.answers = 0
         self.closing = False
         self.repeats = 0
         self.limit(policy)
@@ -68,6 +70,10 @@ class Arm:
     def room(self) -> int:
         """How many more bytes may be held."""
         return self.max_bytes - self.held
+
+    def silent_since(self, moment: float) -> int:
+        """How many copies were sent by then, in the loop's time, whose answer has not begun."""
+        return sum(copy.asked_at <= moment for copy in self.live)
 
     def sweep(self, now: float) -> None:
         """Called at every tick: end the copies whose time is over."""

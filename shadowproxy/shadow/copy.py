@@ -163,6 +163,11 @@ class Copy:
             self.started = perf_counter()
         self._answered(fault)
 
+    @property
+    def asked_at(self) -> float:
+        """When it was sent, in the loop's time, while no answer has begun; else NEVER."""
+        return self.deadline - self.mirror.timeout if self._state == SENT and self.response.head is None else NEVER
+
     # -- the response
 
     def on_interim(self, head: ResponseHead) -> None:
@@ -175,6 +180,7 @@ class Copy:
             self._answered(errors.MALFORMED)
             return
         self.response.head = head
+        self.arm.answers += 1
         if data:
             self.charge(self.response.add(data, self.arm.room))
         if complete:

@@ -45,11 +45,11 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Generator[tuple[Proxy, 
 
 
 @contextmanager
-def processes(directory: Path) -> Generator[tuple[Proxy, Server]]:
+def processes(directory: Path, **more: Any) -> Generator[tuple[Proxy, Server]]:
     """A proxy in front of two versions that are processes of their own; the second is yielded."""
     with ExitStack() as stack:
         blue, green = (stack.enter_context(node(directory / name, NODE % name)) for name in (BLUE, GREEN))
-        config = settings(blue.url, green.url, **ALONE)
+        config = settings(blue.url, green.url, **{**ALONE, **more})
         yield stack.enter_context(Proxy.start(directory / "proxy", config, program=PROGRAM)), green
 
 
@@ -231,6 +231,20 @@ def test_a_candidate_that_freezes_loses_its_users_within_about_a_second(tmp_path
         found = fallbacks(proxy.metrics())
         assert found["timeout"] >= 5
         assert found["breaker"] > 0
+
+
+def test_few_users_of_a_frozen_candidate_are_known_by_the_copies_that_wait_with_them(tmp_path: Path) -> None:
+    with processes(tmp_path, workers=1, shadow={"sample": "100%"}) as (proxy, green):
+        say(proxy, weight=0.1, leased=False)
+        with users(proxy.port, rate=30) as load:
+            eventually(lambda: load.served()[GREEN] > 5)
+            froze = time.monotonic()
+            os.kill(green.process.pid, signal.SIGSTOP)
+            eventually(lambda: load.served(froze)[BLUE] > 150)
+            os.kill(green.process.pid, signal.SIGCONT)
+        assert not load.failures()
+        assert max(visit.seconds for visit in load.visits if visit.at > froze - 1.0) < 5.0
+        assert fallbacks(proxy.metrics())["breaker"] > 0
 
 
 # -- at the start

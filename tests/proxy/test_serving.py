@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 from shadowproxy.proxy.serving import FAILURES, SILENCE, Serving
 
-ORIGIN: Any = None
+
+def made() -> Any:
+    """A candidate, and the arm of its copies, which a test may let wait and be answered."""
+    copies: Any = SimpleNamespace(origin=None, answers=0, waiting=[])
+    copies.silent_since = lambda moment: sum(since <= moment for since in copies.waiting)
+    serving: Any = Serving(copies)
+    return serving, copies
 
 
 class Request:
@@ -36,7 +43,7 @@ def told(requests: list[Request]) -> int:
 
 
 def test_failures_in_a_row_rest_it_and_one_request_a_second_that_can_be_repeated_asks_again() -> None:
-    serving = Serving(ORIGIN)
+    serving, _ = made()
     for request in waiting(serving, FAILURES, 0.0):
         assert serving.admits(False, 0.0)
         serving.failed(request, 0.0)
@@ -51,7 +58,7 @@ def test_failures_in_a_row_rest_it_and_one_request_a_second_that_can_be_repeated
 
 
 def test_an_answer_in_between_ends_the_row() -> None:
-    serving = Serving(ORIGIN)
+    serving, _ = made()
     for _ in range(3):
         for request in waiting(serving, FAILURES - 1, 0.0):
             serving.failed(request, 0.0)
@@ -61,7 +68,7 @@ def test_an_answer_in_between_ends_the_row() -> None:
 
 
 def test_a_silence_through_which_enough_requests_wait_moves_them_all() -> None:
-    serving = Serving(ORIGIN)
+    serving, _ = made()
     requests = waiting(serving, FAILURES, 10.0)
     serving.tick(10.0 + SILENCE - 0.1)
     assert not told(requests)
@@ -72,7 +79,7 @@ def test_a_silence_through_which_enough_requests_wait_moves_them_all() -> None:
 
 
 def test_a_few_slow_answers_are_no_silence() -> None:
-    serving = Serving(ORIGIN)
+    serving, _ = made()
     requests = waiting(serving, FAILURES - 1, 10.0)
     serving.tick(30.0)
     requests += waiting(serving, FAILURES, 30.0)  # a burst after a pause
@@ -81,7 +88,7 @@ def test_a_few_slow_answers_are_no_silence() -> None:
 
 
 def test_a_sign_of_life_ends_a_silence() -> None:
-    serving = Serving(ORIGIN)
+    serving, _ = made()
     requests = waiting(serving, FAILURES + 1, 10.0)
     serving.answered(requests[0], 10.9)
     serving.tick(11.5)
@@ -91,7 +98,7 @@ def test_a_sign_of_life_ends_a_silence() -> None:
 
 
 def test_where_answers_take_long_by_nature_patience_is_longer() -> None:
-    serving = Serving(ORIGIN)
+    serving, _ = made()
     serving.learn(20.0)  # the primary's, say
     requests = waiting(serving, FAILURES, 10.0)
     serving.tick(49.0)
@@ -101,7 +108,7 @@ def test_where_answers_take_long_by_nature_patience_is_longer() -> None:
 
 
 def test_while_it_rests_each_probe_waits_for_a_silence_of_its_own() -> None:
-    serving = Serving(ORIGIN)
+    serving, _ = made()
     serving.breaker.trip(10.0)
     (probe,) = waiting(serving, 1, 11.0)
     serving.tick(11.9)
@@ -111,7 +118,7 @@ def test_while_it_rests_each_probe_waits_for_a_silence_of_its_own() -> None:
 
 
 def test_what_cannot_be_repeated_goes_on_waiting_and_its_answer_counts() -> None:
-    serving = Serving(ORIGIN)
+    serving, _ = made()
     requests = waiting(serving, FAILURES, 10.0, repeatable=False)
     serving.tick(11.0)
     assert serving.breaker.open
@@ -121,7 +128,7 @@ def test_what_cannot_be_repeated_goes_on_waiting_and_its_answer_counts() -> None
 
 
 def test_without_the_primary_nobody_is_moved_to_it_but_one_a_second_to_see() -> None:
-    serving = Serving(ORIGIN)
+    serving, _ = made()
     serving.breaker.trip(10.0)
     serving.refuge.failed(10.0)
     requests = waiting(serving, FAILURES, 10.0)
@@ -132,3 +139,23 @@ def test_without_the_primary_nobody_is_moved_to_it_but_one_a_second_to_see() -> 
     assert not serving.has_refuge(20.2)
     serving.refuge.succeeded()
     assert not serving.admits(False, 20.3)
+
+
+def test_copies_that_wait_make_a_silence_too_and_their_answers_end_it() -> None:
+    serving, copies = made()
+    copies.waiting = [10.0] * (FAILURES - 1)
+    (user,) = waiting(serving, 1, 10.0)
+    copies.answers += 1
+    serving.tick(10.9)
+    serving.tick(11.0)
+    assert not user.told
+    serving.tick(10.9 + SILENCE)
+    assert user.told
+    assert serving.breaker.open
+
+
+def test_copies_alone_rest_nobody() -> None:
+    serving, copies = made()
+    copies.waiting = [10.0] * FAILURES
+    serving.tick(20.0)
+    assert not serving.breaker.open

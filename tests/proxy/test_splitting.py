@@ -552,6 +552,29 @@ def test_what_is_known_of_a_candidate_outlives_a_new_weight() -> None:
     assert s.site.snapshot.servings[0].breaker.open
 
 
+def test_a_candidate_without_users_is_forgiven() -> None:
+    s = stage(ALL)
+    s.site.snapshot.servings[0].breaker.trip(0.0)
+    s.apply(split_policy(weighing(0.0)))
+    s.apply(split_policy(ALL))
+    assert not s.site.snapshot.servings[0].breaker.open
+
+
+def test_copies_that_wait_for_a_frozen_candidate_count_as_well() -> None:
+    s = stage(weighing(0.5))
+    (theirs, *_), ours = ids(0.5), ids(1.0, above=0.5)
+    for number in ours[: FAILURES - 1]:
+        s.client().send(request(named(number)))
+        s.at().feed(OK)
+    client = s.client().send(request(named(theirs)))
+    asked(s, "primary")
+    s.tick(SILENCE + 0.1)
+    assert asked(s, "primary")
+    s.at().feed(OK)
+    assert status(client.take()) == 200
+    assert fallbacks(s) == {"timeout": 1}
+
+
 def test_who_waits_for_a_candidate_that_a_policy_replaced_still_goes_to_the_primary() -> None:
     s = stage(ALL)
     clients = [s.client().send(GET) for _ in range(FAILURES)]

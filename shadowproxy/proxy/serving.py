@@ -19,6 +19,8 @@ silence for it to count as one: a user sees none of them, so a few are enough (E
 """
 SILENCE: Final = 1.0
 """Seconds without a sign of life, while requests wait, that are a silence; more where answers take long."""
+_DEAF: Final = 0.25
+"""Seconds between two ticks after which answers may be there that nobody has read: the silence was ours."""
 _USUAL: Final = 1 / 32
 """Weight of the newest answer in the mean time to one."""
 
@@ -37,7 +39,7 @@ class Serving:
     different ways. `refuge` is the primary's, for fallbacks alone.
     """
 
-    __slots__ = ("_copies", "_heard", "_seen", "_usual", "_waiting", "breaker", "origin", "refuge")
+    __slots__ = ("_copies", "_heard", "_seen", "_ticked", "_usual", "_waiting", "breaker", "origin", "refuge")
 
     def __init__(self, copies: Arm) -> None:
         self.origin = copies.origin
@@ -47,6 +49,7 @@ class Serving:
         self.refuge = Breaker(1)
         self._waiting: dict[Waiting, float] = {}
         self._heard = 0.0
+        self._ticked = 0.0
         self._usual = 0.0
 
     @property
@@ -97,6 +100,10 @@ class Serving:
         """Called at every tick: where the candidate has fallen silent, those who wait for it hear of it."""
         if self._copies.answers != self._seen:
             self._seen, self._heard = self._copies.answers, now
+        before, self._ticked = self._ticked, now
+        if now - before > _DEAF:
+            self._heard = now
+            return
         waiting = self._waiting
         if not waiting or self.refuge.open:
             return

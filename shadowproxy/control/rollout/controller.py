@@ -56,6 +56,8 @@ if TYPE_CHECKING:
 
 TICK: Final = 1.0
 CLOSE_SECONDS: Final = 2.0
+FIRST_LOOK: Final = 2.0
+"""Seconds that a command waits for what is known of rollouts to be read."""
 WATCH: Final = "watch"
 FREEZE: Final = "freeze"
 _UNREAD: Final = "what is known of rollouts cannot be read yet"
@@ -84,6 +86,8 @@ class Controller:
         self._stored: dict[str, State] | None = None
         """What the store knows of services that are not driven yet; None: it was not read yet."""
         self._kept: dict[str, Kept] = {}
+        self._looked = asyncio.Event()
+        """Every rollout has been looked at."""
         self._loose: dict[str, bytes | None] = {}
         """Documents that the next record takes along."""
         self._faults: dict[str, str] = {}
@@ -115,6 +119,7 @@ class Controller:
         now = self._clock()
         await self._meet(now)
         await asyncio.gather(*(self._drive(name, driver, now) for name, driver in self._drivers.items()))
+        self._looked.set()
 
     def apply(self) -> None:
         """Another policy is in force."""
@@ -141,6 +146,8 @@ class Controller:
 
     async def command(self, service: str, command: Command) -> State | Refusal:
         """The state after it, or why not. Users are sent back at once, whatever else is dead."""
+        if command.action not in BACK:
+            await self._first_look()
         driver = self._drivers.get(service)
         if driver is None:
             return self._without_driver(service, command)
@@ -148,6 +155,7 @@ class Controller:
 
     async def watch(self, service: str, command: WatchCommand) -> Watch | Refusal | None:
         """Who holds the watch then."""
+        await self._first_look()
         driver = self._drivers.get(service)
         if driver is None:
             return Refusal(self._unknown(service))
@@ -252,6 +260,14 @@ class Controller:
         await self._journal.write(Note(entry, {key: body}, service))
 
     # What others need.
+
+    async def _first_look(self) -> None:
+        """At the begin of a process: until everything was looked at, for a moment at most."""
+        if self._is_needed:
+            try:
+                await asyncio.wait_for(self._looked.wait(), FIRST_LOOK)
+            except TimeoutError:
+                pass
 
     def _without_driver(self, service: str, command: Command) -> Refusal:
         """Users can be sent back though nothing is known of why they are where they are."""

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from shadowproxy.control.rollout import driving, journal
+from shadowproxy.control.rollout import controller, driving, journal
 from shadowproxy.metrics import layout as at
 from shadowproxy.model.rollout import ABORTED, PENDING, PROMOTED, ROLLED_BACK, RUNNING, Bake, Split, Sticky
 from shadowproxy.rollout.values import Facts, FreezeCommand, ManualFreeze, Refusal, State, Watch, WatchCommand
@@ -20,6 +20,7 @@ from tests.control.rollout.rig import PLAN, Rig
 @pytest.fixture
 async def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Rig]:
     monkeypatch.setattr(journal, "RETRY_EVERY", 0.01)
+    monkeypatch.setattr(controller, "FIRST_LOOK", 0.01)
     rig = Rig(tmp_path)
     yield rig
     rig.store_fails = False
@@ -85,6 +86,14 @@ async def test_requests_and_time_are_counted_once(rig: Rig) -> None:
     await rig.tick(10)
     progress = rig.state.progress
     assert (progress.baked, progress.requests) == (10.0, 400)
+
+
+async def test_a_command_waits_until_what_is_known_was_read(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(controller, "FIRST_LOOK", 60.0)
+    asked = asyncio.ensure_future(rig.do("start"))
+    await asyncio.sleep(0)
+    await rig.tick()
+    assert not isinstance(await asked, Refusal)
 
 
 # Going back.

@@ -14,14 +14,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Final, TypeVar
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Final
 
 import aiohttp
 import msgspec
-from msgspec.structs import replace
 
-from shadowproxy.control.rollout.driving import BACK, DELIVERY, KEPT, Driver, is_sent_back, sends_users, sent_back
+from shadowproxy.control.rollout.beginning import FREEZE, WATCH, find, lost
+from shadowproxy.control.rollout.driving import BACK, DELIVERY, Driver, is_sent_back, sends_users, sent_back
 from shadowproxy.control.rollout.freezes import START, Freezes
 from shadowproxy.control.rollout.gathering import Around, Gathering, Kept, Now
 from shadowproxy.control.rollout.journal import Journal, Note
@@ -34,13 +34,10 @@ from shadowproxy.model.rollout import PROMOTED, RUNNING, Notify, Split
 from shadowproxy.model.totals import RolloutFigures
 from shadowproxy.rollout.attempts import PRODUCT, begin
 from shadowproxy.rollout.figures import figures
-from shadowproxy.rollout.holds import STORE
-from shadowproxy.rollout.steps import steps
 from shadowproxy.rollout.values import (
     Command,
     Entry,
     FreezeCommand,
-    Hold,
     ManualFreeze,
     Refusal,
     State,
@@ -49,7 +46,7 @@ from shadowproxy.rollout.values import (
     WatchCommand,
 )
 from shadowproxy.store import StoreError
-from shadowproxy.store.rollouts import RolloutStore, UnreadableStatesError
+from shadowproxy.store.rollouts import RolloutStore
 
 if TYPE_CHECKING:
     from shadowproxy.control.state import State as Control
@@ -58,12 +55,9 @@ TICK: Final = 1.0
 CLOSE_SECONDS: Final = 2.0
 FIRST_LOOK: Final = 2.0
 """Seconds that a command waits for what is known of rollouts to be read."""
-WATCH: Final = "watch"
-FREEZE: Final = "freeze"
 _UNREAD: Final = "what is known of rollouts cannot be read yet"
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 
@@ -185,17 +179,14 @@ class Controller:
 
     async def _load(self) -> bool:
         try:
-            self._stored = await self._journal.read(_states)
-            documents = await self._journal.read(RolloutStore.documents)
+            found = await self._journal.read(find)
         except (StoreError, TimeoutError) as error:
-            self._stored = None
             self._say("", f"{_UNREAD}: {error}")
             return False
         self._faults.pop("", None)
-        self._kept = _documents(documents, KEPT, Kept)
-        self._watches = Watches(_documents(documents, WATCH, Watch))
-        self._freezes = Freezes(_documents(documents, FREEZE, ManualFreeze).values())
-        self._outbox.send(_documents(documents, DELIVERY, Delivery).values())
+        self._stored, self._kept = found.states, found.counters
+        self._watches, self._freezes = Watches(found.watches), Freezes(found.freezes)
+        self._outbox.send(found.deliveries)
         return True
 
     async def _meet(self, now: Now) -> None:
@@ -220,7 +211,7 @@ class Controller:
         elif plan is not None:
             state = begin(name, plan, self._control.policy.freeze, now.wall)
             driver = self._drivers[name] = self._driver(policy, state)
-            await driver.set(*(_lost(state, split) if split is not None and sends_users(split) else (state, ())))
+            await driver.set(*(lost(state, split) if split is not None and sends_users(split) else (state, ())))
         elif split is not None:
             self._say(name, "its users are split, but neither a plan nor a state says why: it stays so")
 
@@ -245,8 +236,10 @@ class Controller:
             await driver.tick(now, around)
         except Exception as error:
             # Its lease is not renewed: if this goes on, its users go back to the primary.
-            log.exception("the rollout of %s cannot be driven", name)
-            self._faults[name] = f"{type(error).__name__}: {error}"
+            fault = f"{type(error).__name__}: {error}"
+            if self._faults.get(name) != fault:
+                log.exception("the rollout of %s cannot be driven", name)
+            self._faults[name] = fault
         else:
             self._faults.pop(name, None)
 
@@ -256,8 +249,10 @@ class Controller:
         if entry is None:
             self._loose[key] = body
             return
-        self._control.watchers.tell("rollout", entry)
-        await self._journal.write(Note(entry, {key: body}, service))
+        if service:
+            await self._drivers[service].note(entry, {key: body})
+        else:
+            await self._journal.write(Note(entry, {key: body}))
 
     # What others need.
 
@@ -308,40 +303,3 @@ class Controller:
         if self._faults.get(service) != fault:
             log.error("%s%s", f"service {service}: " if service else "", fault)
         self._faults[service] = fault
-
-
-def _states(store: RolloutStore) -> dict[str, State]:
-    """Raises StoreError. What cannot be read is lost, which is said; the others go on."""
-    try:
-        return store.load()
-    except UnreadableStatesError as error:
-        log.error("%s", error)
-        return error.states
-
-
-def _documents(documents: Mapping[str, bytes], prefix: str, kind: type[T]) -> dict[str, T]:
-    """Those of one kind by what follows the prefix; what cannot be read is left out."""
-    found: dict[str, T] = {}
-    for key, body in documents.items():
-        name, _, rest = key.partition("/")
-        if name == prefix:
-            try:
-                found[rest] = msgspec.msgpack.decode(body, type=kind)
-            except msgspec.MsgspecError as error:
-                log.warning("%s cannot be read and is left out: %s", key, error)
-    return found
-
-
-def _lost(state: State, split: Split) -> tuple[State, tuple[Entry, ...]]:
-    """What is made of a split that nobody remembers: a promotion stands, anything else goes back to the primary."""
-    is_promoted = not split.leased and split.weight > 0.0
-    if is_promoted:
-        why = "its state was lost: the promotion that is in force stands; `rollback` goes back"
-        hold = Hold(STORE, state.at, PRODUCT, why)
-        last = len(steps(state.plan)) - 1
-        after = replace(state, attempt=split.attempt, phase=PROMOTED, step=last, weight=split.weight, holds=(hold,))
-    else:
-        why = "its state was lost in the middle of the rollout: all users are with the primary"
-        after = state
-    after = replace(after, why=why)
-    return after, (Entry("state_lost", state.at, PRODUCT, why, {"split": msgspec.to_builtins(split)}),)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 from msgspec.structs import replace
 
 from shadowproxy.control.rollout.gathering import Around, Gathering, Kept, Now
-from shadowproxy.control.rollout.journal import Journal, Record
+from shadowproxy.control.rollout.journal import Journal, Note, Record
 from shadowproxy.control.rollout.notifying import Delivery, Event, Outbox, event_of
 from shadowproxy.metrics import layout as at
 from shadowproxy.model.rollout import RUNNING, Split
@@ -62,7 +62,6 @@ class Driver:
         self._reread = True
         self._sending_back = 0
         """Commands under way that have sent users back already."""
-        self._is_written = True
         self._is_unsure = False
         self.state = state
         self.facts: Facts | None = None
@@ -107,6 +106,14 @@ class Driver:
         async with self._lock:
             await self._make(state, entries, None, self.kept)
 
+    async def note(self, entry: Entry, documents: Mapping[str, bytes | None]) -> None:
+        """Something happened that is no decision of the rollout: for the audit, and for whoever hears of it."""
+        event = _event(self.state, (entry,))
+        deliveries = self._outbox.prepare(event)
+        self._control.watchers.tell("rollout", event)
+        self._outbox.send(deliveries)
+        await self._journal.write(Note(entry, {**documents, **_documents(deliveries)}, self.state.service))
+
     async def _obey(self, command: Command) -> State | Refusal:
         facts = self._moment(command)
         answer = obey(self.state, command, facts)
@@ -149,6 +156,11 @@ class Driver:
 
     async def _decide(self, facts: Facts, kept: Kept) -> bool:
         after, entries = step(self.state, facts)
+        if after.phase != RUNNING and after == replace(self.state, at=facts.at) and not self._loose:
+            # Nothing runs and nothing happened: the log of what did is not filled with it.
+            self._gathering.keep(kept)
+            self.facts = facts
+            return True
         counts = after.phase == RUNNING and after.progress.applied and after.progress.warm >= after.plan.warmup
         if counts:
             kept = replace(kept, told=(after.attempt, after.epoch))
@@ -161,16 +173,15 @@ class Driver:
         """Make it so. False: it would have given the candidate users, and could not be written."""
         deliveries = self._outbox.prepare(_event(after, entries)) if entries else ()
         loose = dict(self._loose)
-        documents: dict[str, bytes | None] = {f"{KEPT}/{after.service}": _encode(kept), **loose}
-        documents |= {f"{DELIVERY}/{each.number}": _encode(each) for each in deliveries}
+        documents = {f"{KEPT}/{after.service}": _encode(kept), **loose, **_documents(deliveries)}
         record = Record(after, None if self._is_unsure else cause, entries, documents)
         self._is_unsure = False
         wanted = traffic(after)
         gains = gives_more(wanted, traffic(self.state)) and gives_more(wanted, self._gathering.policy.split)
         if not gains:
             self._adopt(after, entries, kept, deliveries)
-        self._is_written = await self._journal.write(record)
-        if gains and not self._is_written:
+        is_written = await self._journal.write(record)
+        if gains and not is_written:
             self._is_unsure = not self._journal.take_back(record)
             return False
         for key in loose:
@@ -201,7 +212,7 @@ class Driver:
         if self._sending_back or (sends_users(policy.split) and not sends_users(wanted)):
             self._control.counters.control[at.LEASES + policy.index] = 0
             wanted = sent_back(policy.split)
-        elif is_sent_back(policy.split, self.state) and not self._is_written:
+        elif is_sent_back(policy.split, self.state) and self._journal.has(self.state.service):
             return
         if wanted != policy.split and CANDIDATE in policy.upstreams:
             self._ask_for(wanted)
@@ -234,6 +245,10 @@ def sent_back(split: Split | None) -> Split | None:
 def is_sent_back(split: Split | None, state: State) -> bool:
     """Whether it is what `sent_back` made of a split of this state; a recall that the state has not heard of is not."""
     return split is not None and not split.leased and not sends_users(split) and split.recalled == state.recalled
+
+
+def _documents(deliveries: tuple[Delivery, ...]) -> dict[str, bytes]:
+    return {f"{DELIVERY}/{each.number}": _encode(each) for each in deliveries}
 
 
 def _event(after: State, entries: tuple[Entry, ...]) -> Event:

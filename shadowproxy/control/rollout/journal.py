@@ -79,6 +79,10 @@ class Journal:
         """Whether what is written now will be on disk, as far as anybody knows."""
         return not (self._why or self._is_stuck)
 
+    def has(self, service: str) -> bool:
+        """Whether a state of the service waits to be written."""
+        return any(isinstance(each.what, Record) and each.what.state.service == service for each in self._waiting)
+
     async def read(self, query: Callable[[RolloutStore], T]) -> T:
         """Ask the store, in its thread. Raises StoreError, TimeoutError."""
         asked = asyncio.get_running_loop().run_in_executor(self._thread, query, self._store)
@@ -115,6 +119,10 @@ class Journal:
     def _enqueue(self, item: _Item) -> None:
         if len(self._waiting) >= MAX_WAITING and isinstance(item.what, Record):
             item.what = self._joined(item.what)
+        if len(self._waiting) >= 2 * MAX_WAITING:
+            log.error("the audit has not been written for too long: %s is not kept", item.what)
+            item.answer(False)
+            return
         self._waiting.append(item)
         if self._writer is None:
             self._writer = spawn(self._write_all())

@@ -15,6 +15,7 @@ from shadowproxy.model.commands import Apply, Publish
 from shadowproxy.model.policy import Launch, ServicePolicy
 from shadowproxy.model.rollout import CANARY, SHADOW, Bake, Plan, Split, Stage
 from shadowproxy.rollout.chain import canonical
+from shadowproxy.rollout.logged import Logged
 from shadowproxy.rollout.values import Command, Refusal, State
 from shadowproxy.runtime.splits import published, recalled
 from shadowproxy.store.rollouts import RolloutStore
@@ -170,6 +171,9 @@ class Rig:
         """Whether the disk has what is so."""
         stored = self.stored()
         return stored is not None and canonical(stored) == canonical(self.state)
+
+    def log(self) -> list[Logged]:
+        return list(RolloutStore(self.directory).facts("shop", self.state.attempt))
 
     def actions(self) -> list[str]:
         """The audit, oldest first."""

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from shadowproxy.control.rollout import controller, driving, journal
 from shadowproxy.metrics import layout as at
 from shadowproxy.model.rollout import ABORTED, PENDING, PROMOTED, ROLLED_BACK, RUNNING, Bake, Split, Sticky
+from shadowproxy.rollout.replaying import replay
 from shadowproxy.rollout.values import Facts, FreezeCommand, ManualFreeze, Refusal, State, Watch, WatchCommand
 from tests.control.rollout.rig import PLAN, Rig
 
@@ -42,6 +43,33 @@ async def test_it_waits_to_be_started_and_users_stay_where_they_are(rig: Rig) ->
     await rig.tick(3)
     assert (rig.state.phase, rig.split, rig.sent) == (PENDING, None, [])
     assert rig.is_stored
+
+
+async def test_while_nothing_runs_nothing_is_logged(rig: Rig) -> None:
+    await rig.tick(5)
+    assert len(rig.log()) == 1
+    await started(rig, 1)
+    await rig.do("abort")
+    await rig.tick(2)
+    before = len(rig.log())
+    await rig.tick(5)
+    assert len(rig.log()) == before
+    view = rig.controller.view("shop", rig.wall)
+    assert view is not None
+    assert view.facts is not None
+    assert view.facts.at == rig.wall
+
+
+async def test_each_decision_can_be_made_again_from_the_log(rig: Rig) -> None:
+    await started(rig, 1)
+    await rig.do("pause")
+    await rig.tick(2)
+    await rig.do("resume")
+    rig.configure(rollout=replace(PLAN, warmup=9.0))
+    await rig.tick(30)
+    assert rig.state.phase == PROMOTED
+    again = replay(rig.log())
+    assert (again.is_exact, again.gaps, again.decisions) == (True, (), 7)
 
 
 async def test_it_goes_through_its_stages_and_each_weight_is_on_disk_before_it_is_published(
@@ -314,7 +342,8 @@ async def test_a_rollout_in_trouble_holds_up_no_other_and_loses_its_lease(
     assert view.fault == "RuntimeError: a mistake"
     other = rig.controller.view("mail", rig.wall)
     assert other is not None
-    assert (other.state.at, other.fault) == (rig.wall, "")
+    assert other.facts is not None
+    assert (other.facts.at, other.fault) == (rig.wall, "")
     monkeypatch.setattr(driving, "step", real)
     await rig.tick()
     view = rig.controller.view("shop", rig.wall)

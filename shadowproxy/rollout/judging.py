@@ -74,10 +74,12 @@ def _counts(check: Check, view: View) -> CheckResult:
         verdict, end = INCONCLUSIVE, missing.words
     else:
         verdict, end = PASS, "passes, shown not to be worse" if not_worse else "passes"
-        if weight.log_e >= _HINT and (ahead := outlook.evidence(weight.log_e, weight.needed, ledger)):
+        ahead = outlook.evidence(weight.needed - weight.log_e, weighing.best(ledger, check, weighing.EPOCH), ledger)
+        if weight.log_e >= _HINT and ahead:
             end += f"; as it goes, it fails in about {count(ahead.number, 'more request')}"
         if step.bake.evidence == "not_worse" and not not_worse:
-            missing = outlook.evidence(better, weighing.NOT_WORSE, ledger)
+            lead = weighing.best(ledger, check, weighing.BETTER)
+            missing = outlook.evidence(weighing.NOT_WORSE - better, lead, ledger)
             end += f"; to be shown not worse it {missing.words}" if missing else "; not shown not to be worse"
     primary, candidate, seen = _seen(check, ledger)
     return CheckResult(

@@ -60,9 +60,11 @@ def _wanted(check: Check, ledger: Ledger, step: Step) -> list[tuple[int, int, st
     return wanted
 
 
-def evidence(log_e: float, needed: float, ledger: Ledger) -> Missing | None:
-    """How much more it takes if the evidence of this epoch goes on growing as it did; None: it does not grow."""
-    if log_e <= 0.0 or log_e >= needed:
+def evidence(missing: float, best: float, ledger: Ledger) -> Missing | None:
+    """How many requests bring the `missing` logarithm of evidence if the best bet of this epoch goes on winning as it
+    did; None: it does not win.
+    """
+    if best <= 0.0 or missing <= 0.0:
         return None
-    number = ceil((needed - log_e) * ledger.trials / log_e)
+    number = ceil(missing * ledger.trials / best)
     return Missing(number, "request", "", number * ledger.seconds / ledger.trials)

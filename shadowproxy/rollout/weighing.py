@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import exp, log, log1p
 from typing import Final, NamedTuple
 
@@ -16,6 +16,7 @@ from shadowproxy.rollout.ledger import Ledger
 ATTEMPT: Final = "attempt"
 EPOCH: Final = "epoch"
 HORIZONS: Final = (ATTEMPT, EPOCH)
+BETTER: Final = "better"
 NOT_WORSE: Final = log(20.0)
 """What evidence of being no worse has to reach: it is claimed wrongly in one of twenty epochs at most."""
 
@@ -43,18 +44,21 @@ def harm(ledger: Ledger, plan: Plan) -> dict[str, Weight]:
     One of the enforced checks has enough exactly if all of them together have, within the budget.
     """
     checks = [check for check in plan.checks if has_evidence(check)]
-    return {check.name: _nearest(ledger, plan, check, checks) for check in checks}
+    weights = [weight for horizon in HORIZONS for weight in _weighed(ledger, plan, checks, horizon)]
+    return {
+        check.name: max(weights[i :: len(checks)], key=lambda weight: weight.log_e - weight.needed)
+        for i, check in enumerate(checks)
+    }
 
 
-def _nearest(ledger: Ledger, plan: Plan, check: Check, checks: Sequence[Check]) -> Weight:
-    others = [each for each in checks if each.mode == ENFORCE and each is not check]
-    weights = []
-    for horizon in HORIZONS:
-        enough = _threshold(ledger, plan, horizon)
-        if check.mode == ENFORCE:
-            enough = _beside([_evidence(ledger, plan, each, horizon) for each in others], enough, plan)
-        weights.append(Weight(horizon, _evidence(ledger, plan, check, horizon), enough))
-    return max(weights, key=lambda weight: weight.log_e - weight.needed)
+def _weighed(ledger: Ledger, plan: Plan, checks: Sequence[Check], horizon: str) -> Iterator[Weight]:
+    """One for each of the checks."""
+    enough = _threshold(ledger, plan, horizon)
+    values = [_evidence(ledger, plan, check, horizon) for check in checks]
+    for i, check in enumerate(checks):
+        others = [value for j, value in enumerate(values) if j != i and checks[j].mode == ENFORCE]
+        needed = _beside(others, enough, plan) if check.mode == ENFORCE else enough
+        yield Weight(horizon, values[i], needed)
 
 
 def _threshold(ledger: Ledger, plan: Plan, horizon: str) -> float:
@@ -85,6 +89,12 @@ def _evidence(ledger: Ledger, plan: Plan, check: Check, horizon: str) -> float:
 def of_bets(bets: Bets) -> float:
     """The logarithm of the e-value of equal stakes; 0 of none."""
     return budget.log_mean(bets) if bets else 0.0
+
+
+def best(ledger: Ledger, check: Check, what: str) -> float:
+    """The best single bet of this epoch: `what` is EPOCH, on harm, or BETTER."""
+    stakes = ledger.stakes.get(check.name, {}).values()
+    return max((bet for each in stakes for bet in getattr(each, what)), default=0.0)
 
 
 def better(ledger: Ledger, check: Check) -> float:

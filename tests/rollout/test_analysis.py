@@ -1,61 +1,427 @@
-"""The analysis over ticks: what fails, what passes, what is not known, and what survives."""
+"""What each check says: pass, fail or not known, in words, and what is remembered for it."""
 
 from __future__ import annotations
+
+from math import log
+from random import Random
 
 import msgspec
 import pytest
 
-from shadowproxy.model.rollout import FAIL, INCONCLUSIVE, PASS, Bake, Check, Plan, Step
+from shadowproxy.model.rollout import CHECK_KINDS, FAIL, INCONCLUSIVE, PASS, Bake, Check, Plan, Step, Sticky
 from shadowproxy.rollout import analysis
 from shadowproxy.rollout.ledger import Ledger
-from shadowproxy.rollout.values import Facts, RouteCounts
+from shadowproxy.rollout.values import (
+    Answer,
+    CheckResult,
+    Facts,
+    FieldsFact,
+    GateAnswer,
+    KeyCounts,
+    PairCounts,
+    RouteCounts,
+)
+from tests.rollout.releases import bin_of
 
-CANARY = Step(0, 0, "canary", "canary", 0.1, Bake(600.0))
+CANARY = Step(1, 0, "canary", "canary", 0.1, Bake(600.0))
+MIRROR = Step(0, 0, "mirror", "shadow", 0.0, Bake(600.0), sample=1.0)
+FULL = Step(2, 0, "all", "progressive", 1.0, Bake(600.0))
 
 
-def plan(*checks: Check) -> Plan:
-    return Plan("v2", (), checks=checks)
+def plan(*checks: Check, sticky: bool = False) -> Plan:
+    return Plan("v2", (), checks=checks, sticky=Sticky(header="x-user") if sticky else None)
 
 
-def tick(at: float, requests: tuple[int, int], failed: tuple[int, int] = (0, 0)) -> Facts:
-    return Facts(at, 1.0, routes=(RouteCounts("item", requests, failed),))
+def tick(requests: tuple[int, int], failed: tuple[int, int] = (0, 0), client: tuple[int, int] = (0, 0)) -> Facts:
+    return Facts(0.0, 1.0, routes=(RouteCounts("item", requests, failed, client),))
 
 
-def after(ticks: int, facts: Facts, this: Plan, step: Step = CANARY) -> Ledger:
-    ledger = analysis.begin(this, "shop:1")
-    for _ in range(ticks):
-        ledger = analysis.observe(ledger, this, step, facts, step.weight)
+def mirrored(n: int, candidate: int = 0, primary: int = 0, both: int = 0) -> Facts:
+    return Facts(0.0, 1.0, pairs=(PairCounts("item", n - candidate - primary - both, candidate, primary, both),))
+
+
+def after(this: Plan, *many: tuple[int, Facts], step: Step = CANARY, ledger: Ledger | None = None) -> Ledger:
+    ledger = ledger or analysis.begin(this, "shop:1")
+    for times, facts in many:
+        for _ in range(times):
+            ledger = analysis.observe(ledger, this, step, facts, step.weight)
     return ledger
+
+
+def only(ledger: Ledger, this: Plan, step: Step = CANARY, now: float = 0.0) -> CheckResult:
+    (result,) = analysis.judge(ledger, this, step, now)
+    return result
+
+
+def harm(ledger: Ledger, this: Plan, step: Step = CANARY) -> bool:
+    return analysis.overall(ledger, this, step, 0.0).harm
 
 
 ERRORS = plan(Check("error_rate", "error_rate"))
 
 
+# -- rates
+
+
 @pytest.mark.parametrize(
-    ("failed", "verdict"), [((9, 1), PASS), ((9, 6), FAIL), ((0, 0), PASS)], ids=["alike", "worse", "none"]
+    ("failed", "verdict"), [((9, 1), PASS), ((9, 7), FAIL), ((0, 0), PASS)], ids=["alike", "worse", "none"]
 )
 def test_an_error_rate_passes_or_fails(failed: tuple[int, int], verdict: str) -> None:
-    ledger = after(20, tick(0.0, (900, 100), failed), ERRORS)
-    (result,) = analysis.judge(ledger, ERRORS, CANARY, 20.0)
+    ledger = after(ERRORS, (20, tick((900, 100), failed)))
+    assert only(ledger, ERRORS).verdict == verdict
+    assert harm(ledger, ERRORS) == (verdict == FAIL)
+
+
+def test_it_says_so_in_a_sentence() -> None:
+    ledger = after(ERRORS, (20, tick((1900, 100), (19, 5))))
+    result = only(ledger, ERRORS)
+    assert result.words.startswith("candidate 5% of 2,000, primary 1% of 38,000; evidence 10^")
+    assert result.words.endswith("of the 200 needed: fails")
+    assert (result.primary, result.candidate) == (0.01, 0.05)
+    assert result.log_e > result.needed == pytest.approx(log(200.0))
+    decision = analysis.overall(ledger, ERRORS, CANARY, 0.0)
+    assert decision.checks == ("error_rate",)
+    assert decision.words == f"error_rate: {result.words}"
+
+
+@pytest.mark.parametrize("kind", [kind for kind in CHECK_KINDS if kind not in ("sample_ratio", "slow_burn")])
+@pytest.mark.parametrize("step", [CANARY, FULL], ids=["canary", "all"])
+def test_no_data_is_never_a_pass_and_never_a_failure(kind: str, step: Step) -> None:
+    this = plan(Check(kind, kind))
+    ledger = analysis.begin(this, "shop:1")
+    for requests in ((0, 0), (9000, 0), (9000, 3)):
+        ledger = after(this, (1, tick(requests, (requests[0] // 100, 0))), step=step, ledger=ledger)
+        assert only(ledger, this, step).verdict == INCONCLUSIVE
+        assert not harm(ledger, this, step)
+
+
+def test_what_is_missing_is_said_in_requests_and_in_time() -> None:
+    result = only(after(ERRORS, (20, tick((100, 1)))), ERRORS)
+    assert (result.verdict, result.more_requests, result.more_seconds) == (INCONCLUSIVE, 30, 30.0)
+    assert "needs about 30 more requests of the candidate (about 30 s at the present rate)" in result.words
+    assert "(none came so far)" in only(after(ERRORS, (20, tick((100, 0)))), ERRORS).words
+
+
+def test_five_errors_against_none_take_nobody_back() -> None:
+    assert not harm(after(ERRORS, (1, tick((9000, 1000), (0, 5)))), ERRORS)
+    exact = plan(Check("error_rate", "error_rate", max_relative=0.0, max_absolute=0.0))
+    assert harm(after(exact, (1, tick((9000, 1000), (0, 5)))), exact)
+
+
+def test_routes_are_strata_of_their_own() -> None:
+    """The route that the candidate gets more of fails more often, on both arms alike."""
+    mixed = Facts(0.0, 1.0, routes=(RouteCounts("a", (100, 900), (5, 45)), RouteCounts("b", (9000, 100))))
+    assert not harm(after(ERRORS, (30, mixed)), ERRORS)
+
+
+def test_client_errors_are_a_check_of_their_own() -> None:
+    this = plan(Check("client_error_rate", "client_error_rate"))
+    ledger = after(this, (20, tick((900, 100), (0, 50), (9, 7))))
+    assert harm(ledger, this)
+    assert only(ledger, this).candidate == 0.07
+
+
+def test_while_nobody_is_served_what_pairs_cannot_say_is_not_waited_for() -> None:
+    both = plan(Check("client_error_rate", "client_error_rate"), Check("error_rate", "error_rate"))
+    results = analysis.judge(after(both, (1, mirrored(49)), step=MIRROR), both, MIRROR, 0.0)
+    assert [result.verdict for result in results] == [PASS, INCONCLUSIVE]
+    assert "1 more mirrored request" in results[1].words
+
+
+def test_mirrored_pairs_are_evidence() -> None:
+    assert only(after(ERRORS, (1, mirrored(50))), ERRORS, MIRROR).verdict == INCONCLUSIVE, "of another step"
+    healthy = after(ERRORS, (10, mirrored(100, 1, 1, 3)), step=MIRROR)
+    assert only(healthy, ERRORS, MIRROR).verdict == PASS
+    assert only(healthy, ERRORS, MIRROR).words.startswith("candidate 4% of 1,000 mirrored")
+    assert harm(after(ERRORS, (10, mirrored(100, 5, 1)), step=MIRROR), ERRORS, MIRROR)
+
+
+def test_in_the_next_step_data_is_wanted_anew_and_the_evidence_goes_on() -> None:
+    ledger = after(ERRORS, (12, tick((900, 100), (9, 2))))
+    carried = only(ledger, ERRORS)
+    later = only(ledger, ERRORS, Step(2, 0, "more", "canary", 0.25, Bake()))
+    assert (carried.verdict, later.verdict) == (PASS, INCONCLUSIVE)
+    assert later.log_e == carried.log_e
+
+
+def test_in_the_warm_up_nothing_is_counted() -> None:
+    ledger = analysis.observe(
+        analysis.begin(ERRORS, "a"), ERRORS, CANARY, tick((900, 100), (0, 100)), 0.1, counts=False
+    )
+    assert not harm(ledger, ERRORS)
+    assert only(ledger, ERRORS).verdict == INCONCLUSIVE
+
+
+def test_nobody_left_to_compare_with_is_said() -> None:
+    result = only(after(ERRORS, (20, tick((0, 100), (0, 5))), step=FULL), ERRORS, FULL)
+    assert result.verdict == INCONCLUSIVE
+    assert "nobody is left with the primary" in result.words
+
+
+def test_chosen_users_count_for_a_limit_alone() -> None:
+    this = plan(Check("error_rate", "error_rate", max=0.05))
+    preview = Step(0, 0, "preview", "blue_green", 0.0, Bake(60.0), is_preview=True)
+    assert only(after(this, (6, Facts(0.0, 1.0, chosen=(10, 0))), step=preview), this, preview).verdict == PASS
+    assert harm(after(this, (6, Facts(0.0, 1.0, chosen=(10, 5))), step=preview), this, preview)
+    assert not harm(after(ERRORS, (6, Facts(0.0, 1.0, chosen=(10, 5))), step=preview), ERRORS, preview)
+
+
+def test_sticky_users_are_what_is_counted_and_few_have_little_to_say() -> None:
+    this = plan(Check("error_rate", "error_rate"), sticky=True)
+    few = Facts(0.0, 1.0, routes=(RouteCounts("item", (900, 100)),), keys=KeyCounts((90, 4), (1, 0)))
+    result = only(after(this, (1, few)), this)
+    assert result.verdict == INCONCLUSIVE
+    assert "6 more users of the candidate" in result.words
+    assert result.more_requests is None
+    result = only(after(this, (4, few)), this)
+    assert (result.verdict, result.candidate) == (PASS, 0.0)
+    assert "of 16 users" in result.words
+
+
+# -- the budget
+
+
+def test_checks_that_are_only_observed_take_no_part() -> None:
+    seen = Check("client_error_rate", "client_error_rate", mode="observe")
+    this = plan(Check("error_rate", "error_rate"), seen)
+    ledger = after(this, (30, tick((900, 100), (9, 1), (9, 40))))
+    errors, client = analysis.judge(ledger, this, CANARY, 0.0)
+    assert client.verdict == FAIL
+    assert (errors.verdict, errors.needed) == (PASS, pytest.approx(log(200.0)))
+    assert not harm(ledger, this)
+
+
+def test_more_checks_need_more_of_each() -> None:
+    this = plan(Check("error_rate", "error_rate"), Check("client_error_rate", "client_error_rate"))
+    needed = only(after(ERRORS, (1, tick((900, 100)))), ERRORS).needed
+    both = analysis.judge(after(this, (1, tick((900, 100)))), this, CANARY, 0.0)
+    assert all(needed < result.needed <= needed + log(2.0) for result in both)
+
+
+@pytest.mark.parametrize("sticky", [False, True])
+def test_the_check_that_fails_is_the_one_that_carries_it(sticky: bool) -> None:
+    """Whatever the evidence, harm is found exactly if a check fails."""
+    this = plan(Check("error_rate", "error_rate"), Check("client_error_rate", "client_error_rate"), sticky=sticky)
+    draw, found = Random(1), set()
+    for _ in range(60):
+        bad = [(0, draw.randint(0, 9)) for _ in range(2)]
+        facts = Facts(0.0, 1.0, routes=(RouteCounts("a", (90, 10), *bad),), keys=KeyCounts((90, 10), *bad))
+        ledger = after(this, (2, facts if sticky else msgspec.structs.replace(facts, keys=None)))
+        failing = [result.name for result in analysis.judge(ledger, this, CANARY, 0.0) if result.verdict == FAIL]
+        assert list(analysis.overall(ledger, this, CANARY, 0.0).checks) == failing
+        found.add(bool(failing))
+    assert found == {True, False}
+
+
+def test_an_epoch_begins_at_nothing_and_the_attempt_goes_on() -> None:
+    ledger = after(ERRORS, (5, tick((900, 100), (9, 4))))
+    anew = analysis.new_epoch(ledger)
+    assert anew.epoch == 2
+    stakes, before = anew.stakes["error_rate"], ledger.stakes["error_rate"]
+    assert {each.attempt for each in stakes.values()} == {each.attempt for each in before.values()}
+    assert all(bet == 0.0 for each in stakes.values() for bet in (*each.epoch, *each.better))
+
+
+# -- the stronger answer
+
+
+def test_that_it_is_not_worse_takes_more_than_that_it_does_not_fail() -> None:
+    wanted = Step(1, 0, "canary", "canary", 0.1, Bake(600.0, evidence="not_worse"))
+    soon, later = (after(ERRORS, (n, tick((9000, 1000), (90, 8))), step=wanted) for n in (2, 60))
+    result = only(soon, ERRORS, wanted)
+    assert (result.verdict, result.not_worse) == (PASS, False)
+    assert result.more_requests
+    assert result.more_seconds
+    assert "to be shown not worse it needs about" in result.words
+    assert only(later, ERRORS, wanted).not_worse
+    assert "shown not to be worse" in only(later, ERRORS, wanted).words
+
+
+def test_without_any_errors_it_is_shown_by_the_absolute_tolerance() -> None:
+    assert not only(after(ERRORS, (1, tick((9000, 1000)))), ERRORS).not_worse
+    assert only(after(ERRORS, (10, tick((9000, 1000)))), ERRORS).not_worse
+
+
+def test_a_candidate_that_is_worse_is_hardly_ever_shown_not_to_be() -> None:
+    wrong, draw = 0, Random(2)
+    for _ in range(200):
+        ledger = analysis.begin(ERRORS, "a")
+        for _ in range(15):
+            failed = sum(draw.random() < 0.2 for _ in range(90)), sum(draw.random() < 0.25 for _ in range(60))
+            ledger = after(ERRORS, (1, tick((90, 60), failed)), ledger=ledger)
+            if only(ledger, ERRORS).not_worse:
+                wrong += 1
+                break
+    assert wrong <= 0.05 * 200
+
+
+# -- latencies
+
+
+def answers(n: tuple[int, int], seconds: tuple[float, float]) -> Facts:
+    primary, candidate = ({bin_of(each): count} for each, count in zip(seconds, n, strict=True))
+    return Facts(0.0, 1.0, routes=(RouteCounts("item", n),), latency=(primary, candidate))
+
+
+def test_a_latency_passes_or_fails_and_says_both() -> None:
+    this = plan(Check("latency_p50", "latency_p50"))
+    good, bad = (after(this, (20, answers((90, 10), (0.1, slow)))) for slow in (0.11, 0.15))
+    assert only(good, this).verdict == PASS
+    result = only(bad, this)
+    assert result.verdict == FAIL
+    assert result.words.startswith("p50 of the candidate 149 ms in 200, primary 99 ms in 1,800")
+    assert result.primary == pytest.approx(0.1, rel=0.03)
+    assert result.candidate == pytest.approx(0.15, rel=0.03)
+
+
+def test_pairs_say_something_of_latency_only_within_the_workers_tolerance() -> None:
+    slow = Facts(0.0, 1.0, pairs=(PairCounts("item", 100, splits={"p99": (5, 0)}),))
+    usual, wide = plan(Check("latency_p99", "latency_p99")), plan(Check("latency_p99", "latency_p99", max_relative=0.5))
+    assert harm(after(usual, (10, slow), step=MIRROR), usual, MIRROR)
+    assert not harm(after(wide, (10, slow), step=MIRROR), wide, MIRROR)
+    assert only(after(wide, (10, slow), step=MIRROR), wide, MIRROR).verdict == PASS
+
+
+def test_a_stratum_has_one_weight() -> None:
+    this = plan(Check("latency_p50", "latency_p50"))
+    few = answers((9, 1), (0.1, 0.1))
+    ledger = after(this, (1, few))
+    assert sum(ledger.pool.answers.counts) == 10
+    ledger = analysis.observe(ledger, this, CANARY, answers((5, 5), (0.1, 0.1)), 0.5)
+    assert ledger.pool.answers.counts == (5, 5)
+
+
+# -- fields
+
+
+FIELDS = plan(Check("regressed_fields", "regressed_fields"))
+
+
+@pytest.mark.parametrize(
+    ("known", "verdict", "words"),
+    [
+        (FieldsFact(0.0, (), 50), PASS, "no field regressed in 50 pairs"),
+        (FieldsFact(0.0, (), 49), INCONCLUSIVE, "needs 1 more answered pair"),
+        (FieldsFact(0.0, (), 90, learns=False), INCONCLUSIVE, "no second answers come"),
+        (FieldsFact(3.0, ("$.price body_value",), 90), INCONCLUSIVE, "regressed: $.price body_value"),
+        (FieldsFact(9.0, tuple(f"$.f{i}" for i in range(8)), 90), FAIL, "$.f4, 3 more in 90 pairs"),
+    ],
+)
+def test_fields_are_judged_by_the_mean_of_their_evidence(known: FieldsFact, verdict: str, words: str) -> None:
+    ledger = after(FIELDS, (1, Facts(0.0, 1.0, fields=known)), step=MIRROR)
+    result = only(ledger, FIELDS, MIRROR)
     assert result.verdict == verdict
-    assert analysis.overall(ledger, ERRORS, CANARY, 20.0).harm == (verdict == FAIL)
+    assert words in result.words
+    assert harm(ledger, FIELDS, MIRROR) == (verdict == FAIL)
 
 
-def test_no_data_is_never_a_pass() -> None:
-    ledger = analysis.begin(ERRORS, "shop:1")
-    for _ in range(3):
-        (result,) = analysis.judge(ledger, ERRORS, CANARY, 0.0)
-        assert result.verdict == INCONCLUSIVE
-        ledger = analysis.observe(ledger, ERRORS, CANARY, tick(0.0, (9000, 0), (100, 0)), 0.1)
+def test_where_nothing_is_mirrored_the_last_word_stands() -> None:
+    known = Facts(0.0, 1.0, fields=FieldsFact(0.0, (), 500, learns=False))
+    ledger = after(FIELDS, (1, known), (1, Facts(0.0, 1.0)), step=MIRROR)
+    unmirrored = Step(1, 0, "canary", "canary", 0.1, Bake(600.0), sample=0.0)
+    assert only(ledger, FIELDS, MIRROR).verdict == INCONCLUSIVE
+    assert only(ledger, FIELDS, unmirrored).verdict == PASS
 
 
-def test_four_errors_against_none_roll_nothing_back() -> None:
-    ledger = after(1, tick(0.0, (9000, 1000), (0, 4)), ERRORS)
-    assert not analysis.overall(ledger, ERRORS, CANARY, 20.0).harm
+# -- guards
 
 
-def test_the_ledger_survives_messagepack_bit_for_bit() -> None:
-    ledger = after(7, tick(0.0, (901, 99), (9, 3)), ERRORS)
-    builtins = msgspec.to_builtins(ledger)
-    assert msgspec.convert(builtins, Ledger) == ledger
-    assert msgspec.msgpack.decode(msgspec.msgpack.encode(ledger), type=Ledger) == ledger
+@pytest.mark.parametrize("sticky", [False, True])
+@pytest.mark.parametrize(("mine", "verdict"), [(100, PASS), (150, FAIL), (50, FAIL)])
+def test_a_split_that_is_not_the_configured_one_fails_and_takes_nobody_back(
+    sticky: bool, mine: int, verdict: str
+) -> None:
+    this = plan(Check("sample_ratio", "sample_ratio"), sticky=sticky)
+    drawn = (1000 - mine, mine)
+    facts = Facts(0.0, 1.0, keys=KeyCounts(drawn)) if sticky else tick(drawn)
+    ledger = after(this, (3, facts))
+    result = only(ledger, this)
+    assert result.verdict == verdict
+    assert f"candidate {mine / 10:g}% of 3,000, 10% configured" in result.words
+    assert not harm(ledger, this)
+    assert only(after(this, (1, tick((10, 1)))), this).verdict == INCONCLUSIVE
+
+
+BURN = plan(Check("slow_burn", "slow_burn"))
+
+
+@pytest.mark.parametrize(("bake", "ticks"), [(5.0, 24), (240.0, 240)])
+def test_a_slow_burn_is_found_within_the_bake_and_no_rise_passes(bake: float, ticks: int) -> None:
+    where = Step(1, 0, "canary", "canary", 0.5, Bake(bake))
+    draw = Random(1)
+    for rise, verdict in ((0.0, PASS), (1.0, FAIL)):
+        ledger = analysis.begin(BURN, "shop:1")
+        for t in range(ticks):
+            slow = 0.1 * (1.0 + rise * t / ticks)
+            spread = [[draw.lognormvariate(0.0, 0.3) * x for _ in range(25)] for x in (0.1, slow)]
+            primary, candidate = ({bin_of(x): 1 for x in each} for each in spread)
+            facts = Facts(0.0, 1.0, latency=(primary, candidate))
+            ledger = after(BURN, (1, facts), step=where, ledger=ledger)
+        result = only(ledger, BURN, where)
+        assert result.verdict == verdict
+        assert not harm(ledger, BURN, where)
+    assert "20% more than the primary" in result.words
+    assert "5%/h allowed" in result.words
+
+
+def test_a_slope_within_what_is_allowed_is_no_failure() -> None:
+    this = plan(Check("memory", "promql", max_slope=0.5 / 3600, against="primary", step=60.0))
+    ledger = analysis.begin(this, "shop:1")
+    for n in range(40):
+        at = 60.0 * n
+        answer = Answer(((at, 100.0 + 0.005 * at),), ((at, 100.0),))
+        ledger = after(this, (1, Facts(at, 1.0, answers={"memory": answer})), ledger=ledger)
+    result = only(ledger, this, now=at)
+    assert result.verdict == PASS
+    assert "rises by 18%/h" in result.words
+    steeper = msgspec.structs.replace(this, checks=(msgspec.structs.replace(this.checks[0], max_slope=0.1 / 3600),))
+    assert only(ledger, steeper, now=at).verdict == FAIL
+
+
+# -- webhooks
+
+
+@pytest.mark.parametrize("said", [PASS, FAIL, INCONCLUSIVE])
+def test_a_gate_says_what_it_said_until_that_is_old(said: str) -> None:
+    this = plan(Check("ask", "webhook", interval=30.0))
+    assert only(analysis.begin(this, "a"), this).verdict == INCONCLUSIVE
+    ledger = after(this, (1, Facts(0.0, 1.0, gates={"ask": GateAnswer(100.0, said, "it answered")})))
+    assert only(ledger, this, now=110.0).verdict == said
+    assert only(ledger, this, now=110.0).words == "it answered"
+    assert only(ledger, this, now=500.0).verdict == INCONCLUSIVE
+    assert not harm(ledger, this)
+
+
+# -- the ledger
+
+
+EVERY = plan(*(Check(kind, kind) for kind in CHECK_KINDS), Check("memory", "promql", max_slope=0.1, against="primary"))
+
+
+def busy() -> Ledger:
+    draw, ledger = Random(1), analysis.begin(EVERY, "shop:1")
+    for at in range(600):
+        bins = [{bin_of(draw.lognormvariate(-3.0, 1.0)): draw.randint(1, 9) for _ in range(40)} for _ in range(2)]
+        facts = Facts(
+            float(at),
+            1.0,
+            routes=(RouteCounts("item", (901, 99), (9, 3)),),
+            latency=(bins[0], bins[1]),
+            pairs=(PairCounts("item", 90, 1, 1, 1, {"p50": (3, 2)}),),
+            fields=FieldsFact(-1.0, ("$.a",) * 90, at),
+            answers={"memory": Answer(((float(at), draw.random()),), ((float(at), 1.0),))},
+        )
+        ledger = after(EVERY, (1, facts), ledger=ledger)
+    return ledger
+
+
+def test_the_ledger_survives_messagepack_bit_for_bit_and_is_small() -> None:
+    ledger = busy()
+    packed = msgspec.msgpack.encode(msgspec.to_builtins(ledger))
+    assert msgspec.convert(msgspec.msgpack.decode(packed), Ledger) == ledger
+    assert len(packed) < 20_000
+
+
+def test_the_same_facts_lead_to_the_same_words() -> None:
+    assert analysis.judge(busy(), EVERY, CANARY, 600.0) == analysis.judge(busy(), EVERY, CANARY, 600.0)
+    assert analysis.begin(EVERY, "shop:1").seed != analysis.begin(ERRORS, "shop:1").seed

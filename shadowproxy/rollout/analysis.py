@@ -67,12 +67,12 @@ def new_epoch(ledger: Ledger) -> Ledger:
 
 def observe(ledger: Ledger, plan: Plan, step: Step, facts: Facts, weight: float, counts: bool = True) -> Ledger:
     """After one tick. `weight` was in force during it; with `counts` False (warm-up, a policy that is not everywhere
-    yet) no traffic is counted.
+    yet) neither its traffic nor what Prometheus says counts.
     """
     ledger = replace(_in_step(ledger, step), gates=facts.gates, fields=_named(facts.fields) or ledger.fields)
-    ledger = _asked(ledger, plan, facts)
     if not counts:
         return ledger
+    ledger = _asked(ledger, plan, facts)
     answers = Histograms(*facts.latency)
     is_split = 0.0 < weight < 1.0
     pool, stratum = _pooled(ledger.pool, answers, weight) if is_split else (Pool(), None)

@@ -25,11 +25,6 @@ class Pairs(NamedTuple):
     primary: float
     both: float
 
-    @property
-    def failed(self) -> float:
-        """The candidate's, alone or not."""
-        return self.candidate + self.both
-
 
 _Factors = tuple[tuple[float, float, float, float], ...]
 _UNDER: Final = (0.2, 0.4, 0.6, 0.8, 0.9)

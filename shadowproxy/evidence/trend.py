@@ -19,8 +19,10 @@ from typing import Final, NamedTuple
 from shadowproxy.evidence.budget import log_mean
 
 LAMBDAS: Final = (0.2, 0.4, 0.6, 0.9)
-SMALLEST: Final = 8
+FEWEST: Final = 8
 """Blocks before anything is said."""
+MOST: Final = 48
+"""At most: all of them are compared with each other."""
 TIMES: Final = 10
 """Autocorrelation times in a block, at least."""
 _Z: Final = 1.96
@@ -47,7 +49,7 @@ def blocks(points: Points, least: float) -> list[tuple[float, float]]:
         return []
     spacing = (points[-1][0] - points[0][0]) / (len(points) - 1)
     size = max(ceil(least / spacing - 1e-6), 1)
-    wanted = TIMES * correlation(points)
+    wanted = max(TIMES * correlation(points), len(points) / MOST)
     while size < wanted:
         size *= 2
     cut = [points[at : at + size] for at in range(0, len(points) - size + 1, size)]

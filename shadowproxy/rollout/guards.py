@@ -57,8 +57,8 @@ def slope(check: Check, ledger: Ledger, plan: Plan, step: Step) -> Said:
     series = ledger.series.get(check.name, Series())
     blocks = trend.blocks([(at, value) for at, value, _ in series.points], block_seconds(step.bake))
     needed = log(1.0 / plan.false_rollback)
-    if len(blocks) < trend.SMALLEST:
-        words = f"{len(blocks)} of {trend.SMALLEST} blocks of time, each long enough to be a witness of its own"
+    if len(blocks) < trend.FEWEST:
+        words = f"{len(blocks)} of {trend.FEWEST} blocks of time, each long enough to be a witness of its own"
         return Said(INCONCLUSIVE, words, 0.0, needed)
     name = f"{ledger.seed}:{check.name}:{step.stage}.{step.part}"
     evidence = trend.log_e([value for _, value in blocks], lambda j: _lot(f"{name}:{j}"))

@@ -62,6 +62,7 @@ def test_blocks_are_ten_autocorrelation_times_long() -> None:
     blocks = trend.blocks(points, 1.0)
     assert blocks[1][0] - blocks[0][0] >= trend.TIMES * time
     assert len(trend.blocks(wandering(Random(1), 240, 0.0), 10.0)) == 24
+    assert len(trend.blocks(wandering(Random(1), 240, 0.0), 0.0)) == 30
 
 
 def test_a_straight_line_is_no_correlation() -> None:

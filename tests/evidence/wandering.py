@@ -26,7 +26,7 @@ def alarm(points: list[tuple[float, float]], least: float, seed: int) -> int | N
     lot = [lots.random() for _ in range(len(points))]
     for upto in range(every, len(points) + 1, every):
         blocks = trend.blocks(points[:upto], least)
-        if len(blocks) < trend.SMALLEST:
+        if len(blocks) < trend.FEWEST:
             continue
         if trend.log_e([value for _, value in blocks], lot.__getitem__) >= ENOUGH and trend.slope(blocks).lower > 0.0:
             return upto
@@ -39,6 +39,6 @@ def kendall(points: list[tuple[float, float]]) -> bool:
     for j in range(1, len(points)):
         score += sum((points[j][1] > v) - (points[j][1] < v) for _, v in points[:j])
         n = j + 1
-        if n >= trend.SMALLEST and score / sqrt(n * (n - 1) * (2 * n + 5) / 18) > 1.645:
+        if n >= trend.FEWEST and score / sqrt(n * (n - 1) * (2 * n + 5) / 18) > 1.645:
             return True
     return False

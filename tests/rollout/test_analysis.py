@@ -351,6 +351,7 @@ def test_a_slow_burn_is_found_within_the_bake_and_no_rise_passes(bake: float, ti
     draw = Random(1)
     for rise, verdict in ((0.0, PASS), (1.0, FAIL)):
         ledger = analysis.begin(BURN, "shop:1")
+        assert only(ledger, BURN, where).verdict == INCONCLUSIVE
         for t in range(ticks):
             slow = 0.1 * (1.0 + rise * t / ticks)
             spread = [[draw.lognormvariate(0.0, 0.3) * x for _ in range(25)] for x in (0.1, slow)]

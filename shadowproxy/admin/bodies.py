@@ -47,7 +47,7 @@ def required(text: str, what: str) -> str:
     """The same where there has to be one. Raises ProblemError."""
     found = words(text)
     if not found:
-        raise ProblemError(400, f"reason: say why, {what}")
+        raise ProblemError(400, f"reason: say why: {what}")
     return found
 
 

@@ -17,10 +17,11 @@ from shadowproxy.admin.rollout_values import (
     WatchStatus,
     Where,
 )
-from shadowproxy.model.rollout import PENDING, PROMOTED, RUNNING, FreezeWindow, Plan
-from shadowproxy.rollout.bake import KEPT, lately
-from shadowproxy.rollout.explaining import coming, missing
+from shadowproxy.model.rollout import APPROVE, INCONCLUSIVE, PENDING, PROMOTED, RUNNING, FreezeWindow, Plan
+from shadowproxy.rollout.bake import KEPT, lacks, lately
+from shadowproxy.rollout.explaining import coming
 from shadowproxy.rollout.freeze import is_active, turn_of
+from shadowproxy.rollout.holds import lacking
 from shadowproxy.rollout.projecting import Freezes, Projected, project, project_on
 from shadowproxy.rollout.steps import steps
 from shadowproxy.rollout.values import ManualFreeze, State, View, Watch
@@ -54,7 +55,8 @@ def rollout_status(view: View, now: float) -> RolloutStatus:
         bake=_bake(state),
         checks=list(state.results),
         watch=watch_status(plan, view.watch),
-        next=" ".join(_next(state)),
+        missing=list(_missing(state)),
+        next=_next(state),
         finish_at=projected[-1].ends if projected else None,
         finish_why=projected[-1].why if projected else "",
         override_until=state.override if state.override > now else None,
@@ -157,13 +159,21 @@ def _bake(state: State) -> BakeStatus | None:
     )
 
 
-def _next(state: State) -> Iterator[str]:
+def _missing(state: State) -> Iterator[str]:
+    """What the present part still needs by itself; the checks say why they lack data."""
+    part = steps(state.plan)[state.step]
+    if state.phase == RUNNING and part.kind != APPROVE:
+        yield from lacks(state.progress, state.plan, part.bake)
+        for check in lacking(state, part):
+            if check.verdict == INCONCLUSIVE:
+                yield f"more data for {check.name}"
+
+
+def _next(state: State) -> str:
     if state.phase == RUNNING:
-        row = steps(state.plan)
-        yield from (*missing(state, row[state.step]), *coming(state, row))
-    elif state.phase == PENDING:
-        yield "`start` begins it."
-    elif state.phase == PROMOTED:
-        yield "Make the promoted version the configuration's primary; until then `rollback` goes back."
-    else:
-        yield f"`retry` starts attempt {state.attempt + 1}."
+        return coming(state, steps(state.plan))
+    if state.phase == PENDING:
+        return "`start` begins it"
+    if state.phase == PROMOTED:
+        return "make the promoted version the configuration's primary; until then `rollback` goes back"
+    return f"`retry` starts attempt {state.attempt + 1}"

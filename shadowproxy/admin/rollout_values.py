@@ -78,8 +78,10 @@ class RolloutStatus(Struct, frozen=True):
     bake: BakeStatus | None
     checks: list[CheckResult]
     watch: WatchStatus
+    missing: list[str]
+    """What the present part still needs by itself: time, requests, evidence."""
     next: str
-    """What comes next, or what it waits for, in a sentence."""
+    """What comes next, or what a person can have it do."""
     finish_at: float | None
     """When all users are the candidate's, projected through the freezes to come as if nothing failed or waited; of one
     that is pending as if it were started now. None where nobody can say, for the reason in `finish_why`, or it is over.

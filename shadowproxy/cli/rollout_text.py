@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from math import log
 from typing import TYPE_CHECKING, Final
 
 from shadowproxy.admin.rollout_values import COMING, NOW, OVER, STOPPED
 from shadowproxy.config.units import render_duration
-from shadowproxy.model.rollout import ABORTED, FAIL, INCONCLUSIVE, PASS, PENDING, PROMOTED, ROLLED_BACK, RUNNING
-from shadowproxy.report.phrases import weight
+from shadowproxy.model.rollout import (
+    ABORTED,
+    APPROVE,
+    FAIL,
+    INCONCLUSIVE,
+    OBSERVE,
+    PASS,
+    PENDING,
+    PROMOTED,
+    ROLLED_BACK,
+    RUNNING,
+)
 from shadowproxy.report.plain import clip, duration, moment, number, plain
-from shadowproxy.report.terminal import Paint, paragraph
+from shadowproxy.report.terminal import WIDTH, Paint, paragraph, wrapped
 
 if TYPE_CHECKING:
     from shadowproxy.admin.rollout_values import (
@@ -36,6 +45,7 @@ _VERDICTS: Final = {PASS: ("✓", "green"), FAIL: ("✗", "red"), INCONCLUSIVE: 
 _STEPS: Final = {OVER: "✓", NOW: "▸", COMING: " ", STOPPED: "✗"}
 _BAR: Final = 20
 _NAME: Final = 22
+_CHECK: Final = 21
 _THIS_WEEK: Final = 6 * 86400.0
 
 
@@ -56,18 +66,20 @@ def render(status: RolloutStatus, paint: Paint) -> Iterator[str]:
     """All of it: the plan with the present part, its bake, the checks, what holds it, and what comes next."""
     yield headline(status, paint)
     yield f"  {_about(status)}"
+    for label, words, style in _holds(status):
+        yield from paragraph(label, words, paint, style)
     yield ""
     for step in status.steps:
         yield _step(step, status.at, paint)
-    if status.bake is not None:
+    blocks = [
+        [] if status.bake is None else list(_bake(status.bake)),
+        [line for check in status.checks if _matters(check, status) for line in _check(check, paint)],
+    ]
+    for block in filter(None, blocks):
         yield ""
-        yield from _bake(status.bake)
-    if status.checks:
-        yield ""
-        for check in status.checks:
-            yield from _check(check, paint)
+        yield from block
     yield ""
-    for label, words, style in (*_holds(status), *_notes(status)):
+    for label, words, style in _notes(status):
         yield from paragraph(label, words, paint, style)
 
 
@@ -90,12 +102,10 @@ def changes(before: RolloutStatus | None, status: RolloutStatus) -> Iterator[str
             yield f"{when}  hold: {plain(hold_words(hold, status.at))}"
     for reason in sorted(known - {hold.reason for hold in status.holds}):
         yield f"{when}  no hold any more: {reason}"
-    verdicts = {check.name: check.verdict for check in before.checks} if before else {}
+    failing = {check.name for check in before.checks if check.verdict == FAIL} if before else set()
     for check in status.checks:
-        if check.verdict != verdicts.get(check.name):
-            yield f"{when}  check {plain(check.name)}: {check.verdict}" + (
-                f": {plain(check.words)}" if check.words else ""
-            )
+        if (check.verdict == FAIL) != (check.name in failing):  # others are inconclusive at each begin of a part
+            yield f"{when}  check {plain(check.name)}: {check.verdict}: {plain(check.words)}"
     watched = before.watch.holder if before else ""
     if status.watch.holder != watched:
         yield f"{when}  watch: {_watch(status.watch, status.at)}"
@@ -104,7 +114,7 @@ def changes(before: RolloutStatus | None, status: RolloutStatus) -> Iterator[str
 def history(page: HistoryPage) -> Iterator[str]:
     """Oldest first, as it happened."""
     for entry in reversed(page.items):
-        said = f"{entry.action:<12} {clip(entry.by, 16):<16} {plain(entry.why)}"
+        said = f"{entry.action:<17} {clip(entry.by, 16):<16} {plain(entry.why)}"
         yield f"{entry.number:>5}  {moment(entry.at)}  {said}"
     older = page.offset + len(page.items)
     if not page.items:
@@ -149,8 +159,9 @@ def share(weight: float) -> str:
 
 
 def clock(at: float, now: float) -> str:
-    """`Fri 04:10 UTC`; farther than this week with the date."""
-    format_ = "%a %H:%M UTC" if abs(at - now) < _THIS_WEEK else "%Y-%m-%d %H:%M UTC"
+    """`04:10:37 UTC` in an hour at most, `Fri 04:10 UTC` in a week, else with the date."""
+    far = abs(at - now)
+    format_ = "%H:%M:%S UTC" if far < 3600 else "%a %H:%M UTC" if far < _THIS_WEEK else "%Y-%m-%d %H:%M UTC"
     return datetime.fromtimestamp(at, UTC).strftime(format_)
 
 
@@ -162,7 +173,10 @@ def _holds(status: RolloutStatus) -> Iterator[tuple[str, str, str]]:
 def _notes(status: RolloutStatus) -> Iterator[tuple[str, str, str]]:
     """Label, words and style of what stands below the plan."""
     now = status.at
-    yield "why", status.why, ""
+    if not (status.holds and status.why.startswith("held: ")):  # the holds say it above, as it is now
+        yield "why", status.why, ""
+    if status.missing:
+        yield "missing", "; ".join(status.missing), ""
     if status.next:
         yield "next", status.next, ""
     if status.finish_at is not None:
@@ -172,7 +186,8 @@ def _notes(status: RolloutStatus) -> Iterator[tuple[str, str, str]]:
         yield "finish", f"cannot be said: {status.finish_why}", ""
     if status.override_until is not None and status.override_until > now:
         yield "override", f"freezes do not hold it until {clock(status.override_until, now)}", ""
-    yield "watch", _watch(status.watch, now), ""
+    if status.watch.holder or status.phase in {PENDING, RUNNING}:
+        yield "watch", _watch(status.watch, now), ""
     if not status.settled:
         yield "alert", "the promotion is not in the configuration: make what was the candidate its primary", "red"
     if status.fault:
@@ -194,7 +209,7 @@ def _step(step: StepStatus, now: float, paint: Paint) -> str:
     weight = share(step.weight) if step.weight else ""
     wants = [render_duration(step.bake_seconds)] if step.bake_seconds else []
     wants += [number(step.bake_requests, "request")] if step.bake_requests else []
-    bake = f"bakes {', '.join(wants)}" if wants else step.kind if step.kind == "approve" else ""
+    bake = f"bakes {', '.join(wants)}" if wants else "approval" if step.kind == APPROVE else ""
     until = f"until about {clock(step.ends_at, now)}" if step.ends_at is not None else ""
     line = f"  {_STEPS[step.state]} {clip(step.stage, _NAME):<{_NAME}} {weight:>6}  {bake:<32} {until}".rstrip()
     return paint({OVER: "dim", NOW: "bold", COMING: "", STOPPED: "red"}[step.state], line)
@@ -216,17 +231,18 @@ def _bar(done: float) -> str:
     return "█" * full + "░" * (_BAR - full)
 
 
+def _matters(check: CheckResult, status: RolloutStatus) -> bool:
+    """Of an attempt that is over: only what failed it."""
+    return status.phase == RUNNING or check.verdict == FAIL
+
+
 def _check(check: CheckResult, paint: Paint) -> Iterator[str]:
     mark, style = _VERDICTS[check.verdict]
-    time_left = f" (≈ {duration(check.more_seconds)})" if check.more_seconds else ""
-    parts = [
-        check.words or check.verdict,
-        *([weight(check.log_e / log(10), check.needed / log(10))] if check.needed else []),
-        *([f"needs about {number(check.more_requests, 'more request')}{time_left}"] if check.more_requests else []),
-        *(["observed only"] if check.mode == "observe" else []),
-    ]
-    label = f"{mark} {clip(check.name, 18)}"
-    yield f"  {paint(style, f'{label:<20}')} {plain(' · '.join(parts))}"
+    words = (check.words or check.verdict) + ("; observed only" if check.mode == OBSERVE else "")
+    label = f"{mark} {clip(check.name, _CHECK - 3)}"
+    for line in wrapped(words, WIDTH - _CHECK - 2):
+        yield f"  {paint(style, f'{label:<{_CHECK}}')}{line}"
+        label = ""
 
 
 def _watch(watch: WatchStatus, now: float) -> str:

@@ -108,7 +108,7 @@ def watch(
         found, _ = order(WatchStatus, admin, token, _PATH, body)
         print(f"{found.holder} holds the watch now, and has {found.ttl:g} s to begin: shadowproxy watch")
         return
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: it is released
+    signal.signal(signal.SIGTERM, _interrupted)
     vigil = Vigil(admin, token, service)
     try:
         last = follow(vigil, Lines(changes, sys.stdout), lambda status: status.ended_at is not None)
@@ -119,3 +119,9 @@ def watch(
         fail(str(error))
     print("the watch is released")
     raise typer.Exit(0 if last is None else exit_code(last))
+
+
+def _interrupted(number: int, _frame: object) -> None:
+    """As Ctrl-C: the watch is released. Once: `timeout` says it twice."""
+    signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt

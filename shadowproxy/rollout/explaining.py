@@ -21,7 +21,7 @@ def explain(state: State, now: float) -> list[str]:
     if state.phase == RUNNING:
         row = steps(state.plan)
         part = row[state.step]
-        lines += [*_holds(state, now), *_checks(state), *missing(state, part), *coming(state, row)]
+        lines += [*_holds(state, now), *_checks(state), *_missing(state, part), f"Next: {coming(state, row)}."]
     return [*lines, *_beside(state, now)]
 
 
@@ -68,8 +68,7 @@ def _checks(state: State) -> Iterator[str]:
             yield f"{result.name} fails: {result.words}."
 
 
-def missing(state: State, part: Step) -> Iterator[str]:
-    """What the present part still needs, if it needs anything."""
+def _missing(state: State, part: Step) -> Iterator[str]:
     if part.kind == APPROVE:
         return
     needs = list(bake.lacks(state.progress, state.plan, part.bake))
@@ -77,13 +76,12 @@ def missing(state: State, part: Step) -> Iterator[str]:
     yield f"Still missing: {'; '.join(needs)}." if needs else "Nothing is missing in this part."
 
 
-def coming(state: State, row: tuple[Step, ...]) -> Iterator[str]:
+def coming(state: State, row: tuple[Step, ...]) -> str:
     """What comes after the present part."""
     if state.step + 1 == len(row):
-        yield "Next: promotion, all users are the candidate's."
-    else:
-        step = row[state.step + 1]
-        yield f"Next: {step.name}, {_users(step.weight, step)}."
+        return "promotion, all users are the candidate's"
+    step = row[state.step + 1]
+    return f"{step.name}, {_users(step.weight, step)}"
 
 
 def _beside(state: State, now: float) -> Iterator[str]:

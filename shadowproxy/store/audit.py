@@ -21,7 +21,9 @@ _SHOWN: Final = """
 number, at, who, action, service, CAST(what AS BLOB), reason, error, attempt, plan, policy, log,
 lower(hex(facts)), lower(hex(previous)), lower(hex(hash))
 """
-_OF: Final = "FROM audit WHERE (:service IS NULL OR service = :service) AND (:attempt IS NULL OR attempt = :attempt)"
+_OF: Final = """
+FROM audit WHERE (:service IS NULL OR service IN (:service, '')) AND (:attempt IS NULL OR attempt = :attempt)
+"""
 
 
 class AuditEntry(Struct, frozen=True):
@@ -80,7 +82,7 @@ class AuditLog:
         audit_file.keep_head(self._path, head)
 
     def page(self, service: str | None, limit: int, offset: int, attempt: int | None = None) -> AuditPage:
-        """Of all services, or of one; of all attempts and other changes, or of one attempt."""
+        """Of all services, or of one with what concerns all; of all attempts and other changes, or of one attempt."""
         if not self._path.exists():
             return AuditPage([], 0, limit, offset)
         values = {"service": service, "attempt": attempt, "limit": limit, "offset": offset}

@@ -61,6 +61,8 @@ async def test_a_rollout_that_waits_says_so(client: Client) -> None:
     assert [step["state"] for step in found["steps"]] == ["coming"] * 4
     assert found["identity"] == {"candidate": "v2"}
     assert found["watch"] == {"required": True, "ttl": 60.0, "holder": "", "since": None, "until": None}
+    assert found["finish_at"] >= found["at"] + 5460
+    assert found["next"] == "`start` begins it"
     assert (found["bake"], found["started_at"], found["ended_at"], found["settled"]) == (None, None, None, True)
     assert "ledger" not in found
 
@@ -70,8 +72,9 @@ async def test_a_rollout_is_started_by_whom_the_token_names(client: Client, stat
     assert (found["phase"], found["stage"]) == ("running", "mirror")
     assert [step["state"] for step in found["steps"]] == ["now", "coming", "coming", "coming"]
     assert found["bake"]["needed_requests"] == 5000
-    assert "of bake" in found["next"]
-    assert "Next: go" in found["next"]
+    assert found["missing"][0] == "30 min of bake"
+    assert found["next"] == "go, no user is the candidate's"
+    assert found["finish_at"] > found["at"]
     (command,) = state.rollouts.commands
     assert (command.action, command.who, command.reason) == ("start", "ben", "it is time")
     assert (await post(client, f"{PATH}/start"))["attempt"] == 1
@@ -91,7 +94,7 @@ async def test_going_back_needs_neither_a_body_nor_a_reason(client: Client) -> N
         found = await response.json()
     assert (response.status, found["phase"], found["weight"]) == (200, "rolled_back", 0.0)
     assert [step["state"] for step in found["steps"]] == ["stopped", "coming", "coming", "coming"]
-    assert found["next"] == "`retry` starts attempt 2."
+    assert found["next"] == "`retry` starts attempt 2"
 
 
 async def test_no_reason_is_too_ugly_to_go_back(client: Client, state: State) -> None:
@@ -108,7 +111,7 @@ async def test_a_promotion_passes_over_what_is_left_only_with_a_reason(client: C
     found = await post(client, f"{PATH}/promote", full=True, reason="a sale begins")
     assert (found["phase"], found["weight"], found["settled"]) == ("promoted", 1.0, False)
     assert {step["state"] for step in found["steps"]} == {"over"}
-    assert found["next"].startswith("Make the promoted version the configuration's primary")
+    assert found["next"].startswith("make the promoted version the configuration's primary")
 
 
 async def test_a_freeze_is_overridden_with_a_reason_and_an_end(client: Client, state: State) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import log
 from typing import Any
 
 from msgspec.structs import replace
@@ -37,15 +36,19 @@ HALFWAY = RolloutStatus(
     ],
     bake=BakeStatus(AT - 60000, 52800, 86400, 16210, 20000, 0.0),
     checks=[
-        CheckResult("error_rate", "error_rate", "enforce", "pass", "0.11% against 0.12%", 0.3 * log(10), 2.3 * log(10)),
+        CheckResult("error_rate", "error_rate", "enforce", "pass", "candidate 0.11%, primary 0.12%: passes"),
         CheckResult(
-            "latency_p99", "latency_p99", "enforce", "inconclusive", "too few requests", more_requests=900,
-            more_seconds=720,
+            "latency_p99",
+            "latency_p99",
+            "enforce",
+            "inconclusive",
+            "p99 of the candidate 230 ms in 12, primary 225 ms in 480; evidence 0.4 of the 400 needed: needs more",
         ),
         CheckResult("memory", "promql", "observe", "fail", "it grows by 7% an hour, at most 5% is right"),
     ],
     watch=WatchStatus(True, 60.0, "ann", AT - 300, AT + 50),
-    next="ramp 25% begins when the freeze is over and the bake is done",
+    missing=["9 h 20 min of bake", "more data for latency_p99"],
+    next="ramp 25%, 25% of the users are the candidate's",
     finish_at=AT + 120600,
     finish_why="",
     override_until=None,

@@ -105,7 +105,7 @@ def test_a_history_whose_chain_does_not_hold_exits_one(run: Run, answers: dict[s
     answers[f"{PATH}/history"] = HistoryPage("shop", [entry], 1, 50, 0, [])
     code, out, err = run("rollout", "history", "--limit", "3")
     assert (code, err) == (0, "")
-    assert out.splitlines()[0] == "    7  2025-11-26T00:00:00Z  started      ann              ann started it"
+    assert out.splitlines()[0] == "    7  2025-11-26T00:00:00Z  started           ann              ann started it"
     assert answers["asked"][0][3] == {"limit": 3, "offset": 0}
     answers[f"{PATH}/history"] = HistoryPage("shop", [entry], 1, 50, 0, ["entry 6 is missing"])
     code, _, err = run("rollout", "history")

@@ -17,15 +17,17 @@ def test_a_rollout_is_shown_with_its_plan_bake_checks_and_holds() -> None:
     for line in (
         "checkout-v2 · attempt 2 · running · first users · 5% to the candidate",
         "  service shop · canary · feature change · primary v1 · candidate v2 · plan 3fa9c2d18b7e6f50",
-        "  ✓ go                             approve",
+        "  hold       freeze for 12m 00s: weekend is active",
+        "  ✓ go                             approval",
         "  ▸ first users                5%  bakes 1d, 20,000 requests        until about Wed 09:20 UTC",
         "  time       ████████████░░░░░░░░  14h 40m of 1d",
         "  requests   ████████████████░░░░  16,210 of 20,000 requests",
-        "  ✓ error_rate         0.11% against 0.12% · evidence 10^0.3 (10^2.3 needed)",
-        "  ? latency_p99        too few requests · needs about 900 more requests (≈ 12m 00s)",
-        "  ✗ memory             it grows by 7% an hour, at most 5% is right · observed only",
-        "  hold       freeze for 12m 00s: weekend is active",
-        "  next       ramp 25% begins when the freeze is over and the bake is done",
+        "  ✓ error_rate         candidate 0.11%, primary 0.12%: passes",
+        "  ? latency_p99        p99 of the candidate 230 ms in 12, primary 225 ms in 480; evidence 0.4 of the",
+        "                       400 needed: needs more",
+        "  ✗ memory             it grows by 7% an hour, at most 5% is right; observed only",
+        "  missing    9 h 20 min of bake; more data for latency_p99",
+        "  next       ramp 25%, 25% of the users are the candidate's",
         "  finish     about Thu 09:30 UTC, if nothing holds it",
         "  watch      ann holds it for 5m 00s",
         "  earlier    attempt 1 rolled back Sun 19:13 UTC: error_rate failed",
@@ -37,6 +39,7 @@ def test_colours_say_what_words_say() -> None:
     coloured = "\n".join(render(HALFWAY, Paint(True)))
     assert "\x1b[36mrunning\x1b[0m" in coloured
     assert "\x1b[31m✗ memory" in coloured
+    assert "\x1b[1m  ▸ first users" in coloured
 
 
 def test_what_is_not_the_rule_has_a_line_of_its_own() -> None:
@@ -46,13 +49,13 @@ def test_what_is_not_the_rule_has_a_line_of_its_own() -> None:
         finish_at=None,
         finish_why="no end in sight: a sale",
         pending_plan="77aa",
-        override_until=AT + 3600,
+        override_until=AT + 4800,
         watch=WatchStatus(True, 60.0),
         bake=replace(HALFWAY.bake, warmup=90.0) if HALFWAY.bake else None,
     )
     lines = list(render(odd, PLAIN))
     assert "  warm-up    1m 30s left" in lines
-    assert "  override   freezes do not hold it until Wed 01:00 UTC" in lines
+    assert "  override   freezes do not hold it until Wed 01:20 UTC" in lines
     assert "  watch      nobody holds it, and nothing advances without" in lines
     assert any(line.startswith("  alert      the promotion is not in the configuration") for line in lines)
     assert "  alert      it cannot be driven: OSError: no" in lines
@@ -70,7 +73,7 @@ def test_a_command_answers_with_where_it_has_led() -> None:
     assert list(outcome(HALFWAY, PLAIN)) == [
         "checkout-v2 · attempt 2 · running · first users · 5% to the candidate",
         "  hold       freeze for 12m 00s: weekend is active",
-        "  next       ramp 25% begins when the freeze is over and the bake is done",
+        "  next       ramp 25%, 25% of the users are the candidate's",
     ]
 
 
@@ -78,7 +81,11 @@ def test_only_what_changed_is_told() -> None:
     assert list(changes(HALFWAY, HALFWAY)) == []
     first, *rest = changes(None, HALFWAY)
     assert first.startswith("2025-11-26T00:00:00Z  checkout-v2 · attempt 2 · running · first users · 5%")
-    assert len(rest) == 5
+    assert [line.partition("  ")[2] for line in rest] == [
+        "hold: freeze for 12m 00s: weekend is active",
+        "check memory: fail: it grows by 7% an hour, at most 5% is right",
+        "watch: ann holds it for 5m 00s",
+    ]
     later = rollout(
         at=AT + 60,
         weight=0.25,
@@ -104,8 +111,8 @@ def test_a_history_is_told_in_the_order_of_time_with_its_chain() -> None:
     ]
     page = HistoryPage("shop", items, 9, 2, 0, [])
     assert list(history(page)) == [
-        "    7  2025-11-25T23:59:51Z  approved     ann              looks well",
-        "    8  2025-11-26T00:00:00Z  advanced     shadowproxy      the bake is over",
+        "    7  2025-11-25T23:59:51Z  approved          ann              looks well",
+        "    8  2025-11-26T00:00:00Z  advanced          shadowproxy      the bake is over",
         "1 to 2 of 9, from the newest; older ones with --offset 2",
         "the chain holds: nothing was changed, nothing is missing (9 decisions)",
     ]
@@ -129,12 +136,34 @@ def test_freezes_are_listed_with_what_they_stop() -> None:
         "  ann: a sale",
     ]
     assert list(freezes([replace(by_hand, ends_at=AT + 60), replace(weekend, begins_at=None)], AT))[::3] == [
-        "f1  deny · ACTIVE · until Wed 00:01 UTC",
+        "f1  deny · ACTIVE · until 00:01:00 UTC",
         "weekend  deny · inactive · not again",
     ]
     assert list(freezes([], AT)) == ["no freezes"]
 
 
+def test_what_is_over_shows_what_failed_it_and_no_watch() -> None:
+    over = rollout(
+        phase="rolled_back",
+        bake=None,
+        holds=[],
+        missing=[],
+        checks=[replace(HALFWAY.checks[0], verdict="fail", words="twice as many"), *HALFWAY.checks[1:2]],
+        watch=WatchStatus(True, 60.0),
+        steps=[replace(step, state="stopped") for step in HALFWAY.steps[:1]],
+    )
+    lines = list(render(over, PLAIN))
+    assert "  ✗ mirror                         bakes 30m, 5,000 requests" in lines
+    assert "  ✗ error_rate         twice as many" in lines
+    assert not any("latency_p99" in line or line.startswith("  watch") for line in lines)
+
+
+def test_a_hold_is_not_told_twice() -> None:
+    held = rollout(why="held: weekend is active")
+    assert not any(line.startswith("  why") for line in render(held, PLAIN))
+
+
 def test_shares_and_moments() -> None:
     assert [share(each) for each in (0.0, 0.005, 0.125, 1.0)] == ["0%", "0.5%", "12.5%", "100%"]
+    assert clock(AT - 61, AT) == "23:58:59 UTC"
     assert clock(AT + 30 * 86400, AT) == "2025-12-26 00:00 UTC"

@@ -4,6 +4,7 @@ disk when users are sent back.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
@@ -23,6 +24,7 @@ from shadowproxy.admin.rollout_values import (
     RetryChange,
     RolloutChange,
 )
+from shadowproxy.control.rollout.driving import BACK
 from shadowproxy.control.state import State
 from shadowproxy.rollout.explaining import explain
 from shadowproxy.rollout.values import Command, Refusal, View
@@ -41,6 +43,9 @@ BODIES: Final[dict[str, type[RolloutChange]]] = {
     "retry": RetryChange,
 }
 """Every command and what it takes."""
+KNOWN_WITHIN: Final = 3.0
+"""Seconds for a command to wait until control has read its store. Going back does not wait for that."""
+_UNREAD: Final = "what is known of rollouts is not read yet; try again in a second"
 
 
 async def status(request: web.Request) -> web.Response:
@@ -76,6 +81,8 @@ def commanding(action: str) -> Callable[[web.Request], Awaitable[web.Response]]:
         now = time.time()
         service = named(state, wanted.service, request.query.get("service"))
         who = caller(request, request.app[ACCESS]).name
+        if action not in BACK and _is_configured(state, service):
+            await _known(state)
         answer = await state.rollouts.command(service, _command(action, wanted, who, now))
         if isinstance(answer, Refusal):
             raise ProblemError(409, answer.why)
@@ -85,14 +92,22 @@ def commanding(action: str) -> Callable[[web.Request], Awaitable[web.Response]]:
     return command
 
 
+async def _known(state: State) -> None:
+    """Whoever starts a rollout as soon as the proxy is ready waits until control has read what it knows."""
+    try:
+        await asyncio.wait_for(state.rollouts.known.wait(), KNOWN_WITHIN)
+    except TimeoutError:
+        raise ProblemError(503, _UNREAD) from None
+
+
 def viewed(state: State, service: str | None, now: float) -> View:
     """The rollout of the service of this name, or the only one. Raises ProblemError."""
     name = named(state, service)
     view = state.rollouts.view(name, now)
     if view is not None:
         return view
-    if any(each.name == name and each.rollout for each in state.policy.services):
-        raise ProblemError(503, "what is known of rollouts is not read yet; try again in a second")
+    if _is_configured(state, name):
+        raise ProblemError(503, _UNREAD)
     raise ProblemError(404, f"the service {name} has no rollout: give it one with `rollout:`")
 
 
@@ -113,9 +128,12 @@ def named(state: State, *given: str | None) -> str:
 
 
 def _has_rollout(state: State, name: str) -> bool:
-    """A rollout that is no longer configured may still be under way."""
-    is_configured = any(each.name == name and each.rollout for each in state.policy.services)
-    return is_configured or state.rollouts.view(name, time.time()) is not None
+    """One that is no longer configured may still be under way."""
+    return _is_configured(state, name) or state.rollouts.view(name, time.time()) is not None
+
+
+def _is_configured(state: State, name: str) -> bool:
+    return any(each.name == name and each.rollout for each in state.policy.services)
 
 
 def _command(action: str, wanted: RolloutChange, who: str, now: float) -> Command:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 from msgspec.structs import replace
@@ -32,7 +33,7 @@ WEEKEND = FreezeWindow("weekend", cron="0 0 * * SAT", seconds=2 * 86400.0, reaso
 
 
 class Rollouts:
-    """Of the services that have a plan, until `is_unread`."""
+    """Of the services that have a plan, as far as they are `known`."""
 
     def __init__(self, policy: Policy) -> None:
         now = time.time()
@@ -42,10 +43,11 @@ class Rollouts:
         self.watches = Watches()
         self.by_hand = Freezes()
         self.commands: list[Command] = []
-        self.is_unread = False
+        self.known = asyncio.Event()
+        self.known.set()
 
     def view(self, service: str, now: float) -> View | None:
-        state = None if self.is_unread else self.states.get(service)
+        state = self.states.get(service) if self.known.is_set() else None
         if state is None:
             return None
         return View(state, self._facts(now), self.watches.held(service, now, state.plan.watch_ttl))

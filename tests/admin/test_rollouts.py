@@ -11,6 +11,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from msgspec.structs import replace
 
+from shadowproxy.admin import rollouts
 from shadowproxy.admin.api import application
 from shadowproxy.control.state import State
 from shadowproxy.model.policy import AdminPolicy, Bind, Launch, TokenPolicy
@@ -167,9 +168,14 @@ async def test_the_service_is_the_one_that_is_named_or_the_only_one_with_a_rollo
     assert "unknown parameter 'colour'" in await problem(client, f"{PATH}?colour=red", 400)
 
 
-async def test_what_is_not_read_yet_is_not_denied(client: Client, state: State) -> None:
-    state.rollouts.is_unread = True
+async def test_what_is_not_read_yet_is_not_denied(
+    client: Client, state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state.rollouts.known.clear()
+    monkeypatch.setattr(rollouts, "KNOWN_WITHIN", 0.0)
     assert "not read yet" in await problem(client, PATH, 503)
+    assert "not read yet" in await refused(client, 503, f"{PATH}/start")
+    assert "it has not started" in await refused(client, 409, f"{PATH}/rollback")
 
 
 async def test_without_any_rollout_the_answer_says_where_one_comes_from(client: Client, state: State) -> None:

@@ -87,6 +87,8 @@ class Controller:
         self._faults: dict[str, str] = {}
         self._session: aiohttp.ClientSession | None = None
         self._printed: tuple[Policy, str] | None = None
+        self.known = asyncio.Event()
+        """Set once what is known has been read."""
         self.send: Callable[[Publish], None] = lambda publish: None
 
     async def run(self) -> None:
@@ -112,6 +114,7 @@ class Controller:
             return
         now = self._clock()
         await self._meet(now)
+        self.known.set()
         await asyncio.gather(*(self._drive(name, driver, now) for name, driver in self._drivers.items()))
         self._looked.set()
 

@@ -43,7 +43,7 @@ def _where(state: State) -> Iterator[str]:
 
 
 def _users(weight: float, part: Step) -> str:
-    chosen = "chosen users" if part.chosen else ""
+    chosen = "chosen users" if part.chosen and weight == part.weight else ""
     if not weight:
         return f"only {chosen} are the candidate's" if chosen else "no user is the candidate's"
     return f"{percent(weight)} of the users{f' and {chosen}' if chosen else ''} are the candidate's"

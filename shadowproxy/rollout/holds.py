@@ -46,7 +46,7 @@ DISMISSABLE: Final = frozenset({*GUARDS, TIMEOUT})
 RESUMABLE: Final = frozenset({OPERATOR, PRIMARY_CHANGED}) | DISMISSABLE
 WAITING: Final = frozenset({LACKING, GATE, TIMEOUT})
 """The bake goes on: what is missing comes by waiting."""
-EXCUSED: Final = frozenset({APPROVAL, STARVED})
+EXCUSED: Final = frozenset({APPROVAL, STARVED, LACKING})
 """What `on_timeout: advance` passes over."""
 BRIEF: Final = frozenset({APPLYING})
 """Not worth an entry: it comes and goes with each change of the weight."""

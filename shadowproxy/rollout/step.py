@@ -97,7 +97,7 @@ def _new_epoch(state: State) -> State:
 def _analysed(state: State, part: Step, facts: Facts, counts: bool) -> tuple[State, str]:
     """The evidence with these facts, and why users have to go back, empty: they need not.
 
-    What an attempt has learned by its first epoch is the begin of its ledger; until then nothing is kept.
+    The ledger of an attempt begins with its first epoch: what is seen before that is judged and not kept.
     """
     plan = state.plan
     ledger = analysis.observe(_ledger(state), plan, part, facts, state.weight, counts)
@@ -138,13 +138,17 @@ def _decided(state: State, part: Step, facts: Facts, harm: str, runs: bool) -> D
     standing = tuple(holds.found(state, part, facts, freeze))
     if runs and not holds.stops_bake(standing):
         state = replace(state, progress=bake.baked(state.progress, facts))
-    if (acted := _timed_out(state, part, standing)) is not None:
-        return acted
-    standing = (*standing, *_late(state, part), *_unproven(state, part, harm))
+    standing = (*standing, *_unproven(state, part))
+    is_over = not standing and not harm and _is_over(state, part)
+    if not is_over or holds.held_by(state, holds.TIMEOUT):
+        if (acted := _timed_out(state, part, standing)) is not None:
+            return acted
+        standing = (*standing, *_late(state, part))
     state, entries = _held(state, standing)
-    if standing or harm or not _is_over(state, part):
+    if standing or not is_over:
         return state, entries
-    return _after((state, entries), _advanced(state, part))
+    state, advanced = _advanced(state, part)
+    return state, (*entries, *advanced)
 
 
 def _failed(state: State, harm: str) -> Decision:
@@ -191,9 +195,9 @@ def _late(state: State, part: Step) -> tuple[Hold, ...]:
     return (Hold(holds.TIMEOUT, state.at, detail=f"{part.name} is not over after {span(limit)}"),)
 
 
-def _unproven(state: State, part: Step, harm: str) -> tuple[Hold, ...]:
+def _unproven(state: State, part: Step) -> tuple[Hold, ...]:
     """The hold of a part whose time and requests are there, but not its evidence."""
-    if part.kind == APPROVE or not bake.is_over(state.progress, part.bake) or harm:
+    if part.kind == APPROVE or not bake.is_over(state.progress, part.bake):
         return ()
     wanting = _wanting(state, part)
     if not wanting:
@@ -258,7 +262,3 @@ def next_words(state: State) -> str:
     if state.phase == PROMOTED:
         return "all users are the candidate's for good"
     return f"{steps(state.plan)[state.step].name} begins at {percent(state.weight)}"
-
-
-def _after(first: Decision, then: Decision) -> Decision:
-    return then[0], (*first[1], *then[1])

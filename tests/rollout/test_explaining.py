@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from shadowproxy.model.rollout import FreezeWindow
+from shadowproxy.model.rollout import Chosen, FreezeWindow
 from shadowproxy.rollout.attempts import reload
 from shadowproxy.rollout.explaining import explain
 from tests.rollout.conftest import Checks
@@ -52,6 +52,15 @@ def test_checks_that_fail_or_lack_data_are_named(checks: Checks) -> None:
     checks.say("fail", "slow_burn", "memory", words="it rises by 7% an hour")
     run.tick()
     assert "memory fails: it rises by 7% an hour." in told(run)
+
+
+def test_who_is_chosen_is_told_and_not_while_all_are_back(checks: Checks) -> None:
+    run = Run(replace(FIRST, chosen=(Chosen(header="x-beta"),)), on_fail="pause")
+    run.do("start")
+    assert "5% of the users and chosen users are the candidate's." in told(run)
+    checks.say("fail", harm="error_rate: worse")
+    run.tick()
+    assert "no user is the candidate's." in told(run)
 
 
 def test_the_last_part_ends_in_promotion_and_a_promotion_wants_to_be_configured() -> None:

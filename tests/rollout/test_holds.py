@@ -110,6 +110,24 @@ def test_a_bake_that_does_not_end_in_time(on_timeout: str, phase: str, step: int
         assert "timeout" not in run.held
 
 
+@pytest.mark.parametrize("on_timeout", ["hold", "rollback"])
+def test_a_part_that_ends_as_its_time_does_has_ended_in_time(on_timeout: str) -> None:
+    bake = Bake(seconds=20.0, timeout=21.0, on_timeout=on_timeout)
+    run = started(Stage("first", "canary", bake=bake, weights=(0.05,)), RAMP)
+    run.tick(21)
+    assert (run.state.phase, run.state.step) == ("running", 1)
+
+
+def test_a_cap_that_was_passed_waits_for_a_person_also_where_all_is_there_by_now() -> None:
+    bake = Bake(seconds=20.0, timeout=10.0)
+    run = started(Stage("first", "canary", bake=bake, weights=(0.05,)), RAMP)
+    run.tick(60)
+    assert (run.state.step, run.held) == (0, {"timeout"})
+    run.do("resume")
+    run.tick()
+    assert run.state.step == 1
+
+
 def test_advancing_in_time_passes_over_no_other_hold_and_no_failure(checks: Checks) -> None:
     bake = Bake(seconds=20.0, requests=10**6, timeout=60.0, on_timeout="advance")
     run = started(Stage("first", "canary", bake=bake, weights=(0.05,)), RAMP)
@@ -181,6 +199,35 @@ def test_a_guard_lacks_nothing(checks: Checks) -> None:
     run = started()
     checks.say("inconclusive", "slow_burn")
     assert run.until(part=1) < 25
+
+
+def test_the_stronger_answer_is_waited_for_where_the_plan_wants_it(checks: Checks) -> None:
+    run = started(Stage("first", "canary", bake=replace(BAKE, evidence="not_worse"), weights=(0.05,)), RAMP)
+    checks.say("pass", words="not shown not to be worse")
+    run.tick(100)
+    assert (run.state.step, run.held) == (0, {"inconclusive"})
+    checks.say("pass", not_worse=True)
+    run.tick()
+    assert run.state.step == 1
+
+
+def test_a_part_may_be_over_before_its_time_once_that_is_shown(checks: Checks) -> None:
+    run = started(Stage("first", "canary", bake=replace(BAKE, early=True), weights=(0.05,)), RAMP)
+    checks.say("pass")
+    run.tick(5)
+    assert run.state.step == 0
+    checks.say("pass", not_worse=True)
+    run.tick(1, freezes=(FROZEN,))
+    assert run.state.step == 0
+    run.tick()
+    assert run.state.step == 1
+    assert "over before its time: the candidate is shown not to be worse" in run.state.why
+
+
+def test_without_checks_nothing_is_shown_and_nothing_is_early() -> None:
+    run = started(Stage("first", "canary", bake=replace(BAKE, early=True), weights=(0.05,)), RAMP)
+    run.tick(15)
+    assert run.state.step == 0
 
 
 def test_a_gate_is_waited_for_while_the_bake_goes_on(checks: Checks) -> None:

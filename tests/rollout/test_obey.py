@@ -174,6 +174,12 @@ def test_an_override_needs_a_reason_and_an_end(reason: str, until: float, why: s
     assert why in run.refused("start", reason=reason, override=NOW + until)
 
 
+def test_a_freeze_that_permits_nobody_is_not_overridden() -> None:
+    frozen = facts(freezes=(FROZEN,))
+    why = Run().refused("start", override=NOW + HOUR, given=frozen)
+    assert why == "frozen by eva: the sale, with no end in sight; it cannot be overridden"
+
+
 def test_an_override_is_audited_and_lasts_as_long_as_was_said() -> None:
     run = Run(plan().stages[1])
     run.put(windows=(WINDOW,))

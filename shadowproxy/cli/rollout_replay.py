@@ -50,9 +50,7 @@ def replay(
     if not (data / FILE_NAME).is_file():
         fail(f"--data {data}: there is no {FILE_NAME}: name the data_dir of a proxy that has carried a rollout")
     try:
-        store = RolloutStore(data)
-        found = list(_replayed(store, service, attempt, policy))
-        store.close()
+        found = list(_replayed(RolloutStore(data), service, attempt, policy))
         problems = AuditLog(data).verify()
     except StoreError as error:
         fail(str(error))
@@ -74,11 +72,11 @@ def _replayed(store: RolloutStore, service: str | None, attempt: int | None, pol
     from shadowproxy.rollout.replaying import replay as again
 
     configuration = loaded(policy) if policy is not None else None
-    for name in store.services():
+    for name, numbers in store.attempts().items():
         if service not in {None, name}:
             continue
         plan = rollout_of(configuration, name)[1] if configuration is not None else None
-        for number in store.attempts(name):
+        for number in numbers:
             if attempt in {None, number}:
                 other = against(store.facts(name, number), plan) if plan is not None else None
                 yield Replayed(name, number, again(store.facts(name, number)), other)

@@ -25,7 +25,7 @@ _HOLDS = frozenset({"held", "released"})
 
 
 class Otherwise(Struct, frozen=True):
-    """`differences` in the order of time, empty: the same. `end` is where it would be at the end of the log.
+    """`differences` in the order of time, empty: the same. `end` is where it would be at the end of the log's attempt.
 
     `plan` and `other` are hashes of plans.
     """
@@ -47,11 +47,15 @@ class _Courses(Struct):
     refused: list[tuple[float, str]] = []
     parted: str = ""
 
-    def go_on(self, item: Logged) -> None:
+    def go_on(self, item: Logged) -> bool:
+        """With the next item. False: the log's attempt is over, what follows is of another one."""
+        after = _after(self.real, item.cause)
+        if after.attempt != self.real.attempt:
+            return False
+        self.real = after
         self.decided += item.entries
-        self.real = _after(self.real, item.cause)
         if isinstance(item.cause, State):
-            return
+            return True
         outcome = derived(self.other, _under(self.other.plan, item.cause))
         if isinstance(outcome, Refusal):
             if isinstance(item.cause, Ordered) and item.entries:
@@ -66,6 +70,7 @@ class _Courses(Struct):
                 f"from {instant(item.at)} on the candidate would have had {percent(self.other.weight)} of the users; "
                 f"it had {percent(self.real.weight)}, and what is known of it then comes from those"
             )
+        return True
 
 
 def against(log: Iterable[Logged], plan: Plan) -> Otherwise | None:
@@ -75,7 +80,8 @@ def against(log: Iterable[Logged], plan: Plan) -> Otherwise | None:
     first: Plan | None = None
     for item in log:
         if courses is not None:
-            courses.go_on(item)
+            if not courses.go_on(item):
+                break
         elif isinstance(item.cause, State):
             first = item.cause.plan
             courses = _Courses(item.cause, _begun(item.cause, plan))
@@ -178,7 +184,7 @@ def _holds(courses: _Courses) -> Iterator[str]:
 
 
 def _end(state: State) -> str:
-    at = f"at the end of the log, {instant(state.at)}, it would be"
+    at = f"at the end of the attempt, {instant(state.at)}, it would be"
     if state.phase != RUNNING:
         return f"{at} {state.phase.replace('_', ' ')}"
     held = f", held by {', '.join(hold.reason for hold in state.holds)}" if state.holds else ""

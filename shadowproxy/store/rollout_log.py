@@ -87,9 +87,12 @@ def read(database: sqlite3.Connection, service: str, attempt: int) -> Iterator[L
         yield Logged(number, at, cause, state, tuple(entries.pop(number, ())))
 
 
-def attempts(database: sqlite3.Connection, service: str) -> list[int]:
-    rows = database.execute("SELECT DISTINCT attempt FROM chunks WHERE service = ? ORDER BY attempt", (service,))
-    return [attempt for (attempt,) in rows]
+def attempts(database: sqlite3.Connection) -> dict[str, list[int]]:
+    """By service, oldest first."""
+    found = defaultdict[str, list[int]](list)
+    for service, attempt in database.execute("SELECT DISTINCT service, attempt FROM chunks ORDER BY service, attempt"):
+        found[service].append(attempt)
+    return dict(found)
 
 
 def _add(database: sqlite3.Connection, last: Item, service: str, attempt: int, digest: bytes, cause: Cause) -> Item:

@@ -47,7 +47,7 @@ class UnreadableStatesError(StoreError):
 
 
 class RolloutStore:
-    """`audit.sqlite` in `directory`. Used by one thread at a time; `facts` and `entries` by any."""
+    """`audit.sqlite` in `directory`. Used by one thread at a time; `facts`, `attempts` and `entries` by any."""
 
     def __init__(self, directory: Path, max_log_bytes: int = MAX_LOG_BYTES) -> None:
         self._path = directory / FILE_NAME
@@ -118,23 +118,13 @@ class RolloutStore:
 
     def facts(self, service: str, attempt: int) -> Iterator[Logged]:
         """The log of an attempt, oldest first, as far back as it is kept; it begins with a state."""
-        if not self._path.exists():
-            return
-        try:
-            with closing(schema.open_reader(self._path)) as database:
-                yield from rollout_log.read(database, service, attempt)
-        except (sqlite3.Error, msgspec.MsgspecError, zlib.error) as error:
-            raise StoreError(f"{self._path}: {error}") from error
+        with self._reading() as database:
+            yield from rollout_log.read(database, service, attempt)
 
-    def services(self) -> list[str]:
-        """Those of which a state is kept, whether it can be read or not."""
-        with self._transaction() as database:
-            return [row[0] for row in database.execute("SELECT service FROM states ORDER BY service")]
-
-    def attempts(self, service: str) -> list[int]:
-        """Those that something is left of in the log, oldest first."""
-        with self._transaction() as database:
-            return rollout_log.attempts(database, service)
+    def attempts(self) -> dict[str, list[int]]:
+        """By service those that something is left of in the log, oldest first."""
+        with self._reading() as database:
+            return rollout_log.attempts(database)
 
     def entries(self, service: str, limit: int, offset: int, attempt: int | None = None) -> AuditPage:
         """Newest first."""
@@ -160,6 +150,15 @@ class RolloutStore:
             self._database = None
 
     # The file.
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """A connection of its own, for any thread; it makes no file."""
+        try:
+            with closing(schema.open_reader(self._path)) as database:
+                yield database
+        except (sqlite3.Error, msgspec.MsgspecError, zlib.error) as error:
+            raise StoreError(f"{self._path}: {error}") from error
 
     @contextmanager
     def _transaction(self, *, lasting: bool = False) -> Iterator[sqlite3.Connection]:

@@ -159,7 +159,7 @@ def test_a_longer_bake_would_have_gone_on_later() -> None:
     (parted,) = found.caveats
     users = "the candidate would have had 0% of the users; it had 5%"
     assert parted == f"from 2025-11-13 02:13:41 UTC on {users}, and what is known of it then comes from those"
-    assert found.end == "at the end of the log, 2025-11-13 02:16:40 UTC, it would be promoted"
+    assert found.end == "at the end of the attempt, 2025-11-13 02:16:40 UTC, it would be promoted"
 
 
 def test_another_approval_would_have_been_waited_for() -> None:
@@ -186,6 +186,18 @@ def test_a_command_that_the_other_plan_refuses_is_said() -> None:
     assert any("would have refused the approve of ana at 2025-11-13 " in each for each in found.differences)
     assert "would have been held by approval 0 times; it was 1 time" in found.differences
     assert " in first with 5% of the users at the candidate" in found.end
+
+
+def test_the_beginning_of_the_next_attempt_is_not_of_this_one() -> None:
+    log = Log(plan())
+    log.order("start")
+    log.tick(3)
+    log.order("rollback")
+    log.order("retry")
+    found = against(log.items, plan())
+    assert found is not None
+    assert found.differences == ()
+    assert found.end.endswith("it would be rolled back")
 
 
 def test_what_nobody_asked_is_said() -> None:

@@ -12,7 +12,19 @@ from shadowproxy.rollout.attempts import begin
 from shadowproxy.rollout.chain import canonical, digest
 from shadowproxy.rollout.logged import Cause, Logged, Ordered, Reload, decode, encode
 from shadowproxy.rollout.replaying import derived
-from shadowproxy.rollout.values import Command, Entry, ManualFreeze, Refusal, RouteCounts, State
+from shadowproxy.rollout.values import (
+    Answer,
+    Command,
+    Entry,
+    FieldsFact,
+    GateAnswer,
+    KeyCounts,
+    ManualFreeze,
+    PairCounts,
+    Refusal,
+    RouteCounts,
+    State,
+)
 from tests.rollout import plans
 from tests.rollout.plans import NOW
 
@@ -51,6 +63,8 @@ def _counts(most: int) -> st.SearchStrategy[tuple[int, int]]:
     return st.tuples(st.integers(0, most), st.integers(0, most))
 
 
+_VALUES = st.sampled_from([1.0, 1, 1.5, float("nan")])
+_SERIES = st.lists(_VALUES, max_size=3).map(lambda values: tuple((NOW + 60.0 * i, v) for i, v in enumerate(values)))
 _FREEZE = ManualFreeze("f1", "bob", "the big day", NOW)
 FACTS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {},
@@ -58,6 +72,16 @@ FACTS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
         "elapsed": st.sampled_from([0.0, 0.5, 1, 3.0, 100.0]),
         "applied": st.booleans(),
         "routes": st.tuples(st.builds(RouteCounts, st.just("item"), _counts(200), _counts(60), _counts(5))),
+        "keys": st.builds(KeyCounts, _counts(50), _counts(9), _counts(3)),
+        "pairs": st.tuples(st.builds(PairCounts, st.just("item"), *[st.integers(0, 40)] * 4, st.just({"p99": (3, 2)}))),
+        "fields": st.builds(FieldsFact, st.floats(-5, 30), st.sampled_from([(), ("$.price",)]), st.integers(0, 90)),
+        "answers": st.dictionaries(
+            st.just("memory"), st.builds(Answer, _SERIES, _SERIES, st.sampled_from(["", "late"]))
+        ),
+        "gates": st.dictionaries(
+            st.just("gate"), st.builds(GateAnswer, st.just(NOW), st.sampled_from(["pass", "fail"]))
+        ),
+        "chosen": _counts(5),
         "latency": st.tuples(*[st.dictionaries(st.integers(40, 60), st.integers(1, 9), max_size=3)] * 2),
         "identity": st.sampled_from([{}, {"primary": "v1", "candidate": "v3"}, {"primary": "v1b", "candidate": "v2"}]),
         "healthy": st.sampled_from([{"primary": False, "candidate": True}, {"primary": True, "candidate": False}]),

@@ -11,14 +11,20 @@ import pytest
 from hypothesis import given, settings
 from msgspec.structs import replace
 
-from shadowproxy.model.rollout import Bake, Check, Plan
+from shadowproxy.model.rollout import CHECK_KINDS, Bake, Check, Plan, Sticky
 from shadowproxy.rollout.logged import Logged
 from shadowproxy.rollout.otherwise import against
 from shadowproxy.rollout.replaying import replay
 from tests.rollout.logs import Log, logs
 from tests.rollout.plans import FIRST, GO, MIRROR, RAMP, SOAK, plan
 
-PLAN = plan(MIRROR, GO, FIRST, RAMP, SOAK, warmup=2.0, checks=(Check("errors", "error_rate", max_absolute=0.001),))
+CHECKS = (
+    *(Check(kind, kind, max_relative=0.1, max_absolute=0.001) for kind in CHECK_KINDS),
+    Check("memory", "promql", promql="rss", against="primary", max_slope=0.001, max=2.0),
+    Check("gate", "webhook", url="http://gate"),
+)
+PLAN = plan(MIRROR, GO, FIRST, RAMP, SOAK, warmup=2.0, checks=CHECKS)
+STICKY = replace(PLAN, sticky=Sticky(header="x-user"), on_fail="pause")
 
 
 def promoted(plan: Plan) -> Log:
@@ -30,7 +36,7 @@ def promoted(plan: Plan) -> Log:
 
 
 @settings(max_examples=60, deadline=None)
-@given(logs(PLAN))
+@given(logs(PLAN) | logs(STICKY))
 def test_whatever_happened_comes_out_again_bit_for_bit(log: Log) -> None:
     found = replay(log.items)
     assert found.mismatches == ()
@@ -131,8 +137,8 @@ def test_a_state_that_was_set_is_a_gap() -> None:
 
 def test_nothing_is_decided_in_the_order_of_a_set() -> None:
     script = (
-        "from tests.rollout.test_replaying import PLAN, promoted\nfrom tests.rollout.plans import plan\n"
-        "log = promoted(plan(checks=PLAN.checks)); print([item.state.hex() for item in log.items])"
+        "from tests.rollout.logs import Log\nfrom tests.rollout.test_replaying import STICKY\n"
+        "log = Log(STICKY); log.order('start'); log.tick(60); print([item.state.hex() for item in log.items])"
     )
     said = [
         subprocess.run(

@@ -50,8 +50,10 @@ def replay(
     if not (data / FILE_NAME).is_file():
         fail(f"--data {data}: there is no {FILE_NAME}: name the data_dir of a proxy that has carried a rollout")
     try:
-        found = list(_replayed(RolloutStore(data), service, attempt, policy))
         problems = AuditLog(data).verify()
+        for problem in problems:
+            print(f"shadowproxy: {problem}", file=sys.stderr)
+        found = list(_replayed(RolloutStore(data), service, attempt, policy))
     except StoreError as error:
         fail(str(error))
     if not found:
@@ -61,8 +63,6 @@ def replay(
     else:
         for each in found:
             print(*_lines(each), sep="\n")
-    for problem in problems:
-        print(f"shadowproxy: {problem}", file=sys.stderr)
     raise typer.Exit(NO if problems or not all(each.replay.is_exact for each in found) else 0)
 
 

@@ -57,5 +57,7 @@ def encode(cause: Cause) -> tuple[str, bytes]:
 
 
 def decode(kind: str, body: bytes) -> Cause:
-    """Raises msgspec.MsgspecError, and KeyError for a kind that does not exist."""
+    """Raises msgspec.MsgspecError."""
+    if kind not in _DECODERS:
+        raise msgspec.ValidationError(f"there is no kind {kind!r} of items")
     return _DECODERS[kind](body)

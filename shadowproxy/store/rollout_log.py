@@ -73,7 +73,8 @@ def read(database: sqlite3.Connection, service: str, attempt: int) -> Iterator[L
         return
     entries = defaultdict[int, list[Entry]](list)
     for number, action, its_at, by, why, what in database.execute(
-        "SELECT log, action, at, who, reason, what FROM audit WHERE service = ? AND log >= ? ORDER BY number",
+        "SELECT log, action, CAST(at AS REAL), who, reason, CAST(what AS BLOB) FROM audit"
+        " WHERE service = ? AND log >= ? ORDER BY number",
         (service, first),
     ):
         entries[number].append(Entry(action, its_at, by, why, msgspec.json.decode(what)))

@@ -74,6 +74,30 @@ def test_a_decision_that_was_changed_is_named(run: Run, data: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("audit SET what = 7 WHERE number = 1", "entry 1 (2025-11-26 00:00 UTC, started of shop by ann) was changed"),
+        ("audit SET at = 'soon' WHERE number = 1", "entry 1 ('soon', started of shop by ann) was changed"),
+        (
+            "log SET kind = 'gone' WHERE number = 3",
+            "item 3 of the log of shop (2025-11-26 00:00 UTC, gone) was",
+        ),
+        (
+            "log SET body = x'80' WHERE number = 3",
+            "item 3 of the log of shop (2025-11-26 00:00 UTC, facts) was",
+        ),
+    ],
+)
+def test_what_cannot_be_read_any_more_is_named(run: Run, data: Path, change: str, says: str) -> None:
+    with closing(sqlite3.connect(data / FILE_NAME)) as database, database:
+        database.execute(f"UPDATE {change}")
+    code, _, err = run("rollout", "replay", "--data", str(data))
+    assert code in {1, 2}
+    assert err.startswith(f"shadowproxy: {says}")
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
     ("arguments", "says"),
     [(("--attempt", "7"), "no log of such a rollout is kept"), (("--service", "mail"), "no log of such a rollout")],
 )

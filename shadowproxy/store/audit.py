@@ -73,7 +73,6 @@ class AuditLog:
         draft = Draft(at, who, action, service, encode_json(what), reason, error)
         try:
             with closing(audit_file.open_writer(self._path)) as database:
-                database.execute("PRAGMA synchronous = FULL")
                 database.execute("BEGIN IMMEDIATE")
                 head = audit_file.append(database, self._path, [draft])
                 database.execute("COMMIT")

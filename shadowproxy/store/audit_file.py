@@ -133,7 +133,7 @@ class Head(Struct, frozen=True):
 
 
 def open_writer(path: Path) -> sqlite3.Connection:
-    """As `schema.open_writer`. A file of an earlier version is brought into the chain first."""
+    """As `schema.open_writer`; what is committed is on disk. An older file is brought into the chain first."""
     return schema.open_writer(path, lambda database: _prepare(database, path))
 
 
@@ -237,6 +237,7 @@ def _insert(database: sqlite3.Connection, head: Head, draft: Draft) -> Head:
 def _prepare(database: sqlite3.Connection, path: Path) -> None:
     schema.refuse_newer(database, VERSION)
     schema.tune(database)
+    database.execute("PRAGMA synchronous = FULL")
     database.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
     if schema.version(database) < VERSION:
         database.execute("BEGIN IMMEDIATE")

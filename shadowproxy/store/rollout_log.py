@@ -53,10 +53,10 @@ def extend(
     if cause is None:
         last = decided
     else:
-        (items,) = database.execute(
+        chunk = database.execute(
             "SELECT items FROM chunks WHERE service = ? ORDER BY first DESC LIMIT 1", (state.service,)
         ).fetchone()
-        if state.attempt == last.attempt and items < CHUNK:
+        if state.attempt == last.attempt and chunk and chunk[0] < CHUNK:
             _sweep(database, state.service)
             return decided, decided, []
         last = _add(database, decided, state.service, state.attempt, digest, state)
@@ -71,21 +71,24 @@ def read(database: sqlite3.Connection, service: str, attempt: int) -> Iterator[L
     ).fetchone()
     if first is None:
         return
-    entries = defaultdict[int, list[Entry]](list)
-    for number, action, its_at, by, why, what in database.execute(
+    decided = database.execute(
         "SELECT log, action, CAST(at AS REAL), who, reason, CAST(what AS BLOB) FROM audit"
         " WHERE service = ? AND log >= ? ORDER BY number",
         (service, first),
-    ):
-        entries[number].append(Entry(action, its_at, by, why, msgspec.json.decode(what)))
+    )
+    row = decided.fetchone()
     for number, its, at, kind, body, state in database.execute(
         "SELECT number, attempt, at, kind, body, state FROM log WHERE service = ? AND number >= ? ORDER BY number",
         (service, first),
     ):
         if its != attempt:
             break
-        cause = decode(kind, zlib.decompress(body))
-        yield Logged(number, at, cause, state, tuple(entries.pop(number, ())))
+        entries = []
+        while row is not None and row[0] <= number:
+            _, action, its_at, by, why, what = row
+            entries.append(Entry(action, its_at, by, why, msgspec.json.decode(what)))
+            row = decided.fetchone()
+        yield Logged(number, at, decode(kind, zlib.decompress(body)), state, tuple(entries))
 
 
 def attempts(database: sqlite3.Connection) -> dict[str, list[int]]:
@@ -147,10 +150,8 @@ def _drop(database: sqlite3.Connection, service: str, through: int, at: float) -
     chunks = database.execute("DELETE FROM chunks WHERE service = ? AND first <= ?", (service, through))
     if not chunks.rowcount:
         return None
-    number, hash_ = database.execute(
-        "SELECT number, hash FROM log WHERE service = ? AND number = ?", (service, through)
-    ).fetchone()
-    what = {"through": number, "hash": hash_.hex()}
+    row = database.execute("SELECT hash FROM log WHERE service = ? AND number = ?", (service, through)).fetchone()
+    what = {"through": through, "hash": row[0].hex() if row else ""}
     reason = (
         f"the rollout's log is kept of {ATTEMPTS} attempts, as far as there is room: items up to {through} are dropped"
     )

@@ -113,7 +113,7 @@ class RolloutStore:
             database.execute(_KEEP_STATE, (state.service, body, last.number, last.hash, head.number, head.hash))
             _keep_documents(database, documents or {})
         self._kept[state.service] = now
-        if head.number:
+        if entries:  # else it may not be on the disk yet, and the second copy is never ahead
             audit_file.keep_head(self._path, head)
 
     def facts(self, service: str, attempt: int) -> Iterator[Logged]:

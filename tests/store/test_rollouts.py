@@ -15,7 +15,7 @@ from shadowproxy.rollout.logged import Reload
 from shadowproxy.rollout.values import Facts, State
 from shadowproxy.store import StoreError, audit_file, rollout_log, schema
 from shadowproxy.store.audit import AuditLog
-from shadowproxy.store.audit_file import FILE_NAME
+from shadowproxy.store.audit_file import FILE_NAME, HEAD_NAME
 from shadowproxy.store.rollouts import RolloutStore, UnreadableStatesError
 from tests.store.rollouts import PLAN, START, command, entry, facts, fill, state
 
@@ -286,3 +286,33 @@ def test_what_the_disk_took_in_spite_of_an_error_is_not_kept_twice(make: Make) -
     store.commit(state(1011.0), facts(1011.0))
     assert [item.at for item in store.facts("checkout", 1)][-2:] == [1010.0, 1011.0]
     assert [each.action for each in store.entries("checkout", 9, 0).items] == ["held", "paused", "started"]
+
+
+def test_a_log_that_somebody_took_away_is_begun_again(make: Make) -> None:
+    store = make()
+    fill(store, 3)
+    sql(store, "DELETE FROM chunks")
+    store.commit(state(1010.0), facts(1010.0))
+    assert [type(item.cause) for item in store.facts("checkout", 1)] == [State]
+    assert verify(store) == []
+    sql(store, "DELETE FROM log")
+    store.commit(state(1011.0), facts(1011.0))
+    store.commit(state(1012.0, attempt=20), facts(1012.0))
+    store.commit(state(1013.0, attempt=20), facts(1013.0))
+    assert store.load()["checkout"].at == 1013.0
+    assert verify(store)[0].startswith("item")
+
+
+def test_the_second_copy_is_not_ahead_of_the_disk(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rollout_log, "CHUNK", 2)
+    store = make(max_log_bytes=100)
+    fill(store, 1)
+    head = store._path.with_name(HEAD_NAME)
+    before = head.read_text()
+    for at in range(2000, 2010):  # items are dropped, and no second waits for the disk
+        store.commit(state(1.0 * at), facts(1.0 * at))
+    assert store.entries("checkout", 1, 0).items[0].action == "log.dropped"
+    assert head.read_text() == before
+    assert verify(store) == []
+    store.commit(state(2010.0), facts(2010.0), [entry(2010.0)])
+    assert head.read_text().startswith(f"{store.entries('checkout', 1, 0).items[0].number} ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from shadowproxy.rollout.chain import canonical
 from shadowproxy.rollout.logged import Logged
 from shadowproxy.rollout.values import Command, Refusal, State
 from shadowproxy.runtime.splits import published, recalled
+from shadowproxy.store import StoreError
 from shadowproxy.store.rollouts import RolloutStore
 from tests.admin.conftest import MemoryStore
 from tests.metrics.world import World
@@ -49,6 +51,7 @@ class Rig:
         self.store_fails = False
         self.hears = True
         """Whether the supervisor does what control says."""
+        self.acts, self.dies_at, self.dies_after, self.is_dead = 0, 0, False, False
         self._controllers: list[Controller] = []
         self.start()
 
@@ -60,7 +63,9 @@ class Rig:
         return replace(service, rollout=plan, **policy) if service.name == "shop" else service
 
     def start(self) -> None:
-        """A new control process."""
+        """A new control process. What the one before had not written is lost with it."""
+        for before in self._controllers:
+            before._journal._waiting.clear()
         launch = Launch(workers=2, data_dir=str(self.directory))
         world = self.world
         self.control = Control(launch, self.policy, world.registry, world.counters, MemoryStore())  # type: ignore[arg-type]
@@ -74,21 +79,42 @@ class Rig:
         return Now(self.wall, self.monotonic)
 
     def _break(self, store: RolloutStore) -> None:
-        """Let the store fail while `store_fails`."""
-        connected = store._connected
+        """Let the store fail while `store_fails`, and the process die at the `dies_at`th thing that it does."""
+        connected, commit = store._connected, store.commit
 
         def failing() -> Any:
             if self.store_fails:
                 raise OSError("read-only file system")
             return connected()
 
+        self._store = store
+
+        def committing(*args: Any, **more: Any) -> None:
+            if store is self._store:  # else it is one of a process that is dead
+                self._act(lambda: commit(*args, **more))
+            if self.is_dead or store is not self._store:
+                raise StoreError("nobody is there any more")
+
         store._connected = failing  # type: ignore[method-assign]
+        store.commit = committing  # type: ignore[method-assign]
+
+    def _act(self, does: Callable[[], None]) -> None:
+        """Something that is seen from outside. The process may die before it or after it, and does no more then."""
+        if self.is_dead:
+            return
+        self.acts += 1
+        if self.acts != self.dies_at or self.dies_after:
+            does()
+        self.is_dead = self.acts == self.dies_at
 
     def _supervise(self, publish: Publish) -> None:
-        for split in publish.splits.values():
-            self.sent.append((self.wall, split))
-        if self.hears:
-            self.apply(published(self.policy, publish.splits)[0])
+        def publishes() -> None:
+            for split in publish.splits.values():
+                self.sent.append((self.wall, split))
+            if self.hears:
+                self.apply(published(self.policy, publish.splits)[0])
+
+        self._act(publishes)
 
     def apply(self, policy: Any) -> None:
         """A new policy reaches everybody."""
@@ -127,6 +153,9 @@ class Rig:
             self.beat()
             self.requests()
             await self.controller.tick()
+            if self.is_dead:
+                self.is_dead = False
+                self.start()
 
     async def until(self, stage: int, most: int = 30) -> None:
         """Seconds pass until the rollout is in this step."""

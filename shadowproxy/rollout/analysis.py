@@ -209,7 +209,6 @@ def _trials(tally: Tally) -> int:
 def _counted(tally: Tally, facts: Facts) -> Tally:
     routes, pairs = facts.routes, facts.pairs
     keys = facts.keys or KeyCounts()
-    failed = [(each.primary_only + each.both, each.candidate_only + each.both) for each in pairs]
     return Tally(
         tally.seconds + facts.elapsed,
         _both(tally.requests, *(route.requests for route in routes)),
@@ -219,8 +218,8 @@ def _counted(tally: Tally, facts: Facts) -> Tally:
         _both(tally.users_failed, keys.failed),
         _both(tally.users_client_errors, keys.client_errors),
         _both(tally.chosen, facts.chosen),
-        tally.pairs + sum(each.neither + each.candidate_only + each.primary_only + each.both for each in pairs),
-        _both(tally.pairs_failed, *failed),
+        tally.pairs + sum(each.number for each in pairs),
+        _both(tally.pairs_failed, *(each.failed for each in pairs)),
     )
 
 

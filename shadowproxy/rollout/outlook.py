@@ -46,7 +46,7 @@ def _wanted(check: Check, ledger: Ledger, step: Step) -> list[tuple[int, int, st
     """What it has, what it needs, and of what."""
     tally = ledger.tally
     requests = ledger.latency.counts if check.kind in strata.LATENCIES else tally.requests
-    own = requests[1] + (tally.chosen[0] if check.kind == ERROR_RATE else 0)
+    own = requests[1] + (tally.chosen[0] + tally.pairs if check.kind == ERROR_RATE else 0)
     by_itself = [(own, ENOUGH, "request", _OF[1])] if strata.LIMIT in strata.sources(check) else []
     if step.weight >= 1.0 or not strata.compares(check):
         return by_itself

@@ -76,6 +76,14 @@ def sources(check: Check) -> tuple[str, ...]:
     return tuple(found)
 
 
+def proofs(check: Check) -> tuple[str, ...]:
+    """Those that bet on its being no worse than the primary; where nothing is compared, within the limit."""
+    if not compares(check):
+        return (LIMIT,)
+    beside = tuple(source for source in sources(check) if source != LIMIT)
+    return (*beside, FLOOR) if check.kind in RATES else beside
+
+
 def has_pairs(check: Check) -> bool:
     """Whether mirrored pairs say something of it. Workers weigh their durations with a tolerance of their own, which
     is evidence only where nothing more is tolerated; client errors of pairs are fields that differ.
@@ -108,14 +116,19 @@ def _of_rates(check: Check, facts: Facts, weight: float, sticky: bool) -> Iterat
             yield Gain(FLOOR, (), unpaired.gains(UNDER, x, n, limits.absolute))
     if check.max is not None:
         n, x = _own(facts, what)
-        yield Gain(LIMIT, unpaired.gains(OVER, x, n, check.max), ())
+        yield Gain(LIMIT, unpaired.gains(OVER, x, n, check.max), unpaired.gains(UNDER, x, n, check.max))
 
 
 def _own(facts: Facts, what: str) -> Both:
-    """Requests of the candidate, and how many of them went wrong; those of chosen users are its own as well."""
+    """Requests of the candidate, and how many of them went wrong. That chosen users' and mirrored ones failed is known
+    as well.
+    """
     n = sum(route.requests[1] for route in facts.routes)
     x = sum(getattr(route, what)[1] for route in facts.routes)
-    return (n + facts.chosen[0], x + facts.chosen[1]) if what == RATES[ERROR_RATE] else (n, x)
+    if what == RATES[ERROR_RATE]:
+        n += facts.chosen[0] + sum(pairs.number for pairs in facts.pairs)
+        x += facts.chosen[1] + sum(pairs.failed[1] for pairs in facts.pairs)
+    return n, x
 
 
 def _of_route(route: RouteCounts, what: str, limits: Tolerance) -> Gain:
@@ -162,8 +175,8 @@ def _of_latencies(check: Check, facts: Facts, stratum: Histograms | None) -> Ite
             yield from (_of_splits(*pairs.splits.get(name, (0, 0))) for pairs in facts.pairs)
     if check.max is not None:
         own = facts.latency[1]
-        slow_ones = histograms.longer(own, check.max)
-        yield Gain(LIMIT, unpaired.gains(OVER, slow_ones, sum(own.values()), 1.0 - q), ())
+        counts = histograms.longer(own, check.max), sum(own.values()), 1.0 - q
+        yield Gain(LIMIT, unpaired.gains(OVER, *counts), unpaired.gains(UNDER, *counts))
 
 
 def _of_splits(slow: int, fast: int) -> Gain:

@@ -45,6 +45,16 @@ class PairCounts(Struct, frozen=True, array_like=True):
     both: int = 0
     splits: dict[str, tuple[int, int]] = {}
 
+    @property
+    def number(self) -> int:
+        """All of them."""
+        return self.neither + self.candidate_only + self.primary_only + self.both
+
+    @property
+    def failed(self) -> Both:
+        """Those in which the primary failed, and those in which the candidate did."""
+        return self.primary_only + self.both, self.candidate_only + self.both
+
 
 class FieldsFact(Struct, frozen=True):
     """What is known of fields now. `log_e` is the logarithm of the mean of the field e-values of this attempt.

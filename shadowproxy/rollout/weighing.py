@@ -11,7 +11,7 @@ from shadowproxy.evidence.coin import log_sum
 from shadowproxy.evidence.unpaired import Bets
 from shadowproxy.model.rollout import ENFORCE, REGRESSED_FIELDS, Check, Plan
 from shadowproxy.rollout import strata
-from shadowproxy.rollout.ledger import Ledger
+from shadowproxy.rollout.ledger import Ledger, Stakes
 
 ATTEMPT: Final = "attempt"
 EPOCH: Final = "epoch"
@@ -79,9 +79,7 @@ def _evidence(ledger: Ledger, plan: Plan, check: Check, horizon: str) -> float:
     if check.kind == REGRESSED_FIELDS:
         return ledger.fields.log_e if ledger.fields and horizon == ATTEMPT else 0.0
     stakes = ledger.stakes.get(check.name, {})
-    values = [
-        of_bets(getattr(stakes[source], horizon)) if source in stakes else 0.0 for source in strata.sources(check)
-    ]
+    values = [of_bets(getattr(stakes.get(source, Stakes()), horizon)) for source in strata.sources(check)]
     # A user's lot that one check has seen is no lot for the next one: of sticky users only the largest counts.
     return budget.log_mean(values) if plan.sticky is None else budget.log_highest(values)
 
@@ -93,12 +91,12 @@ def of_bets(bets: Bets) -> float:
 
 def best(ledger: Ledger, check: Check, what: str) -> float:
     """The best single bet of this epoch: `what` is EPOCH, on harm, or BETTER."""
-    stakes = ledger.stakes.get(check.name, {}).values()
-    return max((bet for each in stakes for bet in getattr(each, what)), default=0.0)
+    stakes = ledger.stakes.get(check.name, {})
+    names = strata.proofs(check) if what == BETTER else strata.sources(check)
+    return max((bet for name in names if name in stakes for bet in getattr(stakes[name], what)), default=0.0)
 
 
 def better(ledger: Ledger, check: Check) -> float:
     """The logarithm of the evidence that it is no worse than tolerated."""
-    stakes = ledger.stakes.get(check.name, {}).values()
-    values = [of_bets(each.better) for each in stakes if each.better]
-    return budget.log_mean(values) if values else 0.0
+    stakes = ledger.stakes.get(check.name, {})
+    return budget.log_mean([of_bets(stakes.get(source, Stakes()).better) for source in strata.proofs(check)])

@@ -242,6 +242,18 @@ def test_without_any_errors_it_is_shown_by_the_absolute_tolerance() -> None:
     assert only(after(ERRORS, (10, tick((9000, 1000)))), ERRORS).not_worse
 
 
+def test_a_mirrored_candidate_without_errors_and_one_within_its_limit_are_shown_to_be_no_worse() -> None:
+    within = plan(Check("error_rate", "error_rate", max=0.05))
+    for this, facts in ((ERRORS, mirrored(1000)), (within, mirrored(1000, 10))):
+        assert not only(after(this, (1, mirrored(50)), step=MIRROR), this, MIRROR).not_worse
+        assert only(after(this, (20, facts), step=MIRROR), this, MIRROR).not_worse
+
+
+def test_a_mirrored_candidate_beyond_its_limit_fails() -> None:
+    this = plan(Check("error_rate", "error_rate", max=0.05))
+    assert harm(after(this, (10, mirrored(100, 0, 0, 20)), step=MIRROR), this, MIRROR)
+
+
 def test_a_candidate_that_is_worse_is_hardly_ever_shown_not_to_be() -> None:
     wrong, draw = 0, Random(2)
     for _ in range(200):

@@ -276,6 +276,12 @@ def test_excluded_paths_are_served_by_the_arm_that_was_drawn_and_are_evidence_of
     assert counts(s)["candidate"] == (1, 0, 0)
 
 
+def test_where_nothing_is_excluded_probes_are_evidence_too() -> None:
+    s = stage(weighing(1.0, excluded=()))
+    assert served_by(s, s.client(), request(path=b"/healthz")) == "candidate"
+    assert counts(s)["candidate"] == (1, 0, 0)
+
+
 # -- evidence
 
 

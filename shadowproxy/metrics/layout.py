@@ -207,6 +207,8 @@ def split_fine_word(index: int, arm: int) -> int:
 KEY_SEEN: Final = 1
 KEY_FAILED: Final = 2
 KEY_CLIENT_ERROR: Final = 4
+KEY_ONCE: Final = 8
+"""Beside one of the others: no other request has this key, so that nobody has to remember it."""
 
 
 def key_entry(h: float, service: int, what: int) -> int:

@@ -13,7 +13,7 @@ from shadowproxy.metrics import layout as at
 
 MAX_KEYS: Final = 65_536
 """Keys of a service that a worker remembers in an epoch. Those that come later are left out, by time alone."""
-_ANSWERED: Final = 8
+_ANSWERED: Final = 16
 """A bit beside `layout.KEY_SEEN` and the others that never leaves the worker."""
 _CLIENT_ERROR: Final = at.SPLIT_COUNTS.index("client_errors")
 _SLOT_SHARES: Final = 1 << 32
@@ -70,7 +70,8 @@ class Tally:
         if self._is_first(h, what, once):
             counters = self.counters
             written = counters[at.KEYS_WRITTEN]
-            counters[at.KEYS_AT + written % at.KEY_RING] = at.key_entry(h, self._index, what)
+            entry = at.key_entry(h, self._index, what | at.KEY_ONCE if once else what)
+            counters[at.KEYS_AT + written % at.KEY_RING] = entry
             counters[at.KEYS_WRITTEN] = written + 1
 
     def takes_duration(self, h: float, once: bool) -> bool:

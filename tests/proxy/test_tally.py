@@ -85,6 +85,7 @@ def test_keys_of_one_request_are_told_and_not_remembered(monkeypatch: pytest.Mon
         t.note(i / (at.KEY_RING + 5), at.KEY_SEEN, once=True)
     assert words[at.KEYS_WRITTEN] == at.KEY_RING + 5
     t.note(0.5, at.KEY_SEEN, once=False)
+    assert at.key_of(words[at.KEYS_AT + 4])[2] == at.KEY_SEEN | at.KEY_ONCE
     assert at.key_of(words[at.KEYS_AT + 5])[0] == 0.5
 
 

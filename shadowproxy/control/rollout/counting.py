@@ -99,7 +99,8 @@ def since(now: Bases, before: Bases) -> Counted:
 class Keys:
     """What sticky keys did for the first time in an epoch, each once, whichever workers noted it.
 
-    After a restart what the rings still hold is known again.
+    After a restart what the rings still hold is known again. Workers bound how many there are in an epoch
+    (`proxy.tally`), besides those that are no other request's.
     """
 
     def __init__(self, counters: Counters, index: int) -> None:
@@ -116,13 +117,16 @@ class Keys:
     def take(self, now: Bases, before: Bases, weight: float) -> KeyCounts:
         """Of the keys between the two: those of h below `weight` are the candidate's."""
         if self._is_new and now.epoch == before.epoch:
-            self._known.update(self._entries((0,) * len(before.written), before.written))
+            earlier = self._entries((0,) * len(before.written), before.written)
+            self._known.update(entry for entry in earlier if not entry[0] & at.KEY_ONCE)
         self._is_new = False
         counts = {kind: [0, 0] for kind in _KEY_KINDS}
         for entry in self._entries(before.written, now.written):
-            if entry not in self._known:
+            kind, h = entry
+            if kind & at.KEY_ONCE:
+                counts[kind & ~at.KEY_ONCE][h < weight] += 1
+            elif entry not in self._known:
                 self._known.add(entry)
-                kind, h = entry
                 counts[kind][h < weight] += 1
         seen, failed, client_errors = ((primary, candidate) for primary, candidate in counts.values())
         return KeyCounts(seen, failed, client_errors)

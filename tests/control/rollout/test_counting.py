@@ -109,6 +109,15 @@ def test_each_key_counts_once_whichever_workers_saw_it() -> None:
     assert keys.take(bases(world), now, 0.25) == KeyCounts((0, 0), (0, 0), (0, 1))
 
 
+def test_a_key_that_is_no_other_requests_is_not_remembered() -> None:
+    world = World()
+    keys = Keys(world.counters, 0)
+    before = bases(world)
+    for h in (0.1, 0.1, 0.3):
+        note(world, h, at.KEY_FAILED | at.KEY_ONCE)
+    assert keys.take(bases(world), before, 0.25).failed == (1, 2)
+
+
 def test_in_a_new_epoch_each_counts_again() -> None:
     world = World()
     keys = Keys(world.counters, 0)

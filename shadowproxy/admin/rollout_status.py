@@ -137,6 +137,7 @@ def _steps(state: State, projected: tuple[Projected, ...]) -> Iterator[StepStatu
             stage=step.name,
             kind=step.kind,
             weight=step.weight,
+            chosen=bool(step.chosen),
             bake_seconds=step.bake.seconds,
             bake_requests=step.bake.requests,
             ends_at=ends.get((step.stage, step.part)),

@@ -24,6 +24,8 @@ class StepStatus(Struct, frozen=True):
     stage: str
     kind: str
     weight: float
+    chosen: bool
+    """Whether chosen users are the candidate's whatever its weight."""
     bake_seconds: float
     bake_requests: int
     state: Where

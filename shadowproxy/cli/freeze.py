@@ -45,7 +45,7 @@ def start(
     reason: Reason,
     until: Annotated[
         str | None,
-        typer.Option(metavar="WHEN", help="2h, 2026-12-31 (the last day, UTC), or a time. Or never."),
+        typer.Option(metavar="WHEN", help="2h, 2026-12-31 (the last day, UTC), or a time; or until ended."),
     ] = None,
     service: Annotated[
         list[str] | None, typer.Option("--service", metavar="NAME", help="Only of this service; may be repeated.")

@@ -44,19 +44,15 @@ Override = Annotated[
     typer.Option("--override", metavar="UNTIL", help="Freezes do not hold it until then: 2h, or a time. Needs -m."),
 ]
 
-app.command()(rollout_plan.plan)
-app.command()(rollout_replay.replay)
-
-_FORWARD: Final = {
+_HELP: Final = {
     "start": "Start a rollout that is pending. Starting twice is one start.",
     "approve": "Approve the stage that waits for it.",
-    "resume": "Go on after a pause.",
+    "pause": "Hold the rollout where it is. The candidate keeps the users that it has.",
+    "resume": "Go on after a pause, or after a hold that a person has to lift.",
+    "abort": "End the attempt: all users go back to the primary, at once.",
+    "rollback": "Send all users back to the primary, at once. After a promotion, too.",
 }
-_STOP: Final = {
-    "pause": "Hold the rollout where it is; the candidate keeps the users that it has.",
-    "abort": "End the attempt and send all users back to the primary, at once.",
-    "rollback": "Send all users back to the primary, at once; after a promotion as well.",
-}
+"""Of commands that say no more than their name."""
 _GOES_BACK: Final = ("abort", "rollback")
 _SIGNAL: Final = "kill -USR2 the supervisor: that sends all users back without it"
 
@@ -91,16 +87,9 @@ def _stop(action: str) -> Callable[..., None]:
     return command
 
 
-for _name, _help in _FORWARD.items():
-    app.command(_name, help=_help)(_forward(_name))
-for _name, _help in _STOP.items():
-    app.command(_name, help=_help)(_stop(_name))
-
-
-@app.command()
 def promote(
     reason: Reason = "",
-    full: Annotated[bool, typer.Option("--full", help="To the end of the plan, past every check. Needs -m.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="To the end of the plan: all users. Needs -m.")] = False,
     override: Override = None,
     attempt: Attempt = None,
     admin: Admin = DEFAULT_ADMIN,
@@ -108,12 +97,11 @@ def promote(
     service: Service = None,
     output: OutputOption = Output.text,
 ) -> None:
-    """Go on to the next part of the plan without waiting for the rest of this one."""
+    """Go on to the next part of the plan now, whatever is missing in this one."""
     body = {"override": _until(override), "attempt": attempt, "service": service, "reason": reason}
     _order("promote", admin, token, output, {**body, "full": full or None})
 
 
-@app.command()
 def retry(
     reason: Reason = "",
     stage: Annotated[str | None, typer.Option("--from", metavar="STAGE", help="Not from the first stage.")] = None,
@@ -124,12 +112,11 @@ def retry(
     service: Service = None,
     output: OutputOption = Output.text,
 ) -> None:
-    """Begin a new attempt with the plan of the configuration; earlier ones stay visible."""
+    """Begin a new attempt, by the plan of the configuration."""
     body = {"override": _until(override), "attempt": attempt, "service": service, "reason": reason}
     _order("retry", admin, token, output, {**body, "stage": stage})
 
 
-@app.command()
 def status(
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow it until it is over, or until Ctrl-C.")] = False,
     admin: Admin = DEFAULT_ADMIN,
@@ -137,7 +124,10 @@ def status(
     service: Service = None,
     output: OutputOption = Output.text,
 ) -> None:
-    """Show where a rollout is and why. Exits 1 when it was rolled back or aborted, or while a failed check holds it."""
+    """Show where a rollout is and why.
+
+    Exits 1 when it was rolled back or aborted, and while a failed check holds it.
+    """
     from shadowproxy.admin.rollout_values import RolloutStatus
     from shadowproxy.cli.rollout_text import render
     from shadowproxy.report.terminal import Paint
@@ -152,7 +142,6 @@ def status(
     raise typer.Exit(exit_code(found))
 
 
-@app.command()
 def history(
     limit: Annotated[int, typer.Option(min=1, max=500, help="How many of the newest.")] = 50,
     offset: Annotated[int, typer.Option(min=0, help="How many newer ones to leave out.")] = 0,
@@ -176,7 +165,6 @@ def history(
     raise typer.Exit(NO if page.problems else 0)
 
 
-@app.command()
 def explain(
     admin: Admin = DEFAULT_ADMIN,
     token: Token = None,
@@ -241,3 +229,22 @@ def exit_code(status: RolloutStatus) -> int:
 
     is_failed = any(hold.reason == "failed" for hold in status.holds)
     return NO if is_failed or status.phase in {ABORTED, ROLLED_BACK} else 0
+
+
+_COMMANDS: Final[dict[str, Callable[..., None]]] = {
+    "plan": rollout_plan.plan,
+    "start": _forward("start"),
+    "status": status,
+    "approve": _forward("approve"),
+    "pause": _stop("pause"),
+    "resume": _forward("resume"),
+    "promote": promote,
+    "abort": _stop("abort"),
+    "rollback": _stop("rollback"),
+    "retry": retry,
+    "history": history,
+    "explain": explain,
+    "replay": rollout_replay.replay,
+}
+for _name, _command in _COMMANDS.items():
+    app.command(_name, help=_HELP.get(_name))(_command)

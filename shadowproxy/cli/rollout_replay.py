@@ -37,7 +37,7 @@ def replay(
     service: Annotated[str | None, typer.Option("--service", metavar="NAME", help="One of several services.")] = None,
     output: OutputOption = Output.text,
 ) -> None:
-    """Derive every decision again from what was kept, bit for bit; with --policy say what that plan would have decided.
+    """Derive every decision again, bit for bit; or say what another plan would have decided.
 
     Reads the proxy's data directory; the proxy may be running. Exits 1 where something comes out otherwise, or the
     audit was changed.

@@ -206,7 +206,7 @@ def _about(status: RolloutStatus) -> str:
 
 
 def _step(step: StepStatus, now: float, paint: Paint) -> str:
-    weight = share(step.weight) if step.weight else ""
+    weight = share(step.weight) if step.weight else "chosen" if step.chosen else ""
     wants = [render_duration(step.bake_seconds)] if step.bake_seconds else []
     wants += [number(step.bake_requests, "request")] if step.bake_requests else []
     bake = f"bakes {', '.join(wants)}" if wants else "approval" if step.kind == APPROVE else ""

@@ -16,11 +16,15 @@ from shadowproxy.cli.client import (
     REFUSED,
     Admin,
     ClientError,
+    Output,
+    OutputOption,
     Service,
     Token,
     answer,
     fail,
+    json_line,
     order,
+    print_json,
     told,
 )
 
@@ -93,10 +97,12 @@ def watch(
     admin: Admin = DEFAULT_ADMIN,
     token: Token = None,
     service: Service = None,
+    output: OutputOption = Output.text,
 ) -> None:
-    """Hold the watch of a rollout until it is over, it is handed over, or Ctrl-C releases it; print what happens.
+    """Hold the watch of a rollout, and print what happens.
 
-    Exits 1 where somebody else holds it, and when the rollout was rolled back or aborted.
+    Ends when the rollout is over, the watch is handed over, or Ctrl-C releases it. Exits 1 where somebody else holds
+    it, and when the rollout was rolled back or aborted. As JSON: a line for every look.
     """
     from shadowproxy.admin.rollout_values import WatchStatus
     from shadowproxy.cli.live import Lines, follow
@@ -105,19 +111,24 @@ def watch(
 
     if handover is not None:
         body = {"action": "handover", "to": handover, "reason": reason, "service": service}
-        found, _ = order(WatchStatus, admin, token, _PATH, body)
+        found, answered = order(WatchStatus, admin, token, _PATH, body)
+        if output is Output.json:
+            print_json(answered)
+            return
         print(f"{found.holder} holds the watch now, and has {found.ttl:g} s to begin: shadowproxy watch")
         return
     signal.signal(signal.SIGTERM, _interrupted)
     vigil = Vigil(admin, token, service)
+    tell = (lambda _, found: [json_line(found)]) if output is Output.json else changes
     try:
-        last = follow(vigil, Lines(changes, sys.stdout), lambda status: status.ended_at is not None)
+        last = follow(vigil, Lines(tell, sys.stdout), lambda status: status.ended_at is not None)
         vigil.release()
     except LostError as error:
         fail(str(error), NO)
     except ClientError as error:
         fail(str(error))
-    print("the watch is released")
+    if output is Output.text:
+        print("the watch is released")
     raise typer.Exit(0 if last is None else exit_code(last))
 
 

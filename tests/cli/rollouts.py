@@ -28,11 +28,11 @@ HALFWAY = RolloutStatus(
     pending_plan="",
     identity={"primary": "v1", "candidate": "v2"},
     steps=[
-        StepStatus("mirror", "shadow", 0.0, 1800, 5000, "over"),
-        StepStatus("go", "approve", 0.0, 0, 0, "over"),
-        StepStatus("first users", "canary", 0.05, 86400, 20000, "now", AT + 33600),
-        StepStatus("ramp 25%", "progressive", 0.25, 600, 2000, "coming", AT + 34200),
-        StepStatus("soak", "soak", 0.98, 86400, 0, "coming", AT + 120600),
+        StepStatus("mirror", "shadow", 0.0, False, 1800, 5000, "over"),
+        StepStatus("go", "approve", 0.0, False, 0, 0, "over"),
+        StepStatus("first users", "canary", 0.05, False, 86400, 20000, "now", AT + 33600),
+        StepStatus("ramp 25%", "progressive", 0.25, False, 600, 2000, "coming", AT + 34200),
+        StepStatus("soak", "soak", 0.98, False, 86400, 0, "coming", AT + 120600),
     ],
     bake=BakeStatus(AT - 60000, 52800, 86400, 16210, 20000, 0.0),
     checks=[

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from shadowproxy.admin.rollout_values import FreezeStatus, HistoryEntry, HistoryPage, WatchStatus
+from shadowproxy.admin.rollout_values import FreezeStatus, HistoryEntry, HistoryPage, StepStatus, WatchStatus
 from shadowproxy.cli.rollout_text import changes, clock, freezes, history, outcome, render, share
 from shadowproxy.report.terminal import WIDTH, Paint
 from shadowproxy.rollout.values import Hold
@@ -44,6 +44,7 @@ def test_colours_say_what_words_say() -> None:
 
 def test_what_is_not_the_rule_has_a_line_of_its_own() -> None:
     odd = rollout(
+        steps=[StepStatus("green: preview", "blue_green", 0.0, True, 3600, 0, "coming")],
         settled=False,
         fault="OSError: no",
         finish_at=None,
@@ -54,6 +55,7 @@ def test_what_is_not_the_rule_has_a_line_of_its_own() -> None:
         bake=replace(HALFWAY.bake, warmup=90.0) if HALFWAY.bake else None,
     )
     lines = list(render(odd, PLAIN))
+    assert "    green: preview         chosen  bakes 1h" in lines
     assert "  warm-up    1m 30s left" in lines
     assert "  override   freezes do not hold it until Wed 01:20 UTC" in lines
     assert "  watch      nobody holds it, and nothing advances without" in lines

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -32,6 +33,8 @@ def test_the_watch_is_held_until_the_rollout_is_over_and_released(
     assert out.splitlines()[-2].endswith("promoted · 100% to the candidate: the plan is done")
     assert out.splitlines()[-1] == "the watch is released"
     assert orders["sent"] == [(PATH, {"action": each, "service": "shop"}) for each in ("hold", "release")]
+    (line,) = run("watch", "-o", "json")[1].splitlines()
+    assert json.loads(line)["phase"] == "promoted"
 
 
 def test_ctrl_c_releases_the_watch(
@@ -102,5 +105,6 @@ def test_the_watch_is_handed_over(run: Run, orders: dict[str, Any]) -> None:
     code, out, _ = run("watch", "--handover", "ben", "-m", "lunch")
     assert (code, out) == (0, "ben holds the watch now, and has 60 s to begin: shadowproxy watch\n")
     assert orders["sent"] == [(PATH, {"action": "handover", "to": "ben", "reason": "lunch"})]
+    assert json.loads(run("watch", "--handover", "ben", "-o", "json")[1])["holder"] == "ben"
     orders[PATH] = OTHERS
     assert run("watch", "--handover", "ben")[0] == 1

@@ -20,6 +20,7 @@ from shadowproxy.evidence import latency, unpaired
 from shadowproxy.evidence.unpaired import ASIDE, Bets
 from shadowproxy.model.rollout import ENFORCE, PROMQL, SLOW_BURN, Plan, Step
 from shadowproxy.rollout import judging, queries, series, strata, weighing
+from shadowproxy.rollout.bake import elapsed
 from shadowproxy.rollout.judging import View
 from shadowproxy.rollout.ledger import Cell, Histograms, Ledger, Pool, Scraped, Series, Stakes, Tally
 from shadowproxy.rollout.values import Both, CheckResult, Facts, FieldsFact, KeyCounts
@@ -81,14 +82,14 @@ def observe(ledger: Ledger, plan: Plan, step: Step, facts: Facts, weight: float,
     ledger = replace(
         ledger,
         trials=ledger.trials + _trials(tally) - _trials(ledger.tally),
-        seconds=ledger.seconds + facts.elapsed,
+        seconds=ledger.seconds + elapsed(facts),
         keyed=keyed,
         tally=tally,
         latency=series.joined(ledger.latency, answers),
         pool=pool,
     )
     ledger = replace(ledger, stakes=_staked(ledger, plan, facts, stratum, weight))
-    return _watched(_drawn(ledger, plan, facts, weight), plan, step, answers, facts.elapsed) if is_split else ledger
+    return _watched(_drawn(ledger, plan, facts, weight), plan, step, answers, elapsed(facts)) if is_split else ledger
 
 
 def judge(ledger: Ledger, plan: Plan, step: Step, now: float) -> tuple[CheckResult, ...]:
@@ -185,12 +186,12 @@ def _drawn(ledger: Ledger, plan: Plan, facts: Facts, weight: float) -> Ledger:
     return replace(ledger, drawn=_both(ledger.drawn, drawn), ratio=_added(ledger.ratio, gains))
 
 
-def _watched(ledger: Ledger, plan: Plan, step: Step, answers: Histograms, elapsed: float) -> Ledger:
+def _watched(ledger: Ledger, plan: Plan, step: Step, answers: Histograms, seconds: float) -> Ledger:
     """The series of latencies."""
     checks = [check for check in plan.checks if check.kind == SLOW_BURN]
     if not checks:
         return ledger
-    cell = series.gathered(ledger.cell, answers, elapsed)
+    cell = series.gathered(ledger.cell, answers, seconds)
     primary, candidate = (series.quantile(bins, 0.5) for bins in (cell.answers.primary, cell.answers.candidate))
     if not series.is_full(cell, step.bake) or primary is None or candidate is None:
         return replace(ledger, cell=cell)
@@ -210,7 +211,7 @@ def _counted(tally: Tally, facts: Facts) -> Tally:
     routes, pairs = facts.routes, facts.pairs
     keys = facts.keys or KeyCounts()
     return Tally(
-        tally.seconds + facts.elapsed,
+        tally.seconds + elapsed(facts),
         _both(tally.requests, *(route.requests for route in routes)),
         _both(tally.failed, *(route.failed for route in routes)),
         _both(tally.client_errors, *(route.client_errors for route in routes)),

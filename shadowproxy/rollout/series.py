@@ -42,12 +42,14 @@ def block_seconds(bake: Bake) -> float:
     return bake.seconds / BLOCKS
 
 
-def gathered(cell: Cell, answers: Histograms, elapsed: float) -> Cell:
-    return Cell(joined(cell.answers, answers), cell.seconds + elapsed)
+def gathered(cell: Cell, answers: Histograms, seconds: float) -> Cell:
+    return Cell(joined(cell.answers, answers), cell.seconds + seconds)
 
 
 def is_full(cell: Cell, bake: Bake) -> bool:
-    return cell.seconds * BLOCKS * _CELLS >= bake.seconds and min(cell.answers.counts) >= _FEWEST
+    """Whether it makes a point. A moment without any length makes none: points follow each other in time."""
+    enough = cell.seconds > 0.0 and cell.seconds * BLOCKS * _CELLS >= bake.seconds
+    return enough and min(cell.answers.counts) >= _FEWEST
 
 
 def joined(one: Histograms, other: Histograms) -> Histograms:

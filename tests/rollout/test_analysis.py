@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import log
+from math import inf, log, nan
 from random import Random
 
 import msgspec
@@ -375,6 +375,15 @@ def test_a_slow_burn_is_found_within_the_bake_and_no_rise_passes(bake: float, ti
         assert not harm(ledger, BURN, where)
     assert "20% more than the primary" in result.words
     assert "5%/h allowed" in result.words
+
+
+@pytest.mark.parametrize("elapsed", [0.0, -5.0, nan, inf])
+def test_a_clock_that_says_anything_makes_no_series(elapsed: float) -> None:
+    latency = {bin_of(0.1): 20}, {bin_of(0.1): 20}
+    burning = Step(1, 0, "canary", "canary", 0.5, Bake())
+    ledger = after(BURN, (30, Facts(0.0, elapsed, latency=latency)), step=burning)
+    assert only(ledger, BURN, burning).verdict == INCONCLUSIVE
+    assert ledger.tally.seconds == 0.0
 
 
 def test_a_slope_within_what_is_allowed_is_no_failure() -> None:

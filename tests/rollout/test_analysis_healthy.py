@@ -10,7 +10,11 @@ from random import Random
 
 import pytest
 
+from shadowproxy.evidence.budget import of_attempt
 from shadowproxy.model.rollout import Check
+from tests.evidence.rules import Ours, Watch
+from tests.evidence.services import Service
+from tests.evidence.trials import growing
 from tests.rollout import alarms, releases
 from tests.rollout.alarms import ALPHA, EXACT, LATENCIES, USUAL, plan
 from tests.rollout.releases import Moment
@@ -68,3 +72,17 @@ def test_latencies_that_drift_for_both_arms_are_no_harm() -> None:
 def test_the_split_is_not_doubted_in_one_of_a_thousand() -> None:
     assert sum(alarms.of_split(seed, 0.1) for seed in range(RUNS)) <= 0.001 * RUNS
     assert all(alarms.of_split(seed, 0.15) for seed in range(5))
+
+
+def test_a_table_of_noisy_fields_that_grows_is_no_harm() -> None:
+    """Asked at each look for the mean of their evidence, while the table is as small as it can be."""
+    wrong = 0
+    for seed in range(RUNS):
+        ours = Ours(capacity=8)
+        watch = Watch(Service(growing(10, 6), seed), ours=ours)
+        peak = 0.0
+        for _ in range(6):
+            watch.look(100)
+            peak = max(peak, ours.log_mean(watch.now))
+        wrong += peak >= of_attempt(ALPHA)
+    assert wrong <= ALPHA * RUNS

@@ -120,7 +120,7 @@ class Driver:
         if isinstance(answer, Refusal):
             return answer
         after, entries = answer
-        if entries and not await self._make(after, entries, Ordered(command, facts), self._gathering.kept):
+        if entries and not await self._make(after, entries, Ordered(command, facts), self.kept):
             return Refusal("the audit cannot be written: nothing can be started or promoted; going back is possible")
         return self.state
 
@@ -146,13 +146,11 @@ class Driver:
         )
 
     async def _reload(self, now: Now) -> None:
+        self._reread = False
         policy, windows = self._gathering.policy, self._control.policy.freeze
         after, entries = reload(self.state, policy.rollout, windows, now.wall)
         if after != replace(self.state, at=now.wall):
-            cause = Reload(now.wall, policy.rollout, windows)
-            if not await self._make(after, entries, cause, self._gathering.kept):
-                return
-        self._reread = False
+            await self._make(after, entries, Reload(now.wall, policy.rollout, windows), self.kept)
 
     async def _decide(self, facts: Facts, kept: Kept) -> bool:
         after, entries = step(self.state, facts)

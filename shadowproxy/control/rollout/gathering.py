@@ -146,18 +146,15 @@ class Gathering:
             return KeyCounts()
         return self._keys.take(bases, before, split.weight)
 
-    def _fields(self, now: float) -> FieldsFact | None:
-        known = self._control.knowledge.services.get(self.policy.name)
-        if known is None:
-            return None
+    def _fields(self, now: float) -> FieldsFact:
+        known = self._control.knowledge.services[self.policy.name]
         ledger = known.ledger
         listed = tuple(sorted(" ".join(field) for field in ledger.listed(now)))
         return FieldsFact(ledger.log_mean(now), listed, ledger.answers, bool(known.source))
 
     def _identity(self) -> dict[str, str]:
         """By arm what it runs; where that is one word for all of them, with where it is."""
-        known = self._control.knowledge.services.get(self.policy.name)
-        identity = dict(known.identity) if known is not None else {}
+        identity = dict(self._control.knowledge.services[self.policy.name].identity)
         if self.policy.version.static:
             return {arm: f"{name} at {' '.join(_urls(self.policy, arm))}" for arm, name in identity.items()}
         return identity

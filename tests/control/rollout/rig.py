@@ -65,7 +65,8 @@ class Rig:
     def start(self) -> None:
         """A new control process. What the one before had not written is lost with it."""
         for before in self._controllers:
-            before._journal._waiting.clear()
+            if (writer := before._journal._writer) is not None:
+                writer.cancel()
         launch = Launch(workers=2, data_dir=str(self.directory))
         world = self.world
         self.control = Control(launch, self.policy, world.registry, world.counters, MemoryStore())  # type: ignore[arg-type]

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
 from shadowproxy.control.rollout import controller, driving, journal
 from shadowproxy.metrics import layout as at
-from shadowproxy.model.rollout import ABORTED, PENDING, PROMOTED, ROLLED_BACK, RUNNING, Bake, Split, Sticky
+from shadowproxy.model.rollout import ABORTED, PENDING, PROMOTED, ROLLED_BACK, RUNNING, Bake, Notify, Split, Sticky
 from shadowproxy.rollout.replaying import replay
-from shadowproxy.rollout.values import Facts, FreezeCommand, ManualFreeze, Refusal, State, Watch, WatchCommand
+from shadowproxy.rollout.values import Entry, Facts, FreezeCommand, ManualFreeze, Refusal, State, Watch, WatchCommand
+from shadowproxy.store.rollouts import RolloutStore
 from tests.control.rollout.rig import PLAN, Rig
+from tests.control.rollout.web import Settled, Web
 
 
 @pytest.fixture
@@ -197,6 +202,54 @@ async def test_a_recall_by_signal_is_a_rollback(rig: Rig) -> None:
     assert rig.weight == 0.05, "who has heard of it may go on"
 
 
+# Telling others.
+
+
+def delivered(web: Web) -> list[str]:
+    return [entry["action"] for each in web.posted for entry in msgspec.json.decode(each.data)["entries"]]
+
+
+async def test_each_event_is_delivered_once_whichever_process_does_it(rig: Rig) -> None:
+    rig.configure(rollout=replace(PLAN, notify=(Notify("http://hook", events=("started", "paused", "watch_taken")),)))
+    dead, alive = Web(None), Web()
+    rig.controller._session = dead.session()
+    await started(rig)
+    await Settled()
+    assert delivered(dead) == ["started"]
+    rig.start()
+    rig.controller._session = alive.session()
+    await rig.tick()
+    await rig.do("pause")
+    await rig.controller.watch("shop", WatchCommand("hold", "ada", rig.wall))
+    await Settled()
+    assert delivered(alive) == ["started", "paused", "watch_taken"]
+    await rig.tick()
+    rig.start()
+    again = Web()
+    rig.controller._session = again.session()
+    await rig.tick()
+    await Settled()
+    assert delivered(again) == []
+
+
+async def test_whoever_follows_hears_of_it(rig: Rig) -> None:
+    with rig.control.watchers.joined() as queue:
+        await started(rig)
+        event = queue.get_nowait()
+    assert event is not None
+    assert event.name == "rollout"
+    assert event.body.entries[0].action == "started"  # type: ignore[attr-defined]
+
+
+async def test_it_runs_until_it_is_cancelled(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(controller, "FIRST_LOOK", 60.0)
+    running = asyncio.ensure_future(rig.controller.run())
+    await rig.do("start")
+    assert rig.state.phase == RUNNING
+    running.cancel()
+    await asyncio.wait([running])
+
+
 # Another process takes over.
 
 
@@ -313,6 +366,29 @@ async def test_before_the_store_was_read_users_can_be_sent_back(rig: Rig) -> Non
     rig.store_fails = False
     await rig.tick(2)
     assert rig.state.phase == ROLLED_BACK
+
+
+async def test_what_cannot_be_read_is_lost_and_the_rest_goes_on(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    await started(rig, 1)
+    store = RolloutStore(rig.directory)
+    entry = Entry("changed", rig.wall, "somebody", "")
+    store.keep({"rollout/shop": b"what", "watch/shop": b"is this", "unknown": b""}, entry)
+    store.close()
+    with closing(sqlite3.connect(rig.directory / "audit.sqlite", isolation_level=None)) as database:
+        database.execute("UPDATE states SET body = x'00'")
+    rig.start()
+    await rig.tick(2)
+    assert (rig.state.phase, rig.weight) == (PENDING, 0.0)
+    assert "watch/shop cannot be read and is left out" in caplog.text
+    assert "the state of shop cannot be read" in caplog.text
+
+
+async def test_a_split_of_which_nobody_knows_anything_stays(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rig = Rig(tmp_path, plan=None, split=Split("checkout-v2", 3, 1.0, leased=False))
+    await rig.tick(2)
+    assert rig.weight == 1.0
+    assert caplog.text.count("neither a plan nor a state says why") == 1
+    await rig.close()
 
 
 # Trouble.

@@ -133,3 +133,14 @@ async def test_beyond_the_bound_ticks_are_joined_and_no_decision_is_lost(disk: D
     assert disk.written[-1] == (MAX_WAITING + 49.0, True)
     assert (MAX_WAITING * 1.0, False) in disk.written, "the log says that there is a gap"
     assert disk.documents["d0"] == b"%d" % (7 * ((MAX_WAITING + 49) // 7))
+
+
+async def test_notes_are_bounded_too(disk: Disk, log: Journal, caplog: pytest.LogCaptureFixture) -> None:
+    disk.why = StoreError("full")
+    for number in range(2 * MAX_WAITING + 1):
+        assert not await log.write(Note(Entry("watch_taken", float(number), "ada", "")))
+    assert len(log._waiting) == 2 * MAX_WAITING
+    assert "is not kept" in caplog.text
+    disk.why = None
+    await log.close(5.0)
+    assert len(disk.entries) == 2 * MAX_WAITING

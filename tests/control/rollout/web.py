@@ -48,6 +48,9 @@ class Web:
     def session(self) -> aiohttp.ClientSession:
         return cast("aiohttp.ClientSession", self)
 
+    async def close(self) -> None:
+        pass
+
     @asynccontextmanager
     async def post(self, url: str, *, data: Any, headers: dict[str, str], allow_redirects: bool) -> Any:
         assert not allow_redirects

@@ -54,10 +54,14 @@ def _wanted(check: Check, ledger: Ledger, step: Step) -> list[tuple[int, int, st
         if not strata.has_pairs(check) or (by_itself and own >= ENOUGH):
             return []
         return [(tally.pairs, ENOUGH, "mirrored request", "")]
-    wanted = [(have, ENOUGH, "request", of) for have, of in zip(requests, _OF, strict=True)]
-    if any(tally.users):
-        wanted += [(have, ENOUGH_USERS, "user", of) for have, of in zip(tally.users, _OF, strict=True)]
-    return wanted
+    if not any(tally.users):
+        return [(have, ENOUGH, "request", of) for have, of in zip(requests, _OF, strict=True)]
+    if check.kind in strata.LATENCIES:  # of a sticky user the first answer counts
+        return [(have, ENOUGH_USERS, "user", of) for have, of in zip(requests, _OF, strict=True)]
+    return [
+        *((have, ENOUGH, "request", of) for have, of in zip(requests, _OF, strict=True)),
+        *((have, ENOUGH_USERS, "user", of) for have, of in zip(tally.users, _OF, strict=True)),
+    ]
 
 
 def evidence(missing: float, best: float, ledger: Ledger) -> Missing | None:

@@ -24,7 +24,7 @@ from shadowproxy.rollout import guards, outlook, queries, strata, weighing
 from shadowproxy.rollout.ledger import Ledger
 from shadowproxy.rollout.phrases import count, latency, rate, span, times
 from shadowproxy.rollout.series import quantile
-from shadowproxy.rollout.values import CheckResult
+from shadowproxy.rollout.values import Both, CheckResult
 from shadowproxy.rollout.weighing import Weight
 
 _HINT: Final = 1.0
@@ -109,18 +109,27 @@ def _seen(check: Check, ledger: Ledger) -> tuple[float | None, float | None, str
         words = [f"{arm} {latency(value)} in {n:,}" for value, arm, n in arms if value is not None]
         return primary, candidate, f"{name} of the " + ", ".join(words) if words else f"{tally.pairs:,} mirrored pairs"
     what = strata.RATES[check.kind]
-    requests, bad, noun = tally.requests, getattr(tally, what), ""
+    told = [(tally.requests, getattr(tally, what), "")]
     if any(tally.users):
-        requests, bad, noun = tally.users, getattr(tally, f"users_{what}"), " users"
-    elif not any(requests) and strata.has_pairs(check):
-        requests, bad, noun = (tally.pairs, tally.pairs), tally.pairs_failed, " mirrored"
-    shares = [x / n if n else None for x, n in zip(bad, requests, strict=True)]
-    words = [
-        f"{arm} {rate(share)} of {n:,}{noun}"
-        for arm, share, n in zip(("candidate", "primary"), reversed(shares), reversed(requests), strict=True)
-        if share is not None
+        told = [(tally.users, getattr(tally, f"users_{what}"), " users")]
+    if strata.has_pairs(check):
+        told.append(
+            ((tally.pairs, tally.pairs), tally.pairs_failed, " mirrored")
+        )  # users and copies: either may fail it
+    shares = [
+        (noun, requests, [x / n if n else None for x, n in zip(bad, requests, strict=True)])
+        for requests, bad, noun in told
+        if any(requests)
     ]
-    return shares[0], shares[1], ", ".join(words) or "no requests yet"
+    if not shares:
+        return None, None, "no requests yet"
+    (primary, candidate), *_ = (each for _, _, each in shares)
+    return primary, candidate, "; ".join(_shares(*each) for each in shares)
+
+
+def _shares(noun: str, requests: Both, shares: list[float | None]) -> str:
+    arms = zip(("candidate", "primary"), reversed(shares), reversed(requests), strict=True)
+    return ", ".join(f"{arm} {rate(share)} of {n:,}{noun}" for arm, share, n in arms if share is not None)
 
 
 def _fields(check: Check, view: View) -> CheckResult:

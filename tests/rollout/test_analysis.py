@@ -136,6 +136,16 @@ def test_mirrored_pairs_are_evidence() -> None:
     assert harm(after(ERRORS, (10, mirrored(100, 5, 1)), step=MIRROR), ERRORS, MIRROR)
 
 
+def test_what_fails_among_the_copies_is_told_beside_users_who_are_well() -> None:
+    ledger = after(ERRORS, (1, tick((100, 5), (2, 0))), (10, mirrored(100, 40)))
+    result = only(ledger, ERRORS)
+    told = (
+        "candidate 0% of 5, primary 2% of 100; candidate 40% of 1,000 mirrored, primary 0% of 1,000 mirrored; evidence"
+    )
+    assert (result.verdict, result.words.startswith(told)) == (FAIL, True), result.words
+    assert (result.candidate, result.primary) == (0.0, 0.02)
+
+
 def test_in_the_next_step_data_is_wanted_anew_and_the_evidence_goes_on() -> None:
     ledger = after(ERRORS, (12, tick((900, 100), (9, 2))))
     carried = only(ledger, ERRORS)

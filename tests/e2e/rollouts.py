@@ -145,9 +145,11 @@ def versions(**both: Any) -> Generator[tuple[Version, Version], None, None]:
     with _thread() as loop:
         for each in pair:
             asyncio.run_coroutine_threadsafe(each._listen(), loop).result(10)
-        yield pair
-        for each in pair:
-            each.die()
+        try:
+            yield pair
+        finally:
+            for each in pair:
+                each.die()
 
 
 @contextmanager

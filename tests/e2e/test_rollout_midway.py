@@ -1,0 +1,108 @@
+"""What happens in the middle of a rollout: a freeze, a slow burn, another build, a signal, the end of the tree."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.harness import Proxy, eventually
+from tests.e2e.rolling import CANARY, EVERYBODY, MIRROR, rolling
+from tests.e2e.rollouts import GREEN, Operator, users
+
+LONG = {"name": "long", "canary": {"weight": "50%"}, "bake": {"for": "24s", "requests": 100}}
+
+
+def held_by(status: dict[str, Any], reason: str) -> bool:
+    return any(hold["reason"] == reason for hold in status["holds"])
+
+
+def test_a_freeze_in_the_middle_holds_until_it_is_over_and_going_back_is_never_frozen(tmp_path: Path) -> None:
+    with rolling(tmp_path, [CANARY, EVERYBODY]) as scene:
+        operator = scene.operator
+        operator.until_stage("first users")
+        operator.post("freeze/start", reason="the tills are open")
+        status = operator.until(lambda now: held_by(now, "freeze"))
+        baked = status["bake"]["seconds"]
+        assert 0.1 < scene.share() < 0.3, "who is on the candidate stays there"
+        status = operator.status()
+        assert (status["stage"], status["bake"]["seconds"]) == ("first users", baked), "and nothing bakes"
+        operator.post("freeze/end", reason="they are closed")
+        operator.until_stage("everybody")
+        operator.post("freeze/start", reason="they are open again")
+        operator.until(lambda now: held_by(now, "freeze"))
+        operator.act("rollback")
+        assert operator.until_phase("rolled_back")["weight"] == 0.0
+        assert scene.share() == 0.0
+
+
+def test_what_creeps_up_holds_a_rollout_where_it_is(tmp_path: Path) -> None:
+    checks = [{"check": "error_rate", "max_relative": "50%", "max_absolute": "3pp"}, {"check": "slow_burn"}]
+    # Of a sticky user the first answer counts: there have to be new ones all the time.
+    stages = [{**LONG, "bake": {"for": "40s"}}, EVERYBODY]
+    with rolling(tmp_path, stages, count=100_000, checks=checks) as scene:
+        for version in (scene.blue, scene.green):
+            version.delay = 0.02
+        scene.operator.until_stage("long")
+        scene.green.grow(0.004)
+        status = scene.operator.until(lambda now: held_by(now, "slow_burn"), 90)
+        [hold] = [hold for hold in status["holds"] if hold["reason"] == "slow_burn"]
+        assert "rises by" in hold["detail"]
+        assert 0.4 < scene.share() < 0.6
+        assert scene.operator.status()["stage"] == "long"
+
+
+def test_another_build_of_the_candidate_begins_with_the_first_stage_again(tmp_path: Path) -> None:
+    with rolling(tmp_path, [MIRROR, LONG]) as scene:
+        scene.operator.until_stage("long")
+        scene.green.version = "2.1"
+        status = scene.operator.until(lambda now: now["attempt"] == 2)
+        assert (status["phase"], status["stage"], status["weight"]) == ("running", "mirror", 0.0)
+        assert [(each["number"], each["identity"]["candidate"]) for each in status["earlier"]] == [(1, "2.0")]
+        again = time.monotonic()
+        assert scene.operator.until_stage("long")["identity"]["candidate"] == "2.1"
+        assert 0.4 < scene.share() < 0.6
+        assert time.monotonic() - again > 3
+
+
+def test_another_build_of_the_primary_holds_until_somebody_says_that_it_may_go_on(tmp_path: Path) -> None:
+    with rolling(tmp_path, [LONG, EVERYBODY]) as scene:
+        scene.operator.until_stage("long")
+        scene.blue.version = "1.1"
+        scene.operator.until(lambda now: held_by(now, "primary_changed"))
+        assert 0.4 < scene.share() < 0.6
+        scene.operator.act("resume")
+        assert not held_by(scene.operator.until_stage("everybody"), "primary_changed")
+
+
+def test_a_signal_ends_the_attempt_and_the_next_one_may_raise_the_weight_again(tmp_path: Path) -> None:
+    with rolling(tmp_path, [CANARY, LONG]) as scene:
+        scene.operator.until_stage("long")
+        scene.proxy.process.send_signal(signal.SIGUSR2)
+        back = time.monotonic() + 1.0
+        status = scene.operator.until(lambda now: now["phase"] != "running")
+        assert "SIGUSR2" in status["why"]
+        eventually(lambda: time.monotonic() > back and scene.load.served(back).total() > 200)
+        assert scene.load.served(back)[GREEN] == 0
+        assert scene.operator.status()["weight"] == 0.0
+        scene.operator.act("retry")
+        scene.operator.until_stage("long")
+        assert 0.4 < scene.share() < 0.6
+
+
+def test_the_end_of_the_whole_tree_costs_a_rollout_nothing_but_the_time(tmp_path: Path) -> None:
+    with rolling(tmp_path, [LONG, EVERYBODY], top={"data_dir": str(tmp_path / "data")}) as scene:
+        before = scene.operator.until(lambda now: (now["bake"] or {}).get("seconds", 0) > 5)
+        scene.proxy.kill()
+        assert scene.proxy.config
+        config = json.loads(scene.proxy.config.read_text())
+        with Proxy.start(tmp_path / "again", config) as proxy, users(proxy.port) as load:
+            operator = Operator(proxy)
+            status = operator.until(lambda now: now["phase"] == "running")
+            assert (status["stage"], status["attempt"]) == ("long", 1)
+            assert before["bake"]["seconds"] <= status["bake"]["seconds"] < 24
+            eventually(lambda: 0.4 < load.share(time.monotonic() - 1.0) < 0.6)
+            operator.until_phase("promoted", 90)
+            assert load.flips() == []

@@ -18,7 +18,7 @@ from shadowproxy.metrics import layout as at
 from shadowproxy.metrics.reading import is_ready, routes, upstreams, workers
 from shadowproxy.model.policy import RoutePolicy, ServicePolicy, fingerprint
 from shadowproxy.model.terms import CANDIDATE, PRIMARY
-from shadowproxy.model.totals import Isolation, RouteTotals, UpstreamTotals, WorkerTotals
+from shadowproxy.model.totals import Isolation, RolloutFigures, RouteTotals, UpstreamTotals, WorkerTotals
 
 
 def status(state: State, monotonic: float, now: float, service: str | None = None) -> Status:
@@ -51,12 +51,14 @@ def services(state: State) -> list[ServiceStatus]:
     counted = list(routes(state.counters, state.registry, state.policy))
     arms = list(upstreams(state.counters, state.policy))
     isolation = state.isolation.figures()
+    rollouts = state.rollouts.figures()
     return [
         _service(
             service,
             [row for row in counted if row.service == service.name],
             {row.arm: row for row in arms if row.service == service.name},
             isolation.get(service.name),
+            rollouts.get(service.name),
         )
         for service in state.policy.services
     ]
@@ -89,7 +91,11 @@ def _worker(block: WorkerTotals) -> WorkerStatus:
 
 
 def _service(
-    policy: ServicePolicy, rows: list[RouteTotals], arms: dict[str, UpstreamTotals], isolation: Isolation | None
+    policy: ServicePolicy,
+    rows: list[RouteTotals],
+    arms: dict[str, UpstreamTotals],
+    isolation: Isolation | None,
+    rollout: RolloutFigures | None,
 ) -> ServiceStatus:
     mirrors = [row.mirrors[CANDIDATE] for row in rows if CANDIDATE in row.mirrors]
     return ServiceStatus(
@@ -111,6 +117,7 @@ def _service(
         compared=sum(mirror.compared for mirror in mirrors),
         differ=sum(mirror.verdicts["mismatch"] for mirror in mirrors),
         isolation=isolation,
+        rollout=rollout,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from shadowproxy.model.pair import Example
-from shadowproxy.model.totals import Isolation, StoreFigures
+from shadowproxy.model.totals import Isolation, RolloutFigures, StoreFigures
 from shadowproxy.report import Cause
 
 
@@ -47,6 +47,8 @@ class ServiceStatus(Struct, frozen=True):
     differ: int
     isolation: Isolation | None = None
     """None: nothing is held out."""
+    rollout: RolloutFigures | None = None
+    """None: it has none, or what is known of it is not read yet."""
 
 
 class RouteStatus(Struct, frozen=True):

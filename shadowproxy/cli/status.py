@@ -11,6 +11,7 @@ from shadowproxy.cli.client import DEFAULT_ADMIN, Admin, Output, OutputOption, S
 
 if TYPE_CHECKING:
     from shadowproxy.admin.values import ServiceStatus, Status
+    from shadowproxy.model.totals import RolloutFigures
 
 
 def status(
@@ -74,6 +75,17 @@ def _service(service: ServiceStatus) -> Iterator[str]:
             + (f" · {connections}" if connections else "")
             + (" · BREAKER OPEN" if upstream.breaker_open else "")
         )
+    if service.rollout is not None:
+        yield f"  rollout    {_rollout(service.rollout)}"
     if service.isolation is not None:
         yield f"  isolation  {isolation_words(service.isolation)}"
     yield ""
+
+
+def _rollout(found: RolloutFigures) -> str:
+    """`checkout-v2 · running · 5% to the candidate · held by approval`; the rest is told by `rollout status`."""
+    from shadowproxy.cli.rollout_text import share
+    from shadowproxy.report.plain import plain
+
+    held = f" · held by {', '.join(found.holds)}" if found.holds else ""
+    return f"{plain(found.name)} · {found.phase.replace('_', ' ')} · {share(found.weight)} to the candidate{held}"

@@ -38,6 +38,10 @@ async def test_a_freeze_stops_a_start_until_it_is_ended(client: Client) -> None:
     assert "no freeze was started by hand" in await refused(client, 409, f"{PATH}/end", reason="x")
 
 
+async def test_a_freeze_may_end_with_a_day(client: Client) -> None:
+    assert (await post(client, f"{PATH}/start", reason="a sale", until="2099-12-31"))["ends_at"] == 4_102_444_800
+
+
 async def test_one_of_several_freezes_has_to_be_named(client: Client, state: State) -> None:
     ids = [(await post(client, f"{PATH}/start", reason="x"))["id"] for _ in range(2)]
     assert ", ".join(ids) in await refused(client, 400, f"{PATH}/end", reason="x")

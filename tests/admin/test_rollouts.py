@@ -16,6 +16,7 @@ from shadowproxy.admin.api import application
 from shadowproxy.control.state import State
 from shadowproxy.model.policy import AdminPolicy, Bind, Launch, TokenPolicy
 from shadowproxy.model.rollout import ROLLED_BACK
+from shadowproxy.rollout.values import CheckResult
 from tests.admin.conftest import MemoryStore
 from tests.admin.rollouts import PLAN, Rollouts, with_rollout
 from tests.admin.test_api import Client, problem
@@ -133,6 +134,16 @@ async def test_a_retry_may_begin_at_a_stage(client: Client) -> None:
     found = await post(client, f"{PATH}/retry", stage="first users")
     assert (found["attempt"], found["stage"], found["weight"]) == (2, "first users", 0.05)
     assert [(each["number"], each["phase"]) for each in found["earlier"]] == [(1, "rolled_back")]
+
+
+async def test_checks_that_lack_data_are_what_is_missing(client: Client, state: State) -> None:
+    await post(client, f"{PATH}/start")
+    lacks = CheckResult("error_rate", "error_rate", "enforce", "inconclusive", "needs about 20 more requests")
+    passes = replace(lacks, name="latency", verdict="pass")
+    state.rollouts.states["shop"] = replace(state.rollouts.states["shop"], results=(lacks, passes))
+    found = await (await client.get(PATH)).json()
+    assert found["missing"][-1] == "more data for error_rate"
+    assert [check["verdict"] for check in found["checks"]] == ["inconclusive", "pass"]
 
 
 async def test_viewers_look_and_change_nothing(client: Client) -> None:

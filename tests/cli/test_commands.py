@@ -21,7 +21,7 @@ from shadowproxy.admin.values import (
     WorkerStatus,
 )
 from shadowproxy.cli.main import main
-from shadowproxy.model.totals import Interval, Isolation, StoreFigures
+from shadowproxy.model.totals import Interval, Isolation, RolloutFigures, StoreFigures
 from shadowproxy.report import build
 from shadowproxy.store import DiffPage
 from shadowproxy.store.rows import summary
@@ -145,6 +145,13 @@ def test_a_status_shows_the_isolation_proof(run: Run, answers: dict[str, Any]) -
         STATUS, services=[replace(STATUS.services[0], isolation=replace(known, state="slow", slots=0, added={}))]
     )
     assert "  isolation  off below 50 requests/s (now 400)" in run("status")[1].splitlines()
+
+
+def test_a_status_shows_where_a_rollout_is(run: Run, answers: dict[str, Any]) -> None:
+    rollout = RolloutFigures("cup-v2", "running", 2, 0.05, ("approval", "freeze"))
+    answers["/api/v1/status"] = replace(STATUS, services=[replace(STATUS.services[0], rollout=rollout)])
+    line = "  rollout    cup-v2 · running · 5% to the candidate · held by approval, freeze"
+    assert line in run("status")[1].splitlines()
 
 
 def test_a_status_that_is_not_well(run: Run, answers: dict[str, Any]) -> None:

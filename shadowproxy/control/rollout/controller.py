@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 import aiohttp
 import msgspec
+from msgspec.structs import replace
 
 from shadowproxy.control.rollout.beginning import FREEZE, WATCH, find, lost
 from shadowproxy.control.rollout.driving import BACK, DELIVERY, Driver, is_sent_back, sends_users, sent_back
@@ -34,6 +35,7 @@ from shadowproxy.model.rollout import PROMOTED, RUNNING, Notify, Split
 from shadowproxy.model.totals import RolloutFigures
 from shadowproxy.rollout.attempts import PRODUCT, begin
 from shadowproxy.rollout.figures import figures
+from shadowproxy.rollout.holds import STORE
 from shadowproxy.rollout.values import (
     Command,
     Entry,
@@ -135,7 +137,10 @@ class Controller:
 
     def figures(self) -> dict[str, RolloutFigures]:
         """Every rollout in numbers, by service."""
-        return {name: figures(driver.state) for name, driver in self._drivers.items()}
+        found = {name: figures(driver.state) for name, driver in self._drivers.items()}
+        for name in self._faults.keys() & found.keys():
+            found[name] = replace(found[name], holds=tuple({*found[name].holds, STORE}))
+        return found
 
     def freezes(self, now: float) -> tuple[ManualFreeze, ...]:
         """Those by hand that stand. `now` is Unix time."""

@@ -416,6 +416,7 @@ async def test_a_rollout_in_trouble_holds_up_no_other_and_loses_its_lease(
     view = rig.controller.view("shop", rig.wall)
     assert view is not None
     assert view.fault == "RuntimeError: a mistake"
+    assert {name: found.holds for name, found in rig.controller.figures().items()} == {"shop": ("store",), "mail": ()}
     other = rig.controller.view("mail", rig.wall)
     assert other is not None
     assert other.facts is not None

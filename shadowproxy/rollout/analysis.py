@@ -204,7 +204,7 @@ def _watched(ledger: Ledger, plan: Plan, step: Step, answers: Histograms, second
 
 
 def _trials(tally: Tally) -> int:
-    return tally.requests[1] + tally.pairs
+    return tally.requests[1] + tally.pairs + tally.chosen[0]
 
 
 def _counted(tally: Tally, facts: Facts) -> Tally:

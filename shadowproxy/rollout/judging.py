@@ -67,7 +67,7 @@ def _counts(check: Check, view: View) -> CheckResult:
     missing = outlook.data(check, ledger, step)
     not_worse = missing is None and better >= weighing.NOT_WORSE
     if weight.is_enough:
-        verdict, end = FAIL, "fails"
+        verdict, end, missing = FAIL, "fails", None
     elif step.weight >= 1.0 and strata.LIMIT not in strata.sources(check):
         verdict, end = INCONCLUSIVE, "nobody is left with the primary to compare with"
     elif missing is not None:

@@ -93,7 +93,7 @@ class Ledger(Struct, frozen=True):
     seed: str
     epoch: int = 1
     trials: int = 0
-    """Requests of the candidate in this epoch, mirrored ones as well, in `seconds`."""
+    """Requests of the candidate in this epoch, mirrored ones and chosen users' as well, in `seconds`."""
     seconds: float = 0.0
     keyed: int = 0
     """The first epoch in which sticky keys were told, 0: none yet."""

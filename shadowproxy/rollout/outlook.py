@@ -68,7 +68,7 @@ def evidence(missing: float, best: float, ledger: Ledger) -> Missing | None:
     """How many requests bring the `missing` logarithm of evidence if the best bet of this epoch goes on winning as it
     did; None: it does not win.
     """
-    if best <= 0.0 or missing <= 0.0:
+    if best <= 0.0 or missing <= 0.0 or not ledger.trials:
         return None
     number = ceil(missing * ledger.trials / best)
     return Missing(number, "request", "", number * ledger.seconds / ledger.trials)

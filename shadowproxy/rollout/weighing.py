@@ -71,8 +71,8 @@ def _beside(others: Sequence[float], enough: float, plan: Plan) -> float:
     every = enough + log(len(others) + 1)
     if not others or plan.sticky is not None:
         return every
-    carried = exp(log_sum(list(others)) - every)
-    return max(enough, every + log1p(-carried)) if carried < 1.0 else enough
+    carried = log_sum(list(others)) - every
+    return max(enough, every + log1p(-exp(carried))) if carried < 0.0 else enough
 
 
 def _evidence(ledger: Ledger, plan: Plan, check: Check, horizon: str) -> float:

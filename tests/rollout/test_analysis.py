@@ -95,6 +95,25 @@ def test_no_data_is_never_a_pass_and_never_a_failure(kind: str, step: Step) -> N
         assert not harm(ledger, this, step)
 
 
+def test_evidence_beyond_all_numbers_is_evidence() -> None:
+    this = plan(*(Check(kind, kind) for kind in CHECK_KINDS))
+    ledger = after(this, (50, tick((90_000, 10_000), (0, 10_000), (0, 10_000))))
+    assert analysis.overall(ledger, this, CANARY, 0.0).checks == ("error_rate", "client_error_rate")
+    assert "evidence 10^" in analysis.judge(ledger, this, CANARY, 0.0)[0].words
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_where_it_goes_is_said_if_it_is_known_how_fast(is_lost: bool) -> None:
+    this = plan(Check("error_rate", "error_rate", max=0.05))
+    preview = Step(0, 0, "preview", "blue_green", 0.0, Bake(60.0), is_preview=True)
+    ledger = after(this, (10, Facts(0.0, 1.0, chosen=(10, 1))), step=preview)
+    if is_lost:
+        ledger = msgspec.structs.replace(ledger, trials=0)
+    result = only(ledger, this, preview)
+    assert (result.verdict, result.log_e > 1.0) == (PASS, True)
+    assert ("as it goes, it fails in about" in result.words) != is_lost
+
+
 def test_what_is_missing_is_said_in_requests_and_in_time() -> None:
     result = only(after(ERRORS, (20, tick((100, 1)))), ERRORS)
     assert (result.verdict, result.more_requests, result.more_seconds) == (INCONCLUSIVE, 30, 30.0)

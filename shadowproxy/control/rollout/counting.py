@@ -99,7 +99,7 @@ def since(now: Bases, before: Bases) -> Counted:
 class Keys:
     """What sticky keys did for the first time in an epoch, each once, whichever workers noted it.
 
-    After a restart what the rings still hold is known again. Workers bound how many there are in an epoch
+    After a restart what the rings still hold of the epoch is known again. Workers bound how many there are in an epoch
     (`proxy.tally`), besides those that are no other request's.
     """
 
@@ -114,10 +114,13 @@ class Keys:
         self._known.clear()
         self._is_new = False
 
-    def take(self, now: Bases, before: Bases, weight: float) -> KeyCounts:
-        """Of the keys between the two: those of h below `weight` are the candidate's."""
-        if self._is_new and now.epoch == before.epoch:
-            earlier = self._entries((0,) * len(before.written), before.written)
+    def take(self, now: Bases, before: Bases, began: Sequence[int], weight: float) -> KeyCounts:
+        """Of the keys between the two: those of h below `weight` are the candidate's.
+
+        `began`: what had been written to each ring when the evidence began.
+        """
+        if self._is_new:
+            earlier = self._entries(began, before.written)
             self._known.update(entry for entry in earlier if not entry[0] & at.KEY_ONCE)
         self._is_new = False
         counts = {kind: [0, 0] for kind in _KEY_KINDS}

@@ -161,7 +161,7 @@ class Driver:
             return True
         counts = after.phase == RUNNING and after.progress.applied and after.progress.warm >= after.plan.warmup
         if counts:
-            kept = replace(kept, told=(after.attempt, after.epoch))
+            kept = kept.begun(after.attempt, after.epoch)
         if not await self._make(after, entries, facts, kept):
             return False
         self.facts = facts

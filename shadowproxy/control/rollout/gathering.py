@@ -41,11 +41,20 @@ class Now(NamedTuple):
 
 
 class Kept(Struct, frozen=True, array_like=True):
-    """`urls` are the candidate's while it is on its way, `told` the evidence (attempt, epoch) that workers began."""
+    """`urls` are the candidate's while it is on its way, `told` the evidence (attempt, epoch) that workers have begun,
+    `began` what they had written to their rings of keys by then.
+    """
 
     bases: Bases = Bases()
     urls: tuple[str, ...] = ()
     told: tuple[int, int] = (0, 0)
+    began: tuple[int, ...] = ()
+
+    def begun(self, attempt: int, epoch: int) -> Kept:
+        """The same when this is the evidence that workers are to note keys for."""
+        if self.told == (attempt, epoch):
+            return self
+        return replace(self, told=(attempt, epoch), began=self.bases.written)
 
 
 class Around(NamedTuple):
@@ -122,7 +131,8 @@ class Gathering:
             settled=state.phase == PROMOTED and self._is_settled(state, identity),
         )
         urls = _urls(policy, CANDIDATE) if state.phase == RUNNING else self.kept.urls
-        return facts, replace(self.kept, bases=bases, urls=urls)
+        began = self.kept.began if bases.epoch == before.epoch else (0,) * len(bases.written)  # rings are new as well
+        return facts, replace(self.kept, bases=bases, urls=urls, began=began)
 
     def keep(self, kept: Kept) -> None:
         """Count on from here. Where the evidence is another one, workers are to note every sticky key anew."""
@@ -144,7 +154,7 @@ class Gathering:
             return None
         if not applied or (bases.epoch, bases.split) != (before.epoch, before.split):
             return KeyCounts()
-        return self._keys.take(bases, before, split.weight)
+        return self._keys.take(bases, before, self.kept.began, split.weight)
 
     def _fields(self, now: float) -> FieldsFact:
         known = self._control.knowledge.services[self.policy.name]

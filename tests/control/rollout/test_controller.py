@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
@@ -143,6 +144,31 @@ async def test_users_are_sent_back_before_anything_is_waited_for(rig: Rig, actio
     assert rig.state.phase == phase
     await rig.tick(2)
     assert rig.split is None, "once it is written nothing has to be remembered"
+
+
+async def test_a_weight_that_is_being_written_is_not_published_after_an_abort(rig: Rig) -> None:
+    await started(rig)
+    begun, may_go_on = threading.Event(), threading.Event()
+    commit = rig._store.commit
+
+    def slow(state: State, *args: Any, **more: Any) -> None:
+        if state.weight:
+            begun.set()
+            may_go_on.wait(10)
+        commit(state, *args, **more)
+
+    rig._store.commit = slow  # type: ignore[method-assign]
+    ticking = asyncio.ensure_future(rig.tick(5))
+    await asyncio.to_thread(begun.wait, 10)
+    aborting = asyncio.ensure_future(rig.do("abort"))
+    await asyncio.sleep(0)
+    may_go_on.set()
+    aborted = await aborting
+    await ticking
+    assert isinstance(aborted, State)
+    assert (aborted.phase, rig.weight) == (ABORTED, 0.0)
+    assert not any(split.weight for _, split in rig.sent if split)
+    assert rig.actions() == ["started", "advanced", "aborted"]
 
 
 async def test_with_the_store_dead_it_is_held_gets_no_users_and_can_be_sent_back(rig: Rig) -> None:

@@ -15,6 +15,10 @@ PRIMARY, CANDIDATE = 0, 1
 REQUESTS, FAILED, CLIENT_ERRORS = 0, 1, 2
 
 
+NONE = (0, 0)
+"""Nothing had been written to the rings."""
+
+
 def bases(world: World, split: Split | None = SPLIT) -> Bases:
     return read(world.counters, world.registry, "shop", 0, "epoch1", split)
 
@@ -90,7 +94,7 @@ def test_other_services_are_left_out() -> None:
     world.add(at.split_word(world.row("mail", "other"), CANDIDATE, REQUESTS), 3)
     note(world, 0.1, at.KEY_SEEN, service=1)
     assert since(bases(world), before) == NOTHING
-    assert Keys(world.counters, 0).take(bases(world), before, 0.5) == KeyCounts()
+    assert Keys(world.counters, 0).take(bases(world), before, NONE, 0.5) == KeyCounts()
 
 
 def test_each_key_counts_once_whichever_workers_saw_it() -> None:
@@ -103,10 +107,10 @@ def test_each_key_counts_once_whichever_workers_saw_it() -> None:
         note(world, 0.25, at.KEY_SEEN, block)
     note(world, 0.3, at.KEY_CLIENT_ERROR)
     now = bases(world)
-    assert keys.take(now, before, 0.25) == KeyCounts((1, 1), (0, 1), (1, 0))
+    assert keys.take(now, before, NONE, 0.25) == KeyCounts((1, 1), (0, 1), (1, 0))
     note(world, 0.1, at.KEY_SEEN)
     note(world, 0.1, at.KEY_CLIENT_ERROR)
-    assert keys.take(bases(world), now, 0.25) == KeyCounts((0, 0), (0, 0), (0, 1))
+    assert keys.take(bases(world), now, NONE, 0.25) == KeyCounts((0, 0), (0, 0), (0, 1))
 
 
 def test_a_key_that_is_no_other_requests_is_not_remembered() -> None:
@@ -115,7 +119,7 @@ def test_a_key_that_is_no_other_requests_is_not_remembered() -> None:
     before = bases(world)
     for h in (0.1, 0.1, 0.3):
         note(world, h, at.KEY_FAILED | at.KEY_ONCE)
-    assert keys.take(bases(world), before, 0.25).failed == (1, 2)
+    assert keys.take(bases(world), before, NONE, 0.25).failed == (1, 2)
 
 
 def test_in_a_new_epoch_each_counts_again() -> None:
@@ -124,10 +128,10 @@ def test_in_a_new_epoch_each_counts_again() -> None:
     before = bases(world)
     note(world, 0.1, at.KEY_SEEN)
     now = bases(world)
-    keys.take(now, before, 0.25)
+    keys.take(now, before, NONE, 0.25)
     keys.forget()
     note(world, 0.1, at.KEY_SEEN)
-    assert keys.take(bases(world), now, 0.25).seen == (0, 1)
+    assert keys.take(bases(world), now, NONE, 0.25).seen == (0, 1)
 
 
 def test_a_process_that_takes_over_knows_what_the_rings_hold() -> None:
@@ -135,10 +139,21 @@ def test_a_process_that_takes_over_knows_what_the_rings_hold() -> None:
     before = bases(world)
     note(world, 0.1, at.KEY_SEEN)
     now = bases(world)
-    Keys(world.counters, 0).take(now, before, 0.25)
+    Keys(world.counters, 0).take(now, before, NONE, 0.25)
     note(world, 0.1, at.KEY_SEEN, block=1)
     note(world, 0.2, at.KEY_SEEN, block=1)
-    assert Keys(world.counters, 0).take(bases(world), now, 0.25).seen == (0, 1)
+    assert Keys(world.counters, 0).take(bases(world), now, NONE, 0.25).seen == (0, 1)
+
+
+def test_what_they_hold_of_an_epoch_before_is_not_of_this_one() -> None:
+    world = World()
+    note(world, 0.1, at.KEY_SEEN)
+    began = bases(world).written
+    note(world, 0.2, at.KEY_SEEN)
+    now = bases(world)
+    for h in (0.1, 0.2):
+        note(world, h, at.KEY_SEEN, block=1)
+    assert Keys(world.counters, 0).take(bases(world), now, began, 0.25).seen == (0, 1)
 
 
 def test_what_was_overwritten_is_not_read() -> None:
@@ -146,5 +161,5 @@ def test_what_was_overwritten_is_not_read() -> None:
     before = bases(world)
     for number in range(at.KEY_RING + 100):
         note(world, number / 10_000, at.KEY_SEEN)
-    seen = sum(Keys(world.counters, 0).take(bases(world), before, 0.25).seen)
+    seen = sum(Keys(world.counters, 0).take(bases(world), before, NONE, 0.25).seen)
     assert seen == at.KEY_RING - 256

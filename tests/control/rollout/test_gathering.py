@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from shadowproxy.control.rollout.counting import Bases
 from shadowproxy.control.rollout.gathering import LONGEST, Around, Gathering, Kept, Now, reachable
 from shadowproxy.metrics import layout as at
 from shadowproxy.model.policy import VersionPolicy
@@ -104,6 +105,16 @@ def test_sticky_keys_are_told_where_users_are(tmp_path: Path) -> None:
     words[at.KEYS_AT] = at.key_entry(0.01, 0, at.KEY_SEEN)
     words[at.KEYS_WRITTEN] = 1
     assert shop.look().keys == KeyCounts(seen=(0, 1))
+
+
+def test_keys_of_another_instance_are_not_looked_for(tmp_path: Path) -> None:
+    shop = Gathered(tmp_path, replace(PLAN, sticky=Sticky(header="x-user")))
+    shop.gathering.keep(Kept(Bases("epoch0", written=(9, 9)), (), (1, 1), (5, 5)))
+    assert shop.look().keys == KeyCounts()
+    words = shop.rig.world.counters.block(3)
+    words[at.KEYS_AT] = at.key_entry(0.5, 0, at.KEY_SEEN)
+    words[at.KEYS_WRITTEN] = 1
+    assert shop.look().keys == KeyCounts(seen=(1, 0))
 
 
 def test_without_sticky_users_there_are_no_keys(shop: Gathered) -> None:

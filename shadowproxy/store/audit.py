@@ -18,7 +18,7 @@ from shadowproxy.store import StoreError, audit_file, schema, verifying
 from shadowproxy.store.audit_file import FILE_NAME, Draft
 
 _SHOWN: Final = """
-number, at, who, action, service, CAST(what AS BLOB), reason, error, attempt, plan, policy, log,
+number, at, who, action, service, coalesce(CAST(what AS BLOB), x''), reason, error, attempt, plan, policy, log,
 lower(hex(facts)), lower(hex(previous)), lower(hex(hash))
 """
 _OF: Final = """
@@ -76,7 +76,7 @@ class AuditLog:
                 database.execute("BEGIN IMMEDIATE")
                 head = audit_file.append(database, self._path, [draft])
                 database.execute("COMMIT")
-        except (sqlite3.Error, OSError) as error_:
+        except schema.ERRORS as error_:
             raise StoreError(audit_file.failed(self._path, error_)) from error_
         audit_file.keep_head(self._path, head)
 
@@ -92,7 +92,7 @@ class AuditLog:
                     f"SELECT {_SHOWN} {_OF} ORDER BY number DESC LIMIT :limit OFFSET :offset", values
                 )
                 items = [_entry(row) for row in rows]
-        except (sqlite3.Error, OSError, msgspec.MsgspecError) as error:
+        except (*schema.ERRORS, msgspec.MsgspecError) as error:
             raise StoreError(f"{self._path}: {error}") from error
         return AuditPage(items, total, limit, offset)
 
@@ -107,7 +107,7 @@ class AuditLog:
         try:
             with closing(self._reader()) as database:
                 return verifying.verify(database, audit_file.read_head(self._path), logs)
-        except (sqlite3.Error, OSError) as error:
+        except schema.ERRORS as error:
             raise StoreError(f"{self._path}: {error}") from error
 
     def _reader(self) -> sqlite3.Connection:

@@ -2,7 +2,7 @@
 
 Every entry's hash covers the one before it (`rollout.chain`). The number and the hash of the newest stand in
 `audit.head` as well, so that entries taken from the end are missed. Numbers are never used again: after a loss the next
-entry leaves a gap that stays. Functions raise sqlite3.Error or OSError.
+entry leaves a gap that stays. Functions raise `schema.ERRORS`.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """The rows of the rollouts' logs. A log is a chain in chunks; each chunk begins with a state, so that a log can begin
-with any of them. Functions raise sqlite3.Error.
+with any of them. Functions raise `schema.ERRORS`.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ def extend(
         last = decided
     else:
         chunk = database.execute(
-            "SELECT items FROM chunks WHERE service = ? ORDER BY first DESC LIMIT 1", (state.service,)
+            "SELECT items < ? FROM chunks WHERE service = ? ORDER BY first DESC LIMIT 1", (CHUNK, state.service)
         ).fetchone()
-        if state.attempt == last.attempt and chunk and chunk[0] < CHUNK:
+        if state.attempt == last.attempt and chunk and chunk[0]:
             _sweep(database, state.service)
             return decided, decided, []
         last = _add(database, decided, state.service, state.attempt, digest, state)
@@ -72,7 +72,7 @@ def read(database: sqlite3.Connection, service: str, attempt: int) -> Iterator[L
     if first is None:
         return
     decided = database.execute(
-        "SELECT log, action, CAST(at AS REAL), who, reason, CAST(what AS BLOB) FROM audit"
+        "SELECT log, action, CAST(at AS REAL), who, reason, coalesce(CAST(what AS BLOB), x'') FROM audit"
         " WHERE service = ? AND log >= ? ORDER BY number",
         (service, first),
     )
@@ -160,7 +160,8 @@ def _drop(database: sqlite3.Connection, service: str, through: int, at: float) -
 
 def _sweep(database: sqlite3.Connection, service: str) -> None:
     """Delete some items that belong to no chunk."""
-    (oldest,) = database.execute("SELECT min(number) FROM log WHERE service = ?", (service,)).fetchone()
-    (first,) = database.execute("SELECT min(first) FROM chunks WHERE service = ?", (service,)).fetchone()
-    if oldest < first:
-        database.execute("DELETE FROM log WHERE service = ? AND number < ?", (service, min(first, oldest + _SWEEP)))
+    database.execute(
+        "DELETE FROM log WHERE service = ?1 AND number < min("
+        "(SELECT min(first) FROM chunks WHERE service = ?1), (SELECT min(number) FROM log WHERE service = ?1) + ?2)",
+        (service, _SWEEP),
+    )

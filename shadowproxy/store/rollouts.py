@@ -157,7 +157,7 @@ class RolloutStore:
         try:
             with closing(schema.open_reader(self._path)) as database:
                 yield database
-        except (sqlite3.Error, msgspec.MsgspecError, zlib.error) as error:
+        except (*schema.ERRORS, msgspec.MsgspecError, zlib.error) as error:
             raise StoreError(f"{self._path}: {error}") from error
 
     @contextmanager
@@ -173,7 +173,7 @@ class RolloutStore:
             finally:
                 if database.in_transaction:
                     database.execute("ROLLBACK")
-        except (sqlite3.Error, OSError) as error:
+        except schema.ERRORS as error:
             self.close()
             raise StoreError(audit_file.failed(self._path, error)) from error
 

@@ -1,4 +1,4 @@
-"""The file of examples: its tables; and how any SQLite file is opened. Functions raise sqlite3.Error or OSError."""
+"""The file of examples: its tables; and how any SQLite file is opened. Functions raise `ERRORS`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Final
 from urllib.parse import quote
 
 VERSION: Final = 3
+ERRORS: Final = (sqlite3.Error, OSError, UnicodeDecodeError)
+"""What a file can raise; the last one where it is so corrupt that the message about it is no text."""
 BUSY_SECONDS: Final = 0.25
 """How long a statement waits for another process's lock before it gives up."""
 
@@ -121,6 +123,8 @@ def set_aside(path: Path) -> Path:
 
 
 def is_corrupt(error: BaseException) -> bool:
+    if isinstance(error, UnicodeDecodeError):
+        return True
     code = getattr(error, "sqlite_errorcode", None)
     # The low byte is the primary code of an extended one (sqlite.org/rescode.html).
     return code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)

@@ -133,7 +133,7 @@ class SqliteStore:
                 return query(database)
             finally:
                 database.close()
-        except (sqlite3.Error, msgspec.MsgspecError) as error:
+        except (*schema.ERRORS, msgspec.MsgspecError) as error:
             raise StoreError(f"{self._path}: {self._why or error}") from error
 
     # What the thread does.
@@ -180,7 +180,7 @@ class SqliteStore:
         """Do something with the disk; on an error, drop the connection and say so once."""
         try:
             action(*args)
-        except (sqlite3.Error, OSError) as error:
+        except schema.ERRORS as error:
             self._fail(error)
             return False
         if self._why:

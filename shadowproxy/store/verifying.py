@@ -18,7 +18,8 @@ from shadowproxy.store.audit_file import DROPPED, ENTRIES, HEAD_NAME, ITEMS, Hea
 _NEAR: Final = 1_000
 """So far away from its place a record is looked for that was moved."""
 _NEWEST_KNOWN: Final = """
-SELECT max(log) FROM (SELECT service, log FROM audit UNION ALL SELECT service, log FROM states) WHERE service = ?
+SELECT max(CAST(log AS INTEGER)) FROM (SELECT service, log FROM audit UNION ALL SELECT service, log FROM states)
+WHERE service = ?
 """
 
 Row = tuple[Any, ...]
@@ -50,7 +51,7 @@ ENTRY: Final = Kind("entry", "entries")
 
 
 def verify(database: sqlite3.Connection, head: Head | None, logs: bool) -> list[str]:
-    """In one view of the file, with its logs or without. `head` is what stands beside it. Raises sqlite3.Error."""
+    """In one view of the file, with its logs or without. `head` is what stands beside it. Raises `schema.ERRORS`."""
     database.execute("BEGIN")
     problem = _entries(database, head)
     if problem or not logs:
@@ -78,9 +79,9 @@ def _witnesses(database: sqlite3.Connection, head: Head | None) -> Iterator[tupl
     """Who else knows an entry, and which."""
     if head:
         yield HEAD_NAME, head
-    for row in database.execute("SELECT seq FROM sqlite_sequence WHERE name = 'audit'"):
+    for row in database.execute("SELECT CAST(seq AS INTEGER) FROM sqlite_sequence WHERE name = 'audit'"):
         yield "the file's own count", Head(*row)
-    for service, *entry in database.execute("SELECT service, entry, entry_hash FROM states"):
+    for service, *entry in database.execute("SELECT service, CAST(entry AS INTEGER), entry_hash FROM states"):
         yield f"the state of {service}", Head(*entry)
 
 

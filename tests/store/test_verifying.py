@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import random
 import re
 import shutil
 import sqlite3
-from contextlib import closing
+from collections.abc import Callable
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
 from shadowproxy.rollout.chain import link
+from shadowproxy.store import StoreError
 from shadowproxy.store.audit import AuditLog
 from shadowproxy.store.audit_file import FILE_NAME, HEAD_NAME, ITEMS, RECORDS
 from shadowproxy.store.rollouts import RolloutStore
@@ -305,3 +308,36 @@ def test_a_changed_state_is_named(there: Path, change: str, said: str) -> None:
 def test_a_state_that_was_taken_away_is_named(there: Path) -> None:
     sql(there, "DELETE FROM states WHERE service = 'mail'")
     assert verify(there) == ["the state of mail is missing"]
+
+
+# A disk that turns bits.
+
+
+QUESTIONS: tuple[Callable[[RolloutStore, AuditLog], object], ...] = (
+    lambda _, log: log.verify(),
+    lambda _, log: log.page(None, 99, 0),
+    lambda store, _: [list(store.facts(*each)) for each in (("checkout", 1), ("mail", 1))],
+    lambda store, _: store.load(),
+    lambda store, _: store.documents(),
+    lambda store, _: store.commit(state(3000.0), facts(3000.0), [entry(3000.0)]),
+    lambda _, log: log.append(1.0, "ann", "diffs.reset", "shop", {}, "why not"),
+)
+
+
+def test_whatever_bytes_of_the_file_change_it_is_named_or_said(written: Path, tmp_path: Path) -> None:
+    draw = random.Random(11)
+    whole = (written / FILE_NAME).read_bytes()
+    for number in range(120):
+        directory = tmp_path / str(number)
+        shutil.copytree(written, directory)
+        changed = bytearray(whole)
+        for _ in range(draw.choice([1, 5, 50])):
+            # Half of them in the first page: what the tables are.
+            changed[draw.randrange(len(whole) if draw.random() < 0.5 else 4096)] = draw.randrange(256)
+        (directory / FILE_NAME).write_bytes(changed)
+        store, log = RolloutStore(directory), AuditLog(directory)
+        for question in QUESTIONS:
+            with suppress(StoreError):
+                question(store, log)
+        store.close()
+        shutil.rmtree(directory)

@@ -102,11 +102,13 @@ def test_tests_mirror_the_package() -> None:
 
 
 def test_the_configuration_on_the_first_page_is_one_that_starts(tmp_path: Path) -> None:
-    (example,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    first, rollout = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     path = tmp_path / "readme.yaml"
-    path.write_text(example)
-    loaded = load(path, Overrides(), Registry(), {})
-    assert [route.name for route in loaded.policy.services[0].routes] == ["item"]
+    path.write_text(first + rollout)
+    (service,) = load(path, Overrides(), Registry(), {}).policy.services
+    assert [route.name for route in service.routes] == ["item"]
+    assert service.rollout is not None
+    assert [stage.name for stage in service.rollout.stages] == ["mirror", "go", "first users", "ramp"]
 
 
 def test_links_and_named_files_lead_somewhere() -> None:

@@ -154,8 +154,10 @@ class Driver:
 
     async def _decide(self, facts: Facts, kept: Kept) -> bool:
         after, entries = step(self.state, facts)
-        if after.phase != RUNNING and after == replace(self.state, at=facts.at) and not self._loose:
-            # Nothing runs and nothing happened: the log of what did is not filled with it.
+        is_known = facts.store or self._journal.has(self.state.service)
+        if after.phase != RUNNING and after == replace(self.state, at=facts.at) and not self._loose and is_known:
+            # Nothing runs and nothing happened: the log of what did is not filled with it. But whether a disk that
+            # failed can be written again is told by writing alone.
             self._gathering.keep(kept)
             self.facts = facts
             return True

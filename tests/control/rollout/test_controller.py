@@ -216,6 +216,24 @@ async def test_a_weight_that_cannot_be_written_is_not_published_and_comes_later(
     assert "store" in rig.holds
 
 
+async def test_what_could_not_be_started_can_be_once_the_disk_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "RETRY_EVERY", 0.01)
+    rig = Rig(tmp_path, replace(PLAN, stages=PLAN.stages[1:]))
+    await rig.tick()
+    rig.store_fails = True
+    assert isinstance(await rig.do("start"), Refusal)
+    await rig.tick(3)
+    assert isinstance(await rig.do("start"), Refusal)
+    rig.store_fails = False
+    await recovered(rig)
+    started = await rig.do("start")
+    assert isinstance(started, State), started
+    assert rig.weight == 0.05
+    await rig.close()
+
+
 async def test_a_recall_by_signal_is_a_rollback(rig: Rig) -> None:
     await started(rig, 1)
     rig.recall()

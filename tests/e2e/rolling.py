@@ -76,7 +76,7 @@ def rolling(
     """With so many users. `top` are keys of the configuration beside the rollout's, `plan` further ones of its own."""
     with ExitStack() as stack:
         blue, green = stack.enter_context(versions(errors=FAILING))
-        top = {"noise": {"resample": "10%"}, **(top or {})}
+        top = {"workers": 2, "noise": {"resample": "10%"}, **(top or {})}
         config = rollout_settings(blue, green, top=top, **{"stages": stages, "checks": CHECKS, **plan})
         proxy = stack.enter_context(Proxy.start(directory / "proxy", config))
         load = stack.enter_context(users(proxy.port, count=count))

@@ -1,4 +1,4 @@
-"""What happens in the middle of a rollout: a freeze, a slow burn, another build, a signal, the end of the tree."""
+"""In the middle of a rollout: a slow burn, a broken primary, another build, a signal, the end of the whole tree."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.harness import Proxy, eventually
-from tests.e2e.rolling import CANARY, EVERYBODY, MIRROR, rolling
+from tests.e2e.rolling import CANARY, EVERYBODY, FAILING, MIRROR, fails, rolling
 from tests.e2e.rollouts import GREEN, Operator, users
 
 LONG = {"name": "long", "canary": {"weight": "50%"}, "bake": {"for": "24s", "requests": 100}}
@@ -17,25 +17,6 @@ LONG = {"name": "long", "canary": {"weight": "50%"}, "bake": {"for": "24s", "req
 
 def held_by(status: dict[str, Any], reason: str) -> bool:
     return any(hold["reason"] == reason for hold in status["holds"])
-
-
-def test_a_freeze_in_the_middle_holds_until_it_is_over_and_going_back_is_never_frozen(tmp_path: Path) -> None:
-    with rolling(tmp_path, [CANARY, EVERYBODY]) as scene:
-        operator = scene.operator
-        operator.until_stage("first users")
-        operator.post("freeze/start", reason="the tills are open")
-        status = operator.until(lambda now: held_by(now, "freeze"))
-        baked = status["bake"]["seconds"]
-        assert 0.1 < scene.share() < 0.3, "who is on the candidate stays there"
-        status = operator.status()
-        assert (status["stage"], status["bake"]["seconds"]) == ("first users", baked), "and nothing bakes"
-        operator.post("freeze/end", reason="they are closed")
-        operator.until_stage("everybody")
-        operator.post("freeze/start", reason="they are open again")
-        operator.until(lambda now: held_by(now, "freeze"))
-        operator.act("rollback")
-        assert operator.until_phase("rolled_back")["weight"] == 0.0
-        assert scene.share() == 0.0
 
 
 def test_what_creeps_up_holds_a_rollout_where_it_is(tmp_path: Path) -> None:
@@ -106,3 +87,23 @@ def test_the_end_of_the_whole_tree_costs_a_rollout_nothing_but_the_time(tmp_path
             eventually(lambda: 0.4 < load.share(time.monotonic() - 1.0) < 0.6)
             operator.until_phase("promoted", 90)
             assert load.flips() == []
+
+
+def test_while_the_primary_breaks_nobody_is_moved_onto_it(tmp_path: Path) -> None:
+    with rolling(tmp_path, [LONG, EVERYBODY]) as scene:
+        scene.operator.until_stage("long")
+        scene.blue.errors = 0.6
+        scene.operator.until(lambda now: held_by(now, "primary_broken"))
+        assert 0.4 < scene.share() < 0.6
+        assert scene.operator.status()["stage"] == "long"
+        scene.blue.errors = FAILING
+        scene.operator.until(lambda now: not held_by(now, "primary_broken"))
+        assert scene.operator.status()["phase"] == "running"
+
+
+def test_without_a_watch_a_bad_candidate_is_rolled_back_all_the_same(tmp_path: Path) -> None:
+    with rolling(tmp_path, [LONG], supervise="required") as scene:
+        scene.operator.until(lambda now: held_by(now, "unsupervised"))
+        fails(scene.green)
+        scene.operator.until_phase("rolled_back")
+        assert scene.share() == 0.0

@@ -208,6 +208,11 @@ class UpstreamPolicy(Struct, frozen=True):
     ejection: EjectionPolicy = EjectionPolicy()
     tls: UpstreamTls = UpstreamTls()
 
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """Where it is, in an order of its own."""
+        return tuple(sorted(endpoint.url for endpoint in self.endpoints))
+
 
 class IsolationPolicy(Struct, frozen=True):
     """`hold_out` is the share of the time in which nothing is mirrored, to measure what mirroring adds; 0: never."""

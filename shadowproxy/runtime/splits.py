@@ -1,6 +1,7 @@
 """What becomes of the splits of a policy: control publishes, a signal recalls, a reload keeps. Pure.
 
-Laws: a recall is never undone by what was said before it, and what is not there any more is served by the primary.
+Laws: a recall is never undone by what was said before it; what is not there any more is served by the primary; who was
+promoted takes its users along when it becomes the primary: the candidate beside it then has none.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import msgspec
 
 from shadowproxy.model.policy import Policy, ServicePolicy
 from shadowproxy.model.rollout import Split
-from shadowproxy.model.terms import CANDIDATE
+from shadowproxy.model.terms import CANDIDATE, PRIMARY
 
 
 def splits(policy: Policy) -> dict[str, Split]:
@@ -32,6 +33,8 @@ def published(policy: Policy, said: Mapping[str, Split | None]) -> tuple[Policy,
         if CANDIDATE not in service.upstreams:
             refused[service.name] = f"service {service.name} has no candidate any more"
             return before
+        if _is_primary_now(service, wanted):
+            return _sent_back(wanted)
         if before is None or before.recalled in {0.0, wanted.recalled}:
             return wanted
         if _sends_somebody(wanted):
@@ -46,7 +49,7 @@ def recalled(policy: Policy, now: float) -> Policy:
     """`policy` with every user at the primary, chosen ones included. `now` is Unix time."""
 
     def change(service: ServicePolicy) -> Split | None:
-        return service.split and msgspec.structs.replace(service.split, weight=0.0, chosen=(), recalled=now)
+        return service.split and msgspec.structs.replace(_sent_back(service.split), recalled=now)
 
     return _with(policy, change)
 
@@ -60,7 +63,21 @@ def restored(policy: Policy, kept: Mapping[str, Split]) -> tuple[Policy, tuple[s
         for name, split in kept.items()
         if name not in able
     )
-    return _with(policy, lambda service: kept.get(service.name) if service.name in able else None), lost
+
+    def change(service: ServicePolicy) -> Split | None:
+        split = kept.get(service.name) if service.name in able else None
+        return _sent_back(split) if split and _is_primary_now(service, split) else split
+
+    return _with(policy, change), lost
+
+
+def _is_primary_now(service: ServicePolicy, split: Split) -> bool:
+    """Whether the configuration's primary is what the split promoted."""
+    return bool(split.urls) and service.upstreams[PRIMARY].urls == split.urls
+
+
+def _sent_back(split: Split) -> Split:
+    return msgspec.structs.replace(split, weight=0.0, chosen=())
 
 
 def _sends_somebody(split: Split) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from shadowproxy.model.policy import Policy, ServicePolicy, UpstreamPolicy
+from shadowproxy.model.policy import Endpoint, Policy, ServicePolicy, UpstreamPolicy
 from shadowproxy.model.rollout import Chosen, Split
 from shadowproxy.runtime.splits import published, recalled, restored, splits
 
@@ -99,3 +99,25 @@ def test_a_policy_that_was_read_again_keeps_the_splits_of_who_still_has_a_candid
         f"service static: {dropped} candidate for static any more",
         f"service gone: {dropped} such service any more",
     )
+
+
+V1, V2, V3 = (UpstreamPolicy((Endpoint(f"http://{name}"),)) for name in ("v1", "v2", "v3"))
+PROMOTED = Split("v2", weight=1.0, leased=False, urls=V2.urls)
+
+
+def serving(primary: UpstreamPolicy, candidate: UpstreamPolicy) -> Policy:
+    return Policy((ServicePolicy("shop", 0, {"primary": primary, "candidate": candidate}),))
+
+
+def test_once_the_promoted_version_is_the_primary_the_next_candidate_has_no_users() -> None:
+    policy, lost = restored(serving(V2, V3), {"shop": PROMOTED})
+    assert not lost
+    assert splits(policy)["shop"].weight == 0.0
+    again, refused = published(policy, {"shop": PROMOTED})
+    assert (again, refused) == (policy, ()), "control may not have heard of it"
+    assert splits(published(policy, {"shop": None})[0]) == {}
+
+
+def test_a_promoted_version_that_moves_keeps_its_users() -> None:
+    policy, lost = restored(serving(V1, V3), {"shop": PROMOTED})
+    assert (splits(policy), lost) == ({"shop": PROMOTED}, ())

@@ -208,7 +208,7 @@ class Driver:
         ends before it could write why.
         """
         policy = self._gathering.policy
-        wanted = traffic(self.state)
+        wanted = self._gathering.wanted(self.state)
         if self._sending_back or (sends_users(policy.split) and not sends_users(wanted)):
             self._control.counters.control[at.LEASES + policy.index] = 0
             wanted = sent_back(policy.split)

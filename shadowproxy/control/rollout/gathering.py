@@ -20,7 +20,7 @@ from shadowproxy.metrics import layout as at
 from shadowproxy.metrics.counters import Counters
 from shadowproxy.metrics.reading import workers
 from shadowproxy.model.policy import ServicePolicy
-from shadowproxy.model.rollout import PROMOTED, RUNNING
+from shadowproxy.model.rollout import PROMOTED, RUNNING, Split
 from shadowproxy.model.terms import CANDIDATE, PRIMARY
 from shadowproxy.rollout.steps import steps
 from shadowproxy.rollout.traffic import traffic
@@ -78,7 +78,8 @@ class Gathering:
         self._about: tuple[int, dict[str, str]] | None = None
         self._queries = Queries(session)
         self._gates = Gates(session)
-        self.kept = kept
+        promoted = policy.split.urls if policy.split is not None else ()
+        self.kept = replace(kept, urls=promoted) if promoted else kept
         self.policy = policy
         self.sequence = control.policy.sequence
 
@@ -87,6 +88,11 @@ class Gathering:
         if policy.split != self.policy.split:
             self.sequence = sequence
         self.policy = policy
+
+    def wanted(self, state: State) -> Split | None:
+        """What the data plane is to do. A promotion says of whom: that may become the primary with control dead."""
+        split = traffic(state)
+        return replace(split, urls=self.kept.urls) if split is not None and state.phase == PROMOTED else split
 
     def stop(self) -> None:
         self._queries.stop()
@@ -143,7 +149,7 @@ class Gathering:
 
     def _is_applied(self, state: State, now: float) -> bool:
         """Whether every worker does what the state asks for."""
-        if self.policy.split != traffic(state):
+        if self.policy.split != self.wanted(state):
             return False
         there = [each for each in workers(self._control.counters, now) if each.is_fresh and not each.draining]
         return bool(there) and all(worker.sequence >= self.sequence for worker in there)
@@ -208,4 +214,4 @@ def reachable(counters: Counters, policy: ServicePolicy) -> dict[str, bool]:
 
 def _urls(policy: ServicePolicy, arm: str) -> tuple[str, ...]:
     upstream = policy.upstreams.get(arm)
-    return tuple(sorted(endpoint.url for endpoint in upstream.endpoints)) if upstream is not None else ()
+    return upstream.urls if upstream is not None else ()

@@ -516,6 +516,19 @@ async def test_a_promotion_is_settled_once_the_primary_is_that_version(rig: Rig)
     assert rig.actions()[-1] == "settled"
 
 
+async def test_a_promotion_says_where_its_version_is_even_if_the_state_is_lost(rig: Rig) -> None:
+    await started(rig)
+    await rig.do("promote", full=True)
+    await rig.tick(2)
+    assert rig.split is not None
+    assert rig.split.urls == rig.policy.services[0].upstreams["candidate"].urls
+    (rig.directory / "audit.sqlite").unlink()
+    rig.start()
+    await rig.tick(2)
+    assert rig.split is not None
+    assert (rig.actions()[-1], bool(rig.split.urls)) == ("state_lost", True)
+
+
 async def test_a_service_that_is_gone_is_let_go_and_comes_back_where_it_was(rig: Rig) -> None:
     await started(rig, 1)
     everything = rig.policy

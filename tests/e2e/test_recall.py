@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from tests.e2e.harness import Proxy, eventually
-from tests.e2e.rollouts import BLUE, GREEN, SERVED_BY, Version, users, versions
+from tests.e2e.rolling import CANARY, rolling
+from tests.e2e.rollouts import BLUE, GREEN, SERVED_BY, Operator, Version, users, versions
 from tests.e2e.talk import ask, request, settings
 
 WITHIN = 1.0
@@ -80,3 +81,25 @@ def test_a_promotion_serves_from_the_first_request_after_a_restart_and_a_recall_
             assert served(proxy) == {BLUE}
         with Proxy.start(tmp_path / "third", config) as proxy:
             assert served(proxy) == {BLUE}
+
+
+@pytest.mark.parametrize("lost", ["splits.json", "audit.sqlite"])
+def test_a_promotion_of_which_half_is_lost_stands_and_that_is_said(tmp_path: Path, lost: str) -> None:
+    data = tmp_path / "data"
+    with rolling(tmp_path, [CANARY], top={"data_dir": str(data)}) as scene:
+        scene.operator.act("promote", full=True)
+        scene.operator.until_phase("promoted")
+        assert scene.share() == 1.0
+        scene.proxy.stop()
+        for path in data.glob(f"{lost}*"):
+            path.write_text("{")
+        assert scene.proxy.config is not None
+        config = json.loads(scene.proxy.config.read_text())
+        with Proxy.start(tmp_path / "again", config) as proxy:
+            if lost != "splits.json":
+                assert served(proxy) == {GREEN}, "from the first request"
+            eventually(lambda: served(proxy) == {GREEN})
+            assert Operator(proxy).until_phase("promoted")["weight"] == 1.0
+            assert served(proxy) == {GREEN}
+            errors = [line for line in proxy.log.read_text().splitlines() if '"level":"error"' in line]
+            assert any(lost in line for line in errors), errors

@@ -16,13 +16,14 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
-from shadowproxy.evidence import latency, unpaired
+from shadowproxy.evidence import unpaired
 from shadowproxy.evidence.unpaired import ASIDE, Bets
 from shadowproxy.model.rollout import ENFORCE, PROMQL, SLOW_BURN, Plan, Step
-from shadowproxy.rollout import judging, queries, series, strata, weighing
+from shadowproxy.rollout import judging, pooling, queries, series, strata, weighing
 from shadowproxy.rollout.bake import elapsed
 from shadowproxy.rollout.judging import View
 from shadowproxy.rollout.ledger import Cell, Histograms, Ledger, Pool, Scraped, Series, Stakes, Tally
+from shadowproxy.rollout.pooling import Strata
 from shadowproxy.rollout.values import Both, CheckResult, Facts, FieldsFact, KeyCounts
 
 LISTED = 5
@@ -76,7 +77,8 @@ def observe(ledger: Ledger, plan: Plan, step: Step, facts: Facts, weight: float,
     ledger = _asked(ledger, plan, facts)
     answers = Histograms(*facts.latency)
     is_split = 0.0 < weight < 1.0
-    pool, stratum = _pooled(ledger.pool, answers, weight) if is_split else (Pool(), None)
+    routes = facts.routes if plan.sticky is None else ()  # sticky users are no strata of routes
+    pool, full = pooling.pooled(ledger.pool, answers, routes, weight) if is_split else (Pool(), Strata())
     keyed = ledger.keyed or (ledger.epoch if facts.keys is not None and any(facts.keys.seen) else 0)
     tally = _counted(ledger.tally, facts)
     ledger = replace(
@@ -88,7 +90,7 @@ def observe(ledger: Ledger, plan: Plan, step: Step, facts: Facts, weight: float,
         latency=series.joined(ledger.latency, answers),
         pool=pool,
     )
-    ledger = replace(ledger, stakes=_staked(ledger, plan, facts, stratum, weight))
+    ledger = replace(ledger, stakes=_staked(ledger, plan, facts, full, weight))
     return _watched(_drawn(ledger, plan, facts, weight), plan, step, answers, elapsed(facts)) if is_split else ledger
 
 
@@ -140,25 +142,12 @@ def _asked(ledger: Ledger, plan: Plan, facts: Facts) -> Ledger:
     return replace(ledger, scraped=scraped, series=found)
 
 
-def _pooled(pool: Pool, answers: Histograms, weight: float) -> tuple[Pool, Histograms | None]:
-    """The answers of a stratum, once there are enough; what came at another weight is left out."""
-    if pool.weight != weight:
-        pool = Pool(weight=weight, before=pool.before)
-    stratum = series.joined(pool.answers, answers)
-    size = sum(stratum.counts)
-    if size < latency.stratum_size(pool.before):
-        return replace(pool, answers=stratum), None
-    return Pool(weight=weight, before=pool.before + size), stratum if all(stratum.counts) else None
-
-
-def _staked(
-    ledger: Ledger, plan: Plan, facts: Facts, stratum: Histograms | None, weight: float
-) -> dict[str, dict[str, Stakes]]:
+def _staked(ledger: Ledger, plan: Plan, facts: Facts, full: Strata, weight: float) -> dict[str, dict[str, Stakes]]:
     sticky = plan.sticky is not None
     found = dict(ledger.stakes)
     for check in plan.checks:
         mine = dict(found.get(check.name, {}))
-        for source, worse, better in strata.gains(check, facts, stratum, weight, sticky):
+        for source, worse, better in strata.gains(check, facts, full, weight, sticky):
             # Users who are told again in a later epoch have the arm that they had: for the attempt they count once.
             again = sticky and source == strata.UNPAIRED and ledger.epoch != ledger.keyed
             was = mine.get(source, Stakes())
@@ -192,8 +181,10 @@ def _watched(ledger: Ledger, plan: Plan, step: Step, answers: Histograms, second
     if not checks:
         return ledger
     cell = series.gathered(ledger.cell, answers, seconds)
+    if not series.is_full(cell, step.bake):
+        return replace(ledger, cell=cell)
     primary, candidate = (series.quantile(bins, 0.5) for bins in (cell.answers.primary, cell.answers.candidate))
-    if not series.is_full(cell, step.bake) or primary is None or candidate is None:
+    if primary is None or candidate is None:
         return replace(ledger, cell=cell)
     at = ledger.tally.seconds - cell.seconds / 2
     found = {

@@ -72,11 +72,12 @@ def _kept(recent: tuple[Tick, ...], tick: Tick) -> tuple[Tick, ...]:
     """The last minute with this tick; ticks that are shorter than a second are joined."""
     if recent and recent[-1].seconds + tick.seconds <= 1.0:
         recent, tick = recent[:-1], summed((recent[-1], tick))
-    kept = [tick]
+    kept, seconds = [tick], tick.seconds
     for earlier in reversed(recent):
-        if sum(one.seconds for one in kept) >= KEPT:
+        if seconds >= KEPT:
             break
         kept.append(earlier)
+        seconds += earlier.seconds
     return tuple(reversed(kept))
 
 

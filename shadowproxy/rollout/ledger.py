@@ -8,7 +8,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from shadowproxy.evidence.unpaired import ASIDE, Bets
-from shadowproxy.rollout.values import Both, FieldsFact, GateAnswer
+from shadowproxy.rollout.values import Both, FieldsFact, GateAnswer, RouteCounts
 
 
 class Stakes(Struct, frozen=True, array_like=True):
@@ -49,11 +49,14 @@ class Histograms(Struct, frozen=True, array_like=True):
 
 
 class Pool(Struct, frozen=True, array_like=True):
-    """A stratum of answers that is not large enough yet, at this weight; `before` answers were in earlier ones."""
+    """Strata that are not large enough yet, at this weight: of answers, of which `before` were in earlier ones, and of
+    the counts of `routes`.
+    """
 
     answers: Histograms = Histograms()
     weight: float = 0.0
     before: int = 0
+    routes: dict[str, RouteCounts] = {}
 
 
 class Cell(Struct, frozen=True, array_like=True):

@@ -65,4 +65,7 @@ def _sum(one: Mapping[int, int], other: Mapping[int, int]) -> dict[int, int]:
 
 def quantile(values: Mapping[int, int], q: float) -> float | None:
     """Seconds; None without values."""
-    return Distribution(FINE_EDGES, tuple(values.get(index, 0) for index in range(len(FINE_EDGES) + 1))).quantile(q)
+    bins = [0] * (len(FINE_EDGES) + 1)
+    for index, count in values.items():
+        bins[index] = count
+    return Distribution(FINE_EDGES, tuple(bins)).quantile(q)

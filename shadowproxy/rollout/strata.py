@@ -6,7 +6,7 @@ against a *limit*. A check's evidence is the mean over its sources, never the pr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from shadowproxy.evidence import coin, histograms, latency, tolerant, unpaired
@@ -15,6 +15,7 @@ from shadowproxy.evidence.unpaired import OVER, UNDER, Bets
 from shadowproxy.model.rollout import CLIENT_ERROR_RATE, ERROR_RATE, LATENCY_P50, LATENCY_P95, LATENCY_P99, Check
 from shadowproxy.model.terms import QUANTILES
 from shadowproxy.rollout.ledger import Histograms
+from shadowproxy.rollout.pooling import Strata
 from shadowproxy.rollout.values import Both, Facts, KeyCounts, PairCounts, RouteCounts
 
 UNPAIRED: Final = "unpaired"
@@ -93,24 +94,22 @@ def has_pairs(check: Check) -> bool:
     return check.kind == ERROR_RATE
 
 
-def gains(check: Check, facts: Facts, stratum: Histograms | None, weight: float, sticky: bool) -> Iterator[Gain]:
-    """`weight` is the one in force, `stratum` the answers of a whole stratum, if one is full."""
+def gains(check: Check, facts: Facts, full: Strata, weight: float, sticky: bool) -> Iterator[Gain]:
+    """`weight` is the one in force, `full` are the strata of users who are split that are compared now."""
     if check.kind in RATES:
-        return _of_rates(check, facts, weight, sticky)
-    return _of_latencies(check, facts, stratum) if check.kind in LATENCIES else iter(())
+        return _of_rates(check, facts, full, weight, sticky)
+    return _of_latencies(check, facts, full.answers) if check.kind in LATENCIES else iter(())
 
 
-def _of_rates(check: Check, facts: Facts, weight: float, sticky: bool) -> Iterator[Gain]:
+def _of_rates(check: Check, facts: Facts, full: Strata, weight: float, sticky: bool) -> Iterator[Gain]:
     what = RATES[check.kind]
-    is_split = 0.0 < weight < 1.0
     if compares(check):
         limits = tolerance(check)
-        if is_split and sticky and facts.keys is not None:
+        if sticky and facts.keys is not None and 0.0 < weight < 1.0:
             yield _of_keys(facts.keys, what, weight, limits)
-        elif is_split and not sticky:
-            yield from (_of_route(route, what, limits) for route in facts.routes if all(route.requests))
-        if has_pairs(check):
-            yield from (_of_pairs(pairs, limits) for pairs in facts.pairs)
+        yield from (_of_route(route, what, limits) for route in full.routes)
+        if has_pairs(check) and facts.pairs:
+            yield _of_pairs(facts.pairs, limits)
         if limits.absolute and not sticky:
             n, x = _own(facts, what)
             yield Gain(FLOOR, (), unpaired.gains(UNDER, x, n, limits.absolute))
@@ -153,8 +152,14 @@ def _of_counts(mine: int, every: int, share: float, trials: int, limits: Toleran
     )
 
 
-def _of_pairs(pairs: PairCounts, limits: Tolerance) -> Gain:
-    counted = Pairs(pairs.neither, pairs.candidate_only, pairs.primary_only, pairs.both)
+def _of_pairs(pairs: Sequence[PairCounts], limits: Tolerance) -> Gain:
+    """Each pair is a stratum of its own, so that those of all routes can be added up."""
+    counted = Pairs(
+        sum(each.neither for each in pairs),
+        sum(each.candidate_only for each in pairs),
+        sum(each.primary_only for each in pairs),
+        sum(each.both for each in pairs),
+    )
     return Gain(
         PAIRED,
         tolerant.worse(counted, 1.0 + limits.relative, limits.absolute),
@@ -171,8 +176,9 @@ def _of_latencies(check: Check, facts: Facts, stratum: Histograms | None) -> Ite
             slow = histograms.above(stratum.primary, stratum.candidate, q, more, absolute)
             late = histograms.above(stratum.primary, stratum.candidate, q, 2.0 * more, 2.0 * absolute)
             yield Gain(UNPAIRED, unpaired.gains(OVER, *slow), unpaired.gains(UNDER, *late))
-        if has_pairs(check):
-            yield from (_of_splits(*pairs.splits.get(name, (0, 0))) for pairs in facts.pairs)
+        if has_pairs(check) and facts.pairs:
+            splits = [each.splits.get(name, (0, 0)) for each in facts.pairs]
+            yield _of_splits(sum(slow for slow, _ in splits), sum(fast for _, fast in splits))
     if check.max is not None:
         own = facts.latency[1]
         counts = histograms.longer(own, check.max), sum(own.values()), 1.0 - q

@@ -14,18 +14,18 @@ from shadowproxy.cli.client import NO, Output, OutputOption, fail, print_json
 from shadowproxy.cli.rollout_plan import loaded, rollout_of
 
 if TYPE_CHECKING:
-    from shadowproxy.rollout.otherwise import Otherwise
     from shadowproxy.rollout.replaying import Replay
+    from shadowproxy.rollout.what_if import WhatIf
     from shadowproxy.store.rollouts import RolloutStore
 
 
 class Replayed(Struct, frozen=True):
-    """One attempt of a service, decided again; `otherwise` under another plan, where one was given."""
+    """One attempt of a service, decided again; `what_if` under another plan, where one was given."""
 
     service: str
     attempt: int
     replay: Replay
-    otherwise: Otherwise | None = None
+    what_if: WhatIf | None = None
 
 
 def replay(
@@ -68,8 +68,8 @@ def replay(
 
 def _replayed(store: RolloutStore, service: str | None, attempt: int | None, policy: Path | None) -> Iterator[Replayed]:
     """Raises StoreError."""
-    from shadowproxy.rollout.otherwise import against
     from shadowproxy.rollout.replaying import replay as again
+    from shadowproxy.rollout.what_if import against
 
     configuration = loaded(policy) if policy is not None else None
     for name, numbers in store.attempts().items():
@@ -86,7 +86,7 @@ def _lines(found: Replayed) -> Iterator[str]:
     from shadowproxy.report.plain import plain
     from shadowproxy.rollout.phrases import count, instant
 
-    replay, other = found.replay, found.otherwise
+    replay, other = found.replay, found.what_if
     span = f"{count(replay.items, 'item')} with {count(replay.decisions, 'decision')}"
     verdict = (
         "everything comes out as it did, bit for bit"

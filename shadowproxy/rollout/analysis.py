@@ -19,9 +19,9 @@ from msgspec.structs import replace
 from shadowproxy.evidence import unpaired
 from shadowproxy.evidence.unpaired import ASIDE, Bets
 from shadowproxy.model.rollout import ENFORCE, PROMQL, SLOW_BURN, Plan, Step
-from shadowproxy.rollout import judging, pooling, queries, series, strata, weighing
+from shadowproxy.rollout import bets, e_values, judging, pooling, promql, series
 from shadowproxy.rollout.bake import elapsed
-from shadowproxy.rollout.judging import View
+from shadowproxy.rollout.judging import Case
 from shadowproxy.rollout.ledger import Cell, Histograms, Ledger, Pool, Scraped, Series, Stakes, Tally
 from shadowproxy.rollout.pooling import Strata
 from shadowproxy.rollout.values import Both, CheckResult, Facts, FieldsFact, KeyCounts
@@ -96,17 +96,17 @@ def observe(ledger: Ledger, plan: Plan, step: Step, facts: Facts, weight: float,
 
 def judge(ledger: Ledger, plan: Plan, step: Step, now: float) -> tuple[CheckResult, ...]:
     """What each check of the plan says now, in their order."""
-    view = View(_in_step(ledger, step), plan, step, now, weighing.harm(ledger, plan))
-    return tuple(judging.judged(check, view) for check in plan.checks)
+    case = Case(_in_step(ledger, step), plan, step, now, e_values.harm(ledger, plan))
+    return tuple(judging.judged(check, case) for check in plan.checks)
 
 
 def overall(ledger: Ledger, plan: Plan, step: Step, now: float) -> Decision:
     """Whether the evidence of the enforced checks, all together, is enough to take the candidate back."""
-    weights = weighing.harm(ledger, plan)
-    found = [check for check in plan.checks if check.mode == ENFORCE and check.name in weights]
-    failing = [check for check in found if weights[check.name].is_enough]
-    view = View(_in_step(ledger, step), plan, step, now, weights)
-    words = "; ".join(f"{check.name}: {judging.judged(check, view).words}" for check in failing)
+    harm = e_values.harm(ledger, plan)
+    found = [check for check in plan.checks if check.mode == ENFORCE and check.name in harm]
+    failing = [check for check in found if harm[check.name].is_enough]
+    case = Case(_in_step(ledger, step), plan, step, now, harm)
+    words = "; ".join(f"{check.name}: {judging.judged(check, case).words}" for check in failing)
     return Decision(bool(failing), tuple(check.name for check in failing), words)
 
 
@@ -132,9 +132,9 @@ def _asked(ledger: Ledger, plan: Plan, facts: Facts) -> Ledger:
         if check.kind != PROMQL or answer is None:
             continue
         before = scraped.get(check.name, Scraped())
-        scraped[check.name] = queries.scraped(before, check, answer)
+        scraped[check.name] = promql.scraped(before, check, answer)
         if check.max_slope is not None:
-            for at, value, beside in queries.values(check, answer):
+            for at, value, beside in promql.values(check, answer):
                 if at > before.at:
                     own = found.get(check.name, Series())
                     level = value if beside is None else beside
@@ -147,9 +147,9 @@ def _staked(ledger: Ledger, plan: Plan, facts: Facts, full: Strata, weight: floa
     found = dict(ledger.stakes)
     for check in plan.checks:
         mine = dict(found.get(check.name, {}))
-        for source, worse, better in strata.gains(check, facts, full, weight, sticky):
+        for source, worse, better in bets.gains(check, facts, full, weight, sticky):
             # Users who are told again in a later epoch have the arm that they had: for the attempt they count once.
-            again = sticky and source == strata.UNPAIRED and ledger.epoch != ledger.keyed
+            again = sticky and source == bets.UNPAIRED and ledger.epoch != ledger.keyed
             was = mine.get(source, Stakes())
             mine[source] = Stakes(
                 was.attempt if again else _added(was.attempt, worse),
@@ -161,8 +161,8 @@ def _staked(ledger: Ledger, plan: Plan, facts: Facts, full: Strata, weight: floa
     return found
 
 
-def _added(bets: Bets, gains: Bets) -> Bets:
-    return tuple([bet + gain for bet, gain in zip(bets, gains, strict=True)]) if bets else gains
+def _added(before: Bets, gains: Bets) -> Bets:
+    return tuple([bet + gain for bet, gain in zip(before, gains, strict=True)]) if before else gains
 
 
 def _drawn(ledger: Ledger, plan: Plan, facts: Facts, weight: float) -> Ledger:

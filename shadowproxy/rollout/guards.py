@@ -13,11 +13,11 @@ from typing import Final, NamedTuple
 
 from shadowproxy.evidence import trend
 from shadowproxy.model.rollout import FAIL, INCONCLUSIVE, PASS, SLOW_BURN, Check, Plan, Step
-from shadowproxy.rollout import strata, weighing
+from shadowproxy.rollout import bets, e_values
 from shadowproxy.rollout.ledger import Ledger, Series
-from shadowproxy.rollout.outlook import ENOUGH
 from shadowproxy.rollout.phrases import rate, span, times
 from shadowproxy.rollout.series import block_seconds
+from shadowproxy.rollout.shortfall import ENOUGH
 
 RATIO_NEEDED: Final = log(1000.0)
 MAX_SLOPE: Final = 0.05 / 3600.0
@@ -36,7 +36,7 @@ class Said(NamedTuple):
 def ratio(ledger: Ledger, step: Step) -> Said:
     """Whether the candidate has the share of users, or requests, that the weight says."""
     every, candidate = sum(ledger.drawn), ledger.drawn[1]
-    evidence = weighing.of_bets(ledger.ratio)
+    evidence = e_values.of_bets(ledger.ratio)
     if not every:
         return Said(INCONCLUSIVE, "nobody is split yet", evidence, RATIO_NEEDED)
     words = (
@@ -76,7 +76,7 @@ def slope(check: Check, ledger: Ledger, plan: Plan, step: Step) -> Said:
 
 def _until(check: Check, now: float, rise: float) -> str:
     """When the tolerated difference is reached; all are shares of the level."""
-    limit = strata.tolerance(check).relative if check.kind == SLOW_BURN else check.max_relative
+    limit = bets.tolerance(check).relative if check.kind == SLOW_BURN else check.max_relative
     if limit is None:
         return ""
     if now >= limit:

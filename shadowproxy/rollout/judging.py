@@ -20,39 +20,39 @@ from shadowproxy.model.rollout import (
     Step,
 )
 from shadowproxy.model.terms import QUANTILES
-from shadowproxy.rollout import guards, outlook, queries, strata, weighing
+from shadowproxy.rollout import bets, e_values, guards, promql, shortfall
+from shadowproxy.rollout.e_values import EValue
 from shadowproxy.rollout.ledger import Ledger
 from shadowproxy.rollout.phrases import count, latency, rate, span, times
 from shadowproxy.rollout.series import quantile
 from shadowproxy.rollout.values import Both, CheckResult
-from shadowproxy.rollout.weighing import Weight
 
 _HINT: Final = 1.0
 """The logarithm of evidence below which it is not worth saying where it leads."""
 
 
-class View(NamedTuple):
-    """What a check is judged from. `weights` have the evidence of harm of those that bet."""
+class Case(NamedTuple):
+    """What a check is judged from. `harm` has the evidence of those that bet, by check."""
 
     ledger: Ledger
     plan: Plan
     step: Step
     now: float
-    weights: dict[str, Weight]
+    harm: dict[str, EValue]
 
 
-def judged(check: Check, view: View) -> CheckResult:
+def judged(check: Check, case: Case) -> CheckResult:
     if check.kind == REGRESSED_FIELDS:
-        return _fields(check, view)
+        return _fields(check, case)
     if check.kind == SAMPLE_RATIO:
-        return _said(check, *guards.ratio(view.ledger, view.step))
+        return _said(check, *guards.ratio(case.ledger, case.step))
     if check.kind == SLOW_BURN:
-        return _said(check, *guards.slope(check, view.ledger, view.plan, view.step))
+        return _said(check, *guards.slope(check, case.ledger, case.plan, case.step))
     if check.kind == WEBHOOK:
-        return _said(check, *_gate(check, view))
+        return _said(check, *_gate(check, case))
     if check.kind == PROMQL:
-        return _promql(check, view)
-    return _counts(check, view)
+        return _promql(check, case)
+    return _counts(check, case)
 
 
 def _said(check: Check, verdict: str, words: str, log_e: float = 0.0, needed: float = 0.0) -> CheckResult:
@@ -60,26 +60,26 @@ def _said(check: Check, verdict: str, words: str, log_e: float = 0.0, needed: fl
     return CheckResult(check.name, check.kind, check.mode, verdict, words, log_e, needed, not_worse=verdict == PASS)
 
 
-def _counts(check: Check, view: View) -> CheckResult:
+def _counts(check: Check, case: Case) -> CheckResult:
     """Error rates and latencies."""
-    ledger, step = view.ledger, view.step
-    weight, better = view.weights[check.name], weighing.better(ledger, check)
-    missing = outlook.data(check, ledger, step)
-    not_worse = missing is None and better >= weighing.NOT_WORSE
-    if weight.is_enough:
+    ledger, step = case.ledger, case.step
+    harm, better = case.harm[check.name], e_values.better(ledger, check)
+    missing = shortfall.data(check, ledger, step)
+    not_worse = missing is None and better >= e_values.NOT_WORSE
+    if harm.is_enough:
         verdict, end, missing = FAIL, "fails", None
-    elif step.weight >= 1.0 and strata.LIMIT not in strata.sources(check):
+    elif step.weight >= 1.0 and bets.LIMIT not in bets.sources(check):
         verdict, end = INCONCLUSIVE, "nobody is left with the primary to compare with"
     elif missing is not None:
         verdict, end = INCONCLUSIVE, missing.words
     else:
         verdict, end = PASS, "passes, shown not to be worse" if not_worse else "passes"
-        ahead = outlook.evidence(weight.needed - weight.log_e, weighing.best(ledger, check, weighing.EPOCH), ledger)
-        if weight.log_e >= _HINT and ahead:
+        ahead = shortfall.evidence(harm.needed - harm.log_e, e_values.best(ledger, check, e_values.EPOCH), ledger)
+        if harm.log_e >= _HINT and ahead:
             end += f"; as it goes, it fails in about {count(ahead.number, 'more request')}"
         if step.bake.evidence == "not_worse" and not not_worse:
-            lead = weighing.best(ledger, check, weighing.BETTER)
-            missing = outlook.evidence(weighing.NOT_WORSE - better, lead, ledger)
+            lead = e_values.best(ledger, check, e_values.BETTER)
+            missing = shortfall.evidence(e_values.NOT_WORSE - better, lead, ledger)
             end += f"; to be shown not worse it {missing.words}" if missing else "; not shown not to be worse"
     primary, candidate, seen = _seen(check, ledger)
     return CheckResult(
@@ -87,9 +87,9 @@ def _counts(check: Check, view: View) -> CheckResult:
         check.kind,
         check.mode,
         verdict,
-        f"{seen}; evidence {times(weight.log_e)} of the {times(weight.needed)} needed: {end}",
-        weight.log_e,
-        weight.needed,
+        f"{seen}; evidence {times(harm.log_e)} of the {times(harm.needed)} needed: {end}",
+        harm.log_e,
+        harm.needed,
         primary,
         candidate,
         missing.number if missing and missing.noun != "user" else None,
@@ -101,18 +101,18 @@ def _counts(check: Check, view: View) -> CheckResult:
 def _seen(check: Check, ledger: Ledger) -> tuple[float | None, float | None, str]:
     """The value of each arm in this step, and both in words."""
     tally = ledger.tally
-    if check.kind in strata.LATENCIES:
-        name = strata.LATENCIES[check.kind]
+    if check.kind in bets.LATENCIES:
+        name = bets.LATENCIES[check.kind]
         answers = ledger.latency
         primary, candidate = (quantile(bins, QUANTILES[name]) for bins in (answers.primary, answers.candidate))
         arms = zip((candidate, primary), ("candidate", "primary"), reversed(answers.counts), strict=True)
         words = [f"{arm} {latency(value)} in {n:,}" for value, arm, n in arms if value is not None]
         return primary, candidate, f"{name} of the " + ", ".join(words) if words else f"{tally.pairs:,} mirrored pairs"
-    what = strata.RATES[check.kind]
+    what = bets.RATES[check.kind]
     told = [(tally.requests, getattr(tally, what), "")]
     if any(tally.users):
         told = [(tally.users, getattr(tally, f"users_{what}"), " users")]
-    if strata.has_pairs(check):
+    if bets.has_pairs(check):
         told.append(
             ((tally.pairs, tally.pairs), tally.pairs_failed, " mirrored")
         )  # users and copies: either may fail it
@@ -132,16 +132,16 @@ def _shares(noun: str, requests: Both, shares: list[float | None]) -> str:
     return ", ".join(f"{arm} {rate(share)} of {n:,}{noun}" for arm, share, n in arms if share is not None)
 
 
-def _fields(check: Check, view: View) -> CheckResult:
+def _fields(check: Check, case: Case) -> CheckResult:
     """Fields that differ: the mean of their e-values decides, the list only names them."""
-    known, weight = view.ledger.fields, view.weights[check.name]
-    mirrors = view.step.sample != 0.0 and view.step.weight < 1.0
+    known, harm = case.ledger.fields, case.harm[check.name]
+    mirrors = case.step.sample != 0.0 and case.step.weight < 1.0
     if known is None:
-        return _said(check, INCONCLUSIVE, "nothing is known of fields yet", 0.0, weight.needed)
+        return _said(check, INCONCLUSIVE, "nothing is known of fields yet", 0.0, harm.needed)
     listed = f"regressed: {', '.join(known.listed)}" if known.listed else "no field regressed"
-    words = f"{listed} in {known.answers:,} pairs; evidence {times(weight.log_e)} of the {times(weight.needed)} needed"
-    missing = outlook.ENOUGH - known.answers
-    if weight.is_enough:
+    words = f"{listed} in {known.answers:,} pairs; evidence {times(harm.log_e)} of the {times(harm.needed)} needed"
+    missing = shortfall.ENOUGH - known.answers
+    if harm.is_enough:
         verdict, end = FAIL, "fails"
     elif missing > 0:
         verdict, end = INCONCLUSIVE, f"needs {count(missing, 'more answered pair')}"
@@ -151,26 +151,26 @@ def _fields(check: Check, view: View) -> CheckResult:
         verdict, end = INCONCLUSIVE, "not yet enough to send users back"
     else:
         verdict, end = PASS, "passes" if mirrors else "passes; nothing is mirrored now"
-    result = _said(check, verdict, f"{words}: {end}", weight.log_e, weight.needed)
+    result = _said(check, verdict, f"{words}: {end}", harm.log_e, harm.needed)
     return replace(result, more_requests=missing) if missing > 0 else result
 
 
-def _promql(check: Check, view: View) -> CheckResult:
-    seen = view.ledger.scraped.get(check.name)
-    verdict, words = queries.verdict(check, seen, view.now)
+def _promql(check: Check, case: Case) -> CheckResult:
+    seen = case.ledger.scraped.get(check.name)
+    verdict, words = promql.verdict(check, seen, case.now)
     result = _said(check, verdict, words)
     if check.max_slope is not None:
-        slope = guards.slope(check, view.ledger, view.plan, view.step)
+        slope = guards.slope(check, case.ledger, case.plan, case.step)
         # A slope that is not known yet lacks time, no data: like a slow burn it is waited for by nobody.
         verdict = FAIL if slope.verdict == FAIL else verdict
         result = _said(check, verdict, f"{words}; {slope.words}", slope.log_e, slope.needed)
     return replace(result, primary=seen.primary, candidate=seen.candidate) if seen and seen.values else result
 
 
-def _gate(check: Check, view: View) -> tuple[str, str]:
-    said = view.ledger.gates.get(check.name)
+def _gate(check: Check, case: Case) -> tuple[str, str]:
+    said = case.ledger.gates.get(check.name)
     if said is None:
         return INCONCLUSIVE, "not answered yet"
-    if view.now - said.at > queries.LATE * check.interval + check.timeout * (check.retries + 1):
-        return INCONCLUSIVE, f"last answered {span(view.now - said.at)} ago"
+    if case.now - said.at > promql.LATE * check.interval + check.timeout * (check.retries + 1):
+        return INCONCLUSIVE, f"last answered {span(case.now - said.at)} ago"
     return said.said, said.detail or said.said

@@ -13,8 +13,8 @@ from msgspec import Struct
 
 from shadowproxy.rollout import attempts
 from shadowproxy.rollout.chain import canonical, digest, sealed
+from shadowproxy.rollout.commands import obey
 from shadowproxy.rollout.logged import Cause, Logged, Ordered, Reload
-from shadowproxy.rollout.obey import obey
 from shadowproxy.rollout.phrases import instant, percent
 from shadowproxy.rollout.step import step
 from shadowproxy.rollout.values import Entry, Facts, Refusal, State

@@ -13,8 +13,8 @@ from shadowproxy.model.policy import Policy
 from shadowproxy.model.rollout import APPROVE, CANARY, SHADOW, SOAK, Bake, FreezeWindow, Plan, Stage
 from shadowproxy.model.totals import RolloutFigures
 from shadowproxy.rollout.attempts import begin
+from shadowproxy.rollout.commands import obey
 from shadowproxy.rollout.figures import figures
-from shadowproxy.rollout.obey import obey
 from shadowproxy.rollout.values import Command, Facts, FreezeCommand, ManualFreeze, Refusal, State, View, Watch
 from shadowproxy.rollout.values import WatchCommand as Watching
 

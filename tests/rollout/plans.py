@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from shadowproxy.model.rollout import Bake, Plan, Stage
 from shadowproxy.rollout.attempts import begin
-from shadowproxy.rollout.obey import obey
+from shadowproxy.rollout.commands import obey
 from shadowproxy.rollout.step import step
 from shadowproxy.rollout.values import Command, Entry, Facts, PairCounts, Refusal, RouteCounts, State
 

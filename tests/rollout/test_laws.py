@@ -14,8 +14,8 @@ from msgspec.structs import replace
 from shadowproxy.model.rollout import PASS, Bake, Check, Plan, Stage
 from shadowproxy.rollout import analysis
 from shadowproxy.rollout.chain import canonical
+from shadowproxy.rollout.commands import obey
 from shadowproxy.rollout.holds import WAITING
-from shadowproxy.rollout.obey import obey
 from shadowproxy.rollout.step import step
 from shadowproxy.rollout.steps import steps
 from shadowproxy.rollout.traffic import traffic

@@ -13,8 +13,8 @@ from msgspec.structs import replace
 
 from shadowproxy.model.rollout import CHECK_KINDS, Bake, Check, Plan, Sticky
 from shadowproxy.rollout.logged import Logged
-from shadowproxy.rollout.otherwise import against
 from shadowproxy.rollout.replaying import replay
+from shadowproxy.rollout.what_if import against
 from tests.rollout.logs import Log, logs
 from tests.rollout.plans import FIRST, GO, MIRROR, RAMP, SOAK, plan
 

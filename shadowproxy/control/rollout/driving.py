@@ -21,8 +21,8 @@ from shadowproxy.metrics import layout as at
 from shadowproxy.model.rollout import RUNNING, Split
 from shadowproxy.model.terms import CANDIDATE
 from shadowproxy.rollout.attempts import reload
+from shadowproxy.rollout.commands import obey
 from shadowproxy.rollout.logged import Cause, Ordered, Reload
-from shadowproxy.rollout.obey import obey
 from shadowproxy.rollout.step import step
 from shadowproxy.rollout.steps import steps
 from shadowproxy.rollout.traffic import traffic

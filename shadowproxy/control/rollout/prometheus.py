@@ -15,7 +15,7 @@ import aiohttp
 import msgspec
 from msgspec import Struct
 
-from shadowproxy.control.rollout.promql import PlaceholderError, substitute
+from shadowproxy.control.rollout.placeholders import PlaceholderError, substitute
 from shadowproxy.model.rollout import PROMQL, Check, Prometheus
 from shadowproxy.model.terms import CANDIDATE, PRIMARY
 from shadowproxy.rollout.values import Answer

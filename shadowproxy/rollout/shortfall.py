@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from shadowproxy.model.rollout import ERROR_RATE, Check, Step
 from shadowproxy.model.totals import ENOUGH_PAIRS
-from shadowproxy.rollout import strata
+from shadowproxy.rollout import bets
 from shadowproxy.rollout.ledger import Ledger
 from shadowproxy.rollout.phrases import count, span
 
@@ -45,18 +45,18 @@ def data(check: Check, ledger: Ledger, step: Step) -> Missing | None:
 def _wanted(check: Check, ledger: Ledger, step: Step) -> list[tuple[int, int, str, str]]:
     """What it has, what it needs, and of what."""
     tally = ledger.tally
-    requests = ledger.latency.counts if check.kind in strata.LATENCIES else tally.requests
+    requests = ledger.latency.counts if check.kind in bets.LATENCIES else tally.requests
     own = requests[1] + (tally.chosen[0] + tally.pairs if check.kind == ERROR_RATE else 0)
-    by_itself = [(own, ENOUGH, "request", _OF[1])] if strata.LIMIT in strata.sources(check) else []
-    if step.weight >= 1.0 or not strata.compares(check):
+    by_itself = [(own, ENOUGH, "request", _OF[1])] if bets.LIMIT in bets.sources(check) else []
+    if step.weight >= 1.0 or not bets.compares(check):
         return by_itself
     if step.weight <= 0.0:
-        if not strata.has_pairs(check) or (by_itself and own >= ENOUGH):
+        if not bets.has_pairs(check) or (by_itself and own >= ENOUGH):
             return []
         return [(tally.pairs, ENOUGH, "mirrored request", "")]
     if not any(tally.users):
         return [(have, ENOUGH, "request", of) for have, of in zip(requests, _OF, strict=True)]
-    if check.kind in strata.LATENCIES:  # of a sticky user the first answer counts
+    if check.kind in bets.LATENCIES:  # of a sticky user the first answer counts
         return [(have, ENOUGH_USERS, "user", of) for have, of in zip(requests, _OF, strict=True)]
     return [
         *((have, ENOUGH, "request", of) for have, of in zip(requests, _OF, strict=True)),

@@ -10,7 +10,7 @@ from shadowproxy.evidence import budget
 from shadowproxy.evidence.coin import log_sum
 from shadowproxy.evidence.unpaired import Bets
 from shadowproxy.model.rollout import ENFORCE, REGRESSED_FIELDS, Check, Plan
-from shadowproxy.rollout import strata
+from shadowproxy.rollout import bets
 from shadowproxy.rollout.ledger import Ledger, Stakes
 
 ATTEMPT: Final = "attempt"
@@ -21,7 +21,7 @@ NOT_WORSE: Final = log(20.0)
 """What evidence of being no worse has to reach: it is claimed wrongly in one of twenty epochs at most."""
 
 
-class Weight(NamedTuple):
+class EValue(NamedTuple):
     """The logarithms of an e-value and of what it needs; `horizon` is the one that is nearer to it."""
 
     horizon: str
@@ -35,30 +35,30 @@ class Weight(NamedTuple):
 
 def has_evidence(check: Check) -> bool:
     """Whether it takes part in the budget of false rollbacks."""
-    return check.kind == REGRESSED_FIELDS or bool(strata.sources(check))
+    return check.kind == REGRESSED_FIELDS or bool(bets.sources(check))
 
 
-def harm(ledger: Ledger, plan: Plan) -> dict[str, Weight]:
+def harm(ledger: Ledger, plan: Plan) -> dict[str, EValue]:
     """Of each check that bets, its evidence and what it needs, given the others.
 
     One of the enforced checks has enough exactly if all of them together have, within the budget.
     """
     checks = [check for check in plan.checks if has_evidence(check)]
-    weights = [weight for horizon in HORIZONS for weight in _weighed(ledger, plan, checks, horizon)]
+    found = [value for horizon in HORIZONS for value in _of_horizon(ledger, plan, checks, horizon)]
     return {
-        check.name: max(weights[i :: len(checks)], key=lambda weight: weight.log_e - weight.needed)
+        check.name: max(found[i :: len(checks)], key=lambda value: value.log_e - value.needed)
         for i, check in enumerate(checks)
     }
 
 
-def _weighed(ledger: Ledger, plan: Plan, checks: Sequence[Check], horizon: str) -> Iterator[Weight]:
+def _of_horizon(ledger: Ledger, plan: Plan, checks: Sequence[Check], horizon: str) -> Iterator[EValue]:
     """One for each of the checks."""
     enough = _threshold(ledger, plan, horizon)
     values = [_evidence(ledger, plan, check, horizon) for check in checks]
     for i, check in enumerate(checks):
         others = [value for j, value in enumerate(values) if j != i and checks[j].mode == ENFORCE]
         needed = _beside(others, enough, plan) if check.mode == ENFORCE else enough
-        yield Weight(horizon, values[i], needed)
+        yield EValue(horizon, values[i], needed)
 
 
 def _threshold(ledger: Ledger, plan: Plan, horizon: str) -> float:
@@ -79,7 +79,7 @@ def _evidence(ledger: Ledger, plan: Plan, check: Check, horizon: str) -> float:
     if check.kind == REGRESSED_FIELDS:
         return ledger.fields.log_e if ledger.fields and horizon == ATTEMPT else 0.0
     stakes = ledger.stakes.get(check.name, {})
-    values = [of_bets(getattr(stakes.get(source, Stakes()), horizon)) for source in strata.sources(check)]
+    values = [of_bets(getattr(stakes.get(source, Stakes()), horizon)) for source in bets.sources(check)]
     # A user's lot that one check has seen is no lot for the next one: of sticky users only the largest counts.
     return budget.log_mean(values) if plan.sticky is None else budget.log_highest(values)
 
@@ -92,11 +92,11 @@ def of_bets(bets: Bets) -> float:
 def best(ledger: Ledger, check: Check, what: str) -> float:
     """The best single bet of this epoch: `what` is EPOCH, on harm, or BETTER."""
     stakes = ledger.stakes.get(check.name, {})
-    names = strata.proofs(check) if what == BETTER else strata.sources(check)
+    names = bets.proofs(check) if what == BETTER else bets.sources(check)
     return max((bet for name in names if name in stakes for bet in getattr(stakes[name], what)), default=0.0)
 
 
 def better(ledger: Ledger, check: Check) -> float:
     """The logarithm of the evidence that it is no worse than tolerated."""
     stakes = ledger.stakes.get(check.name, {})
-    return budget.log_mean([of_bets(stakes.get(source, Stakes()).better) for source in strata.proofs(check)])
+    return budget.log_mean([of_bets(stakes.get(source, Stakes()).better) for source in bets.proofs(check)])

@@ -7,7 +7,7 @@ from math import nan
 import pytest
 
 from shadowproxy.model.rollout import FAIL, INCONCLUSIVE, PASS, Check
-from shadowproxy.rollout import queries
+from shadowproxy.rollout import promql
 from shadowproxy.rollout.ledger import Scraped
 from shadowproxy.rollout.values import Answer
 
@@ -22,7 +22,7 @@ def series(*values: float, start: float = 0.0) -> tuple[tuple[float, float], ...
 def seen(check: Check, *answers: Answer) -> Scraped:
     found = Scraped(at=-1.0)
     for answer in answers:
-        found = queries.scraped(found, check, answer)
+        found = promql.scraped(found, check, answer)
     return found
 
 
@@ -39,7 +39,7 @@ def seen(check: Check, *answers: Answer) -> Scraped:
     ],
 )
 def test_a_limit_is_broken_by_three_values_in_a_row(values: tuple[float, ...], verdict: str, words: str) -> None:
-    found = queries.verdict(LIMIT, seen(LIMIT, Answer(series(*values))), 60.0 * len(values))
+    found = promql.verdict(LIMIT, seen(LIMIT, Answer(series(*values))), 60.0 * len(values))
     assert found[0] == verdict
     assert words in found[1]
 
@@ -47,12 +47,12 @@ def test_a_limit_is_broken_by_three_values_in_a_row(values: tuple[float, ...], v
 @pytest.mark.parametrize(("candidate", "verdict"), [(110.9, PASS), (111.1, FAIL)])
 def test_beside_the_primary_both_tolerances_are_allowed(candidate: float, verdict: str) -> None:
     answer = Answer(series(*[candidate] * 3), series(*[100.0] * 3))
-    assert queries.verdict(BESIDE, seen(BESIDE, answer), 120.0)[0] == verdict
+    assert promql.verdict(BESIDE, seen(BESIDE, answer), 120.0)[0] == verdict
 
 
 def test_values_of_other_times_are_not_compared() -> None:
     answer = Answer(series(500.0, 500.0, 500.0), series(100.0, 100.0, 100.0, start=30.0))
-    assert queries.verdict(BESIDE, seen(BESIDE, answer), 120.0) == (
+    assert promql.verdict(BESIDE, seen(BESIDE, answer), 120.0) == (
         INCONCLUSIVE,
         "no data: no value that can be compared",
     )
@@ -61,11 +61,11 @@ def test_values_of_other_times_are_not_compared() -> None:
 def test_a_failing_or_late_query_says_nothing_and_a_later_answer_goes_on() -> None:
     over = Answer(series(101.0, 102.0))
     failing = seen(LIMIT, over, Answer(why="Prometheus did not answer within 10 s"))
-    assert queries.verdict(LIMIT, failing, 130.0) == (INCONCLUSIVE, "Prometheus did not answer within 10 s")
-    again = queries.scraped(failing, LIMIT, Answer(series(103.0, start=120.0)))
-    assert queries.verdict(LIMIT, again, 130.0)[0] == FAIL
-    assert queries.verdict(LIMIT, again, 900.0) == (INCONCLUSIVE, "late: the newest value is 13 min old")
-    assert queries.verdict(LIMIT, None, 0.0) == (INCONCLUSIVE, "no answer yet")
+    assert promql.verdict(LIMIT, failing, 130.0) == (INCONCLUSIVE, "Prometheus did not answer within 10 s")
+    again = promql.scraped(failing, LIMIT, Answer(series(103.0, start=120.0)))
+    assert promql.verdict(LIMIT, again, 130.0)[0] == FAIL
+    assert promql.verdict(LIMIT, again, 900.0) == (INCONCLUSIVE, "late: the newest value is 13 min old")
+    assert promql.verdict(LIMIT, None, 0.0) == (INCONCLUSIVE, "no answer yet")
 
 
 def test_a_value_counts_once_however_often_it_is_told() -> None:

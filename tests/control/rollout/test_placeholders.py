@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shadowproxy.control.rollout.promql import PlaceholderError, substitute
+from shadowproxy.control.rollout.placeholders import PlaceholderError, substitute
 
 
 def put(query: str, version: str = "v2", service: str = "shop", arm: str = "candidate") -> str:

@@ -24,7 +24,7 @@ _HOLDS = frozenset({"held", "released"})
 """Decisions that come and go: they are told in numbers, all others one by one."""
 
 
-class Otherwise(Struct, frozen=True):
+class WhatIf(Struct, frozen=True):
     """`differences` in the order of time, empty: the same. `end` is where it would be at the end of the log's attempt.
 
     `plan` and `other` are hashes of plans.
@@ -73,7 +73,7 @@ class _Courses(Struct):
         return True
 
 
-def against(log: Iterable[Logged], plan: Plan) -> Otherwise | None:
+def against(log: Iterable[Logged], plan: Plan) -> WhatIf | None:
     """Take a log through another plan. None: nothing is left of the log."""
     courses: _Courses | None = None
     late: list[str] = []
@@ -90,7 +90,7 @@ def against(log: Iterable[Logged], plan: Plan) -> Otherwise | None:
     if courses is None or first is None:
         return None
     caveats = (*late, *_unasked(first, plan), *filter(None, [courses.parted]))
-    return Otherwise(first.hash, plan.hash, tuple(_differences(courses)), _end(courses.other), caveats)
+    return WhatIf(first.hash, plan.hash, tuple(_differences(courses)), _end(courses.other), caveats)
 
 
 def _begun(state: State, plan: Plan) -> State:

@@ -136,8 +136,11 @@ SERVICES_AT: Final = _HEADER_WORDS
 ROUTES_AT: Final = SERVICES_AT + MAX_SERVICES * SERVICE_WORDS
 FINE_AT: Final = ROUTES_AT + MAX_ROUTES * ROUTE_WORDS
 SPLIT_FINE_AT: Final = FINE_AT + MAX_SERVICES * FINE_WORDS
-"""The same bins while users are split, by service and arm that was drawn, of answers that are evidence."""
-KEYS_AT: Final = SPLIT_FINE_AT + MAX_SERVICES * len(SPLIT_ARMS) * FINE_WORDS
+"""The same bins while users are split, by service and arm that was drawn, of every answer that is evidence."""
+_SPLIT_FINE_WORDS: Final = MAX_SERVICES * len(SPLIT_ARMS) * FINE_WORDS
+FIRST_FINE_AT: Final = SPLIT_FINE_AT + _SPLIT_FINE_WORDS
+"""Of these, where users are sticky, the first answer of each key in an epoch."""
+KEYS_AT: Final = FIRST_FINE_AT + _SPLIT_FINE_WORDS
 KEY_RING: Final = 8192
 """A ring of what sticky keys did for the first time in an epoch, one word each (`key_entry`), oldest overwritten."""
 BLOCK_WORDS: Final = KEYS_AT + KEY_RING
@@ -202,6 +205,11 @@ def fine_word(index: int) -> int:
 def split_fine_word(index: int, arm: int) -> int:
     """First bin of a service's fine histogram of an arm of the split; `arm` is an index of SPLIT_ARMS."""
     return SPLIT_FINE_AT + (index * len(SPLIT_ARMS) + arm) * FINE_WORDS
+
+
+def first_fine_word(index: int, arm: int) -> int:
+    """The same of the first answers of sticky keys."""
+    return FIRST_FINE_AT + (index * len(SPLIT_ARMS) + arm) * FINE_WORDS
 
 
 KEY_SEEN: Final = 1

@@ -179,8 +179,8 @@ class Draw:
         self._count(evidence, failed, 400 <= status < 500)
         if evidence >= 0 and not failed and not self.stalled:
             tally = split.tally
-            if not split.sticky or tally.takes_duration(self.h, self._once):
-                tally.count_duration(evidence, seconds)
+            first = bool(split.sticky) and tally.takes_duration(self.h, self._once)
+            tally.count_duration(evidence, seconds, first)
 
     def _failed(self, fault: Fault | None) -> None:
         """There was no whole answer; None: others had failed, so that it was not even asked for."""

@@ -22,17 +22,18 @@ _SLOT_SHARES: Final = 1 << 32
 class Tally:
     """Of one service. It lives on when a policy is replaced.
 
-    Durations of sticky users are taken from one worker only, which the key names: in the others the key's first answer
-    would count again.
+    First answers of sticky users are taken from one worker only, which the key names: in the others each would be
+    another first one.
     """
 
-    __slots__ = ("_epoch", "_fine", "_index", "_keys", "_slot", "_workers", "counters")
+    __slots__ = ("_epoch", "_fine", "_first", "_index", "_keys", "_slot", "_workers", "counters")
 
     def __init__(self, index: int, counters: memoryview, slot: int, workers: int) -> None:
         """`index` is the service's row; this is worker `slot` of `workers`."""
         self._index = index
         self.counters = counters
         self._fine = tuple(at.split_fine_word(index, arm) for arm in range(len(at.SPLIT_ARMS)))
+        self._first = tuple(at.first_fine_word(index, arm) for arm in range(len(at.SPLIT_ARMS)))
         self._keys: dict[float, int] = {}
         self._epoch = 0
         self._slot = slot
@@ -60,8 +61,12 @@ class Tally:
         if failed:
             counters[row + at.CHOSEN + 1] += 1
 
-    def count_duration(self, arm: int, seconds: float) -> None:
-        self.counters[self._fine[arm] + bisect_left(at.FINE_EDGES, seconds)] += 1
+    def count_duration(self, arm: int, seconds: float, first: bool) -> None:
+        """`first`: it is the first answer of a sticky key (`takes_duration`)."""
+        number = bisect_left(at.FINE_EDGES, seconds)
+        self.counters[self._fine[arm] + number] += 1
+        if first:
+            self.counters[self._first[arm] + number] += 1
 
     # -- sticky keys
 

@@ -75,7 +75,8 @@ def observe(ledger: Ledger, plan: Plan, step: Step, facts: Facts, weight: float,
     if not counts:
         return ledger
     ledger = _asked(ledger, plan, facts)
-    answers = Histograms(*facts.latency)
+    # A user's answers are not independent of each other: of sticky ones the first is evidence, all make the trend.
+    answers = Histograms(*(facts.latency if facts.firsts is None else facts.firsts))
     is_split = 0.0 < weight < 1.0
     routes = facts.routes if plan.sticky is None else ()  # sticky users are no strata of routes
     pool, full = pooling.pooled(ledger.pool, answers, routes, weight) if is_split else (Pool(), Strata())
@@ -91,7 +92,9 @@ def observe(ledger: Ledger, plan: Plan, step: Step, facts: Facts, weight: float,
         pool=pool,
     )
     ledger = replace(ledger, stakes=_staked(ledger, plan, facts, full, weight))
-    return _watched(_drawn(ledger, plan, facts, weight), plan, step, answers, elapsed(facts)) if is_split else ledger
+    if not is_split:
+        return ledger
+    return _watched(_drawn(ledger, plan, facts, weight), plan, step, Histograms(*facts.latency), elapsed(facts))
 
 
 def judge(ledger: Ledger, plan: Plan, step: Step, now: float) -> tuple[CheckResult, ...]:

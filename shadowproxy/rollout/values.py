@@ -101,7 +101,8 @@ class Facts(Struct, frozen=True):
     """What happened since the last facts, and what is so now.
 
     `elapsed` is measured by a clock that nobody sets. `applied`: every worker runs the policy that the state asked for.
-    `latency` counts answered requests by bin (`metrics.layout.FINE_EDGES`), of the primary and of the candidate.
+    `latency` counts answered requests by bin (`model.bins`), of the primary and of the candidate; `firsts` those that
+    sticky keys got first in this epoch, None: users are not sticky.
     `chosen` are requests of chosen users and how many of them failed. `identity` is the version of each arm, empty
     where it is not known. `healthy`: whether each arm can be reached at all. `watch` is who holds the watch.
     `settled`: the configuration's primary has the identity that the candidate had.
@@ -113,6 +114,7 @@ class Facts(Struct, frozen=True):
     routes: tuple[RouteCounts, ...] = ()
     chosen: Both = (0, 0)
     latency: tuple[dict[int, int], dict[int, int]] = field(default_factory=lambda: ({}, {}))
+    firsts: tuple[dict[int, int], dict[int, int]] | None = None
     keys: KeyCounts | None = None
     pairs: tuple[PairCounts, ...] = ()
     compared: int = 0

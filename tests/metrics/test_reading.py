@@ -121,7 +121,8 @@ def test_blocks_and_pages_do_not_overlap() -> None:
     counters.supervisor[0] = 1
     counters.control[0] = 2
     assert at.fine_word(at.MAX_SERVICES) == at.split_fine_word(0, 0)
-    assert at.split_fine_word(at.MAX_SERVICES, 0) == at.KEYS_AT
+    assert at.split_fine_word(at.MAX_SERVICES, 0) == at.first_fine_word(0, 0)
+    assert at.first_fine_word(at.MAX_SERVICES, 0) == at.KEYS_AT
     assert at.KEYS_AT + at.KEY_RING == at.BLOCK_WORDS
     assert (len(counters.supervisor), len(counters.control)) == (512, at.CONTROL_BYTES // at.WORD)
     counters.set_base(at.MAX_ROUTES - 1)

@@ -30,11 +30,12 @@ def test_requests_count_under_the_arm_that_was_drawn() -> None:
 
 def test_durations_go_to_fine_bins_of_the_arm() -> None:
     t, words = tally(index=3)
-    t.count_duration(1, 0.0)
-    t.count_duration(1, 1000.0)
-    first = at.split_fine_word(3, 1)
-    assert (words[first], words[first + at.FINE_WORDS - 1]) == (1, 1)
-    assert sum(words[at.SPLIT_FINE_AT : at.KEYS_AT]) == 2
+    t.count_duration(1, 0.0, first=True)
+    t.count_duration(1, 1000.0, first=False)
+    every, firsts = at.split_fine_word(3, 1), at.first_fine_word(3, 1)
+    assert (words[every], words[every + at.FINE_WORDS - 1]) == (1, 1)
+    assert words[firsts] == 1
+    assert sum(words[at.SPLIT_FINE_AT : at.KEYS_AT]) == 3
 
 
 def test_a_key_is_told_once_for_each_thing_that_it_does() -> None:

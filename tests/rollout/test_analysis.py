@@ -7,6 +7,7 @@ from random import Random
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from shadowproxy.model.rollout import CHECK_KINDS, FAIL, INCONCLUSIVE, PASS, Bake, Check, Plan, Step, Sticky
 from shadowproxy.rollout import analysis
@@ -397,13 +398,23 @@ def test_a_slow_burn_is_found_within_the_bake_and_no_rise_passes(bake: float, ti
             slow = 0.1 * (1.0 + rise * t / ticks)
             spread = [[draw.lognormvariate(0.0, 0.3) * x for _ in range(25)] for x in (0.1, slow)]
             primary, candidate = ({bin_of(x): 1 for x in each} for each in spread)
-            facts = Facts(0.0, 1.0, latency=(primary, candidate))
+            # Sticky users whose first answers are long over: all of them make the trend.
+            facts = Facts(0.0, 1.0, latency=(primary, candidate), firsts=({}, {}))
             ledger = after(BURN, (1, facts), step=where, ledger=ledger)
         result = only(ledger, BURN, where)
         assert result.verdict == verdict
         assert not harm(ledger, BURN, where)
     assert "20% more than the primary" in result.words
     assert "5%/h allowed" in result.words
+
+
+def test_of_sticky_users_the_first_answers_are_evidence() -> None:
+    slow, fast = {bin_of(0.2): 9, bin_of(0.1): 21}, {bin_of(0.1): 30}
+    facts = Facts(0.0, 1.0, latency=(fast, slow), firsts=(fast, fast), keys=KeyCounts((30, 30)))
+    this = plan(Check("latency_p50", "latency_p50"))
+    where = Step(1, 0, "canary", "canary", 0.5, Bake())
+    assert only(after(this, (20, facts), step=where), this, where).verdict == PASS
+    assert harm(after(this, (20, replace(facts, firsts=None)), step=where), this, where)
 
 
 @pytest.mark.parametrize("elapsed", [0.0, -5.0, nan, inf])

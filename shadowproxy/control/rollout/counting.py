@@ -36,7 +36,8 @@ Bins = dict[int, int]
 class Bases(Struct, frozen=True, array_like=True):
     """All counts of a service up to some facts, in instance `epoch`; `split` was in force then.
 
-    `routes` has the words of each route that counted anything, `latency` bins by arm, `written` each slot's ring.
+    `routes` has the words of each route that counted anything, `latency` bins by arm of every answer, `firsts` of those
+    that sticky keys got first, `written` each slot's ring.
     """
 
     epoch: str = ""
@@ -44,6 +45,7 @@ class Bases(Struct, frozen=True, array_like=True):
     routes: dict[str, tuple[int, ...]] = {}
     latency: tuple[Bins, Bins] = ({}, {})
     written: tuple[int, ...] = ()
+    firsts: tuple[Bins, Bins] = ({}, {})
 
 
 class Counted(NamedTuple):
@@ -54,9 +56,10 @@ class Counted(NamedTuple):
     latency: tuple[Bins, Bins]
     pairs: tuple[PairCounts, ...]
     compared: int
+    firsts: tuple[Bins, Bins]
 
 
-NOTHING: Final = Counted((), (0, 0), ({}, {}), (), 0)
+NOTHING: Final = Counted((), (0, 0), ({}, {}), (), 0, ({}, {}))
 
 
 def read(counters: Counters, registry: Registry, service: str, index: int, epoch: str, split: Split | None) -> Bases:
@@ -69,8 +72,11 @@ def read(counters: Counters, registry: Registry, service: str, index: int, epoch
             if any(words):
                 routes[name] = words
     primary, candidate = (_bins(counters.totals(at.split_fine_word(index, arm), at.FINE_WORDS)) for arm in _ARMS)
+    first_primary, first_candidate = (
+        _bins(counters.totals(at.first_fine_word(index, arm), at.FINE_WORDS)) for arm in _ARMS
+    )
     written = tuple(counters.block(slot)[at.KEYS_WRITTEN] for slot in range(counters.slots))
-    return Bases(epoch, split, routes, (primary, candidate), written)
+    return Bases(epoch, split, routes, (primary, candidate), written, (first_primary, first_candidate))
 
 
 def since(now: Bases, before: Bases) -> Counted:
@@ -92,8 +98,14 @@ def since(now: Bases, before: Bases) -> Counted:
         chosen_requests += split[-2]
         chosen_failed += split[-1]
         compared += sum(verdicts[word] for word in _DECIDED)
-    primary, candidate = (_less(a, b) for a, b in zip(now.latency, before.latency, strict=True))
-    return Counted(tuple(routes), (chosen_requests, chosen_failed), (primary, candidate), tuple(pairs), compared)
+    return Counted(
+        tuple(routes),
+        (chosen_requests, chosen_failed),
+        _more(now.latency, before.latency),
+        tuple(pairs),
+        compared,
+        _more(now.firsts, before.firsts),
+    )
 
 
 class Keys:
@@ -172,6 +184,10 @@ def _pairs(name: str, words: Sequence[int]) -> PairCounts:
 
 def _bins(words: Sequence[int]) -> Bins:
     return {number: count for number, count in enumerate(words) if count}
+
+
+def _more(now: tuple[Bins, Bins], before: tuple[Bins, Bins]) -> tuple[Bins, Bins]:
+    return _less(now[0], before[0]), _less(now[1], before[1])
 
 
 def _less(now: Mapping[int, int], before: Mapping[int, int]) -> Bins:

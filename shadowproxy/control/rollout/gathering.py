@@ -122,6 +122,7 @@ class Gathering:
             routes=counted.routes,
             chosen=counted.chosen,
             latency=counted.latency,
+            firsts=counted.firsts if policy.split is not None and policy.split.sticky is not None else None,
             keys=self._key_counts(bases, before, applied),
             pairs=counted.pairs,
             compared=counted.compared,

@@ -75,7 +75,9 @@ def test_durations_by_bin_and_arm() -> None:
     before = bases(world)
     world.add(at.split_fine_word(0, CANDIDATE) + 7, 3, block=1)
     world.add(at.split_fine_word(0, PRIMARY) + 9, 1)
-    assert since(bases(world), before).latency == ({9: 1}, {7: 3})
+    world.add(at.first_fine_word(0, CANDIDATE) + 7, 1)
+    counted = since(bases(world), before)
+    assert (counted.latency, counted.firsts) == (({9: 1}, {7: 3}), ({}, {7: 1}))
 
 
 def test_what_another_split_or_another_instance_counted_is_no_evidence() -> None:

@@ -21,9 +21,8 @@ def held_by(status: dict[str, Any], reason: str) -> bool:
 
 def test_what_creeps_up_holds_a_rollout_where_it_is(tmp_path: Path) -> None:
     checks = [{"check": "error_rate", "max_relative": "50%", "max_absolute": "3pp"}, {"check": "slow_burn"}]
-    # Of a sticky user the first answer counts: there have to be new ones all the time.
     stages = [{**LONG, "bake": {"for": "40s"}}, EVERYBODY]
-    with rolling(tmp_path, stages, count=100_000, checks=checks) as scene:
+    with rolling(tmp_path, stages, checks=checks) as scene:
         for version in (scene.blue, scene.green):
             version.delay = 0.02
         scene.operator.until_stage("long")

@@ -20,11 +20,12 @@ from shadowproxy.admin.rollout_values import (
 from shadowproxy.model.rollout import APPROVE, INCONCLUSIVE, PENDING, PROMOTED, RUNNING, FreezeWindow, Plan
 from shadowproxy.rollout.bake import KEPT, lacks, lately
 from shadowproxy.rollout.explaining import coming
+from shadowproxy.rollout.facts import ManualFreeze
 from shadowproxy.rollout.freeze import is_active, turn_of
 from shadowproxy.rollout.holds import lacking
 from shadowproxy.rollout.projecting import Freezes, Projected, project, project_on
 from shadowproxy.rollout.steps import steps
-from shadowproxy.rollout.values import ManualFreeze, State, View, Watch
+from shadowproxy.rollout.values import State, View, Watch
 
 _HERE: Final[dict[str, Where]] = {RUNNING: NOW, PENDING: COMING, PROMOTED: OVER}
 """By phase, what the step is at which the attempt is."""

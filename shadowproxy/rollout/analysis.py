@@ -21,10 +21,11 @@ from shadowproxy.evidence.unpaired import ASIDE, Bets
 from shadowproxy.model.rollout import ENFORCE, PROMQL, SLOW_BURN, Plan, Step
 from shadowproxy.rollout import bets, e_values, judging, pooling, promql, series
 from shadowproxy.rollout.bake import elapsed
+from shadowproxy.rollout.facts import Both, Facts, FieldsFact, KeyCounts
 from shadowproxy.rollout.judging import Case
 from shadowproxy.rollout.ledger import Cell, Histograms, Ledger, Pool, Scraped, Series, Stakes, Tally
 from shadowproxy.rollout.pooling import Strata
-from shadowproxy.rollout.values import Both, CheckResult, Facts, FieldsFact, KeyCounts
+from shadowproxy.rollout.values import CheckResult
 
 LISTED = 5
 """Regressed fields that are named."""

@@ -13,8 +13,9 @@ from typing import Final
 from msgspec.structs import replace
 
 from shadowproxy.model.rollout import Bake, Plan, Step
+from shadowproxy.rollout.facts import Facts
 from shadowproxy.rollout.phrases import count, span
-from shadowproxy.rollout.values import Facts, Progress, Tick
+from shadowproxy.rollout.values import Progress, Tick
 
 MAX_TICK: Final = 5.0
 KEPT: Final = 60.0

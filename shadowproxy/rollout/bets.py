@@ -14,9 +14,9 @@ from shadowproxy.evidence.tolerant import Pairs
 from shadowproxy.evidence.unpaired import OVER, UNDER, Bets
 from shadowproxy.model.rollout import CLIENT_ERROR_RATE, ERROR_RATE, LATENCY_P50, LATENCY_P95, LATENCY_P99, Check
 from shadowproxy.model.terms import QUANTILES
+from shadowproxy.rollout.facts import Both, Facts, KeyCounts, PairCounts, RouteCounts
 from shadowproxy.rollout.ledger import Histograms
 from shadowproxy.rollout.pooling import Strata
-from shadowproxy.rollout.values import Both, Facts, KeyCounts, PairCounts, RouteCounts
 
 UNPAIRED: Final = "unpaired"
 PAIRED: Final = "paired"

@@ -14,11 +14,12 @@ from msgspec.structs import replace
 from shadowproxy.model.rollout import ABORTED, APPROVE, PENDING, PROMOTED, ROLLED_BACK, RUNNING
 from shadowproxy.rollout import attempts, holds, table
 from shadowproxy.rollout.attempts import entry
+from shadowproxy.rollout.facts import Facts
 from shadowproxy.rollout.freeze import Blocking
 from shadowproxy.rollout.phrases import moment
 from shadowproxy.rollout.step import Decision, next_words
 from shadowproxy.rollout.steps import first_of, steps
-from shadowproxy.rollout.values import Command, Facts, Refusal, State
+from shadowproxy.rollout.values import Command, Refusal, State
 
 Answer = Decision | Refusal
 

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from shadowproxy.model.rollout import FreezeWindow
 from shadowproxy.rollout import cron
-from shadowproxy.rollout.values import ManualFreeze
+from shadowproxy.rollout.facts import ManualFreeze
 
 W = TypeVar("W", FreezeWindow, ManualFreeze)
 

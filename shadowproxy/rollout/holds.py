@@ -16,9 +16,10 @@ from shadowproxy.model.rollout import APPROVE, ENFORCE, FAIL, INCONCLUSIVE, Step
 from shadowproxy.model.terms import CANDIDATE, PRIMARY
 from shadowproxy.rollout import bake
 from shadowproxy.rollout.attempts import PRODUCT
+from shadowproxy.rollout.facts import Facts
 from shadowproxy.rollout.freeze import Blocking, blocking
 from shadowproxy.rollout.phrases import moment, percent, span
-from shadowproxy.rollout.values import CheckResult, Facts, Hold, State
+from shadowproxy.rollout.values import CheckResult, Hold, State
 
 OPERATOR: Final = "operator"
 APPROVAL: Final = "approval"

@@ -22,10 +22,11 @@ from shadowproxy.model.rollout import (
 from shadowproxy.model.terms import QUANTILES
 from shadowproxy.rollout import bets, e_values, guards, promql, shortfall
 from shadowproxy.rollout.e_values import EValue
+from shadowproxy.rollout.facts import Both
 from shadowproxy.rollout.ledger import Ledger
 from shadowproxy.rollout.phrases import count, latency, rate, span, times
 from shadowproxy.rollout.series import quantile
-from shadowproxy.rollout.values import Both, CheckResult
+from shadowproxy.rollout.values import CheckResult
 
 _HINT: Final = 1.0
 """The logarithm of evidence below which it is not worth saying where it leads."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from shadowproxy.evidence.unpaired import ASIDE, Bets
-from shadowproxy.rollout.values import Both, FieldsFact, GateAnswer, RouteCounts
+from shadowproxy.rollout.facts import Both, FieldsFact, GateAnswer, RouteCounts
 
 
 class Stakes(Struct, frozen=True, array_like=True):

@@ -8,7 +8,8 @@ import msgspec
 from msgspec import Struct
 
 from shadowproxy.model.rollout import FreezeWindow, Plan
-from shadowproxy.rollout.values import Command, Entry, Facts, State
+from shadowproxy.rollout.facts import Facts
+from shadowproxy.rollout.values import Command, Entry, State
 
 
 class Ordered(Struct, frozen=True):

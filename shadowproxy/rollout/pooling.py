@@ -12,8 +12,8 @@ from typing import Final, NamedTuple
 
 from shadowproxy.evidence import latency
 from shadowproxy.rollout import series
+from shadowproxy.rollout.facts import Both, RouteCounts
 from shadowproxy.rollout.ledger import Histograms, Pool
-from shadowproxy.rollout.values import Both, RouteCounts
 
 EXPECTED: Final = 3.0
 """Requests of a route that the arm with the smaller share is to have in a stratum: more bring no more evidence, only

@@ -12,9 +12,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from shadowproxy.model.rollout import APPROVE, FreezeWindow, Plan, Step
+from shadowproxy.rollout.facts import ManualFreeze
 from shadowproxy.rollout.freeze import Blocking, blocking, next_change
 from shadowproxy.rollout.steps import has_users, steps
-from shadowproxy.rollout.values import ManualFreeze, Progress, State
+from shadowproxy.rollout.values import Progress, State
 
 MAX_TURNS: Final = 10_000
 """Begins and ends of freezes that one bake may go through before its end counts as unknown."""

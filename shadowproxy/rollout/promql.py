@@ -13,9 +13,9 @@ from typing import Final
 from msgspec.structs import replace
 
 from shadowproxy.model.rollout import FAIL, INCONCLUSIVE, PASS, Check
+from shadowproxy.rollout.facts import Answer
 from shadowproxy.rollout.ledger import Scraped
 from shadowproxy.rollout.phrases import percent, span
-from shadowproxy.rollout.values import Answer
 
 IN_A_ROW: Final = 3
 """Values that break a limit, and values without which a check does not pass."""

@@ -14,10 +14,11 @@ from msgspec import Struct
 from shadowproxy.rollout import attempts
 from shadowproxy.rollout.chain import canonical, digest, sealed
 from shadowproxy.rollout.commands import obey
+from shadowproxy.rollout.facts import Facts
 from shadowproxy.rollout.logged import Cause, Logged, Ordered, Reload
 from shadowproxy.rollout.phrases import instant, percent
 from shadowproxy.rollout.step import step
-from shadowproxy.rollout.values import Entry, Facts, Refusal, State
+from shadowproxy.rollout.values import Entry, Refusal, State
 
 MAX_SAID: Final = 20
 """Mismatches, and gaps, that are described."""

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from typing import Final
 
-import msgspec
 from msgspec.structs import replace
 
 from shadowproxy.model.rollout import APPROVE, PROMOTED, PROMQL, RUNNING, WEBHOOK, Step
 from shadowproxy.model.terms import CANDIDATE, PRIMARY
 from shadowproxy.rollout import analysis, attempts, bake, holds, table
 from shadowproxy.rollout.attempts import PRODUCT, entry
+from shadowproxy.rollout.facts import Facts
 from shadowproxy.rollout.ledger import Ledger
 from shadowproxy.rollout.phrases import percent, span
 from shadowproxy.rollout.steps import has_users, steps
-from shadowproxy.rollout.values import CheckResult, Entry, Facts, Hold, State
+from shadowproxy.rollout.values import CheckResult, Entry, Hold, State
 
 EPOCH: Final = 6 * 3600.0
 """Seconds after which the evidence begins anew: one that is never reset goes blind after long health."""
@@ -110,10 +110,8 @@ def _analysed(state: State, part: Step, facts: Facts, counts: bool) -> tuple[Sta
 
 
 def _ledger(state: State) -> Ledger:
-    """That of the attempt; one that comes from a store is made of built-ins. An attempt without one has a new one."""
-    if state.ledger is None:
-        return analysis.begin(state.plan, f"{state.service}:{state.attempt}")
-    return state.ledger if isinstance(state.ledger, Ledger) else msgspec.convert(state.ledger, Ledger)
+    """That of the attempt, a new one where it has none yet."""
+    return state.ledger or analysis.begin(state.plan, f"{state.service}:{state.attempt}")
 
 
 def _limits(state: State) -> str:

@@ -14,8 +14,9 @@ from shadowproxy.model.rollout import APPROVE, CANARY, SHADOW, SOAK, Bake, Freez
 from shadowproxy.model.totals import RolloutFigures
 from shadowproxy.rollout.attempts import begin
 from shadowproxy.rollout.commands import obey
+from shadowproxy.rollout.facts import Facts, ManualFreeze
 from shadowproxy.rollout.figures import figures
-from shadowproxy.rollout.values import Command, Facts, FreezeCommand, ManualFreeze, Refusal, State, View, Watch
+from shadowproxy.rollout.values import Command, FreezeCommand, Refusal, State, View, Watch
 from shadowproxy.rollout.values import WatchCommand as Watching
 
 PLAN = Plan(

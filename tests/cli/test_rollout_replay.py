@@ -9,9 +9,10 @@ import pytest
 
 from shadowproxy.model.rollout import CANARY, SHADOW, Bake, Plan, Stage
 from shadowproxy.rollout.attempts import begin
+from shadowproxy.rollout.facts import Facts
 from shadowproxy.rollout.logged import Cause, Ordered
 from shadowproxy.rollout.replaying import derived
-from shadowproxy.rollout.values import Command, Facts, Refusal, State
+from shadowproxy.rollout.values import Command, Refusal, State
 from shadowproxy.store.audit_file import FILE_NAME
 from shadowproxy.store.rollouts import RolloutStore
 from tests.cli.conftest import Run

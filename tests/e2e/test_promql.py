@@ -13,7 +13,7 @@ import pytest
 
 from shadowproxy.control.rollout.prometheus import Asked, Queries
 from shadowproxy.model.rollout import PROMQL, Check, Prometheus
-from shadowproxy.rollout.values import Answer
+from shadowproxy.rollout.facts import Answer
 from tests.e2e.harness import eventually
 from tests.e2e.ports import HOST
 from tests.e2e.prometheus import Exporter, Running, exporter, prometheus

@@ -8,8 +8,9 @@ from random import Random
 
 from shadowproxy.model.rollout import FAIL, Bake, Check, Plan, Step, Sticky
 from shadowproxy.rollout import analysis
+from shadowproxy.rollout.facts import Facts, KeyCounts, RouteCounts
 from shadowproxy.rollout.ledger import Ledger
-from shadowproxy.rollout.values import CheckResult, Facts, KeyCounts, RouteCounts
+from shadowproxy.rollout.values import CheckResult
 from tests.rollout.releases import (
     HOUR,
     Moment,

@@ -9,8 +9,9 @@ from msgspec.structs import replace
 from shadowproxy.model.rollout import Bake, Plan, Stage
 from shadowproxy.rollout.attempts import begin
 from shadowproxy.rollout.commands import obey
+from shadowproxy.rollout.facts import Facts, PairCounts, RouteCounts
 from shadowproxy.rollout.step import step
-from shadowproxy.rollout.values import Command, Entry, Facts, PairCounts, Refusal, RouteCounts, State
+from shadowproxy.rollout.values import Command, Entry, Refusal, State
 
 NOW = 1_763_000_000.0
 BAKE = Bake(seconds=20.0, requests=100)

@@ -11,7 +11,7 @@ from random import Random
 from typing import NamedTuple
 
 from shadowproxy.model.bins import FINE_EDGES
-from shadowproxy.rollout.values import Both, KeyCounts, PairCounts
+from shadowproxy.rollout.facts import Both, KeyCounts, PairCounts
 
 HOUR = 3600.0
 RATE = 100

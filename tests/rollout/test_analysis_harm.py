@@ -9,7 +9,7 @@ from statistics import median
 import pytest
 
 from shadowproxy.model.rollout import FAIL, PASS, Check, Plan
-from shadowproxy.rollout.values import Facts, KeyCounts, RouteCounts
+from shadowproxy.rollout.facts import Facts, KeyCounts, RouteCounts
 from tests.rollout import alarms
 from tests.rollout.alarms import EXACT, USUAL, Watched, plan, step
 from tests.rollout.releases import bin_of, binomial, steady

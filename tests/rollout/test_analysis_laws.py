@@ -25,8 +25,8 @@ from shadowproxy.model.rollout import (
     Sticky,
 )
 from shadowproxy.rollout import analysis
+from shadowproxy.rollout.facts import Answer, Both, Facts, FieldsFact, GateAnswer, KeyCounts, PairCounts, RouteCounts
 from shadowproxy.rollout.ledger import Ledger
-from shadowproxy.rollout.values import Answer, Both, Facts, FieldsFact, GateAnswer, KeyCounts, PairCounts, RouteCounts
 
 BETTING = {kind for kind in CHECK_KINDS if kind not in (SAMPLE_RATIO, SLOW_BURN)}
 LAST_BIN = 630

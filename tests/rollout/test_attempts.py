@@ -5,7 +5,8 @@ from msgspec.structs import replace
 
 from shadowproxy.model.rollout import FreezeWindow, Plan
 from shadowproxy.rollout.attempts import MAX_EARLIER, begin, reload
-from shadowproxy.rollout.values import Entry, RouteCounts
+from shadowproxy.rollout.facts import RouteCounts
+from shadowproxy.rollout.values import Entry
 from tests.rollout.conftest import Checks
 from tests.rollout.plans import FIRST, MIRROR, NOW, RAMP, Run, plan
 

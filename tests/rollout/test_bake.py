@@ -7,8 +7,9 @@ from msgspec.structs import replace
 
 from shadowproxy.model.rollout import Bake, Stage
 from shadowproxy.rollout.bake import is_starved, lacks, lately, ticked, window
+from shadowproxy.rollout.facts import PairCounts, RouteCounts
 from shadowproxy.rollout.steps import steps
-from shadowproxy.rollout.values import PairCounts, Progress, RouteCounts, Tick
+from shadowproxy.rollout.values import Progress, Tick
 from tests.rollout.plans import BAKE, FIRST, MIRROR, NOW, Run, facts, plan
 
 IN_FORCE = Progress(applied=True, begun=True)

@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from shadowproxy.model.rollout import FreezeWindow, Stage
-from shadowproxy.rollout.values import ManualFreeze
+from shadowproxy.rollout.facts import ManualFreeze
 from tests.rollout.conftest import Checks
 from tests.rollout.plans import BAKE, FIRST, GO, MIRROR, NOW, RAMP, Run, facts, plan
 

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shadowproxy.model.rollout import FreezeWindow
+from shadowproxy.rollout.facts import ManualFreeze
 from shadowproxy.rollout.freeze import Blocking, blocking, is_active, next_change
-from shadowproxy.rollout.values import ManualFreeze
 
 HOUR = 3600.0
 DAY = 24 * HOUR

@@ -4,8 +4,8 @@ import pytest
 from msgspec.structs import replace
 
 from shadowproxy.model.rollout import Bake, Check, FreezeWindow, Stage
+from shadowproxy.rollout.facts import ManualFreeze, PairCounts, RouteCounts
 from shadowproxy.rollout.traffic import traffic
-from shadowproxy.rollout.values import ManualFreeze, PairCounts, RouteCounts
 from tests.rollout.conftest import Checks
 from tests.rollout.plans import BAKE, FIRST, GO, MIRROR, NOW, RAMP, Run
 

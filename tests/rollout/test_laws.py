@@ -15,11 +15,12 @@ from shadowproxy.model.rollout import PASS, Bake, Check, Plan, Stage
 from shadowproxy.rollout import analysis
 from shadowproxy.rollout.chain import canonical
 from shadowproxy.rollout.commands import obey
+from shadowproxy.rollout.facts import Facts, ManualFreeze, RouteCounts
 from shadowproxy.rollout.holds import WAITING
 from shadowproxy.rollout.step import step
 from shadowproxy.rollout.steps import steps
 from shadowproxy.rollout.traffic import traffic
-from shadowproxy.rollout.values import CheckResult, Command, Facts, ManualFreeze, RouteCounts, State
+from shadowproxy.rollout.values import CheckResult, Command, State
 from tests.rollout.plans import NOW, Run, facts, plan
 
 SHORT = Bake(seconds=3.0, requests=10, timeout=40.0)

@@ -7,9 +7,9 @@ from statistics import median
 
 import pytest
 
+from shadowproxy.rollout.facts import Both, Facts, RouteCounts
 from shadowproxy.rollout.ledger import Histograms, Pool
 from shadowproxy.rollout.pooling import pooled
-from shadowproxy.rollout.values import Both, Facts, RouteCounts
 from tests.rollout.alarms import USUAL, Watched, plan, step
 
 NONE = Histograms()

@@ -21,8 +21,9 @@ from shadowproxy.model.rollout import (
     Plan,
     Stage,
 )
+from shadowproxy.rollout.facts import ManualFreeze
 from shadowproxy.rollout.projecting import Freezes, Projected, project, project_on
-from shadowproxy.rollout.values import ManualFreeze, Progress, State
+from shadowproxy.rollout.values import Progress, State
 
 HOUR = 3600.0
 NOON = datetime.fromisoformat("2026-05-01T12:00Z").timestamp()

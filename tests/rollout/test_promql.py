@@ -8,8 +8,8 @@ import pytest
 
 from shadowproxy.model.rollout import FAIL, INCONCLUSIVE, PASS, Check
 from shadowproxy.rollout import promql
+from shadowproxy.rollout.facts import Answer
 from shadowproxy.rollout.ledger import Scraped
-from shadowproxy.rollout.values import Answer
 
 LIMIT = Check("memory", "promql", max=100.0, step=60.0)
 BESIDE = Check("memory", "promql", max_relative=0.1, max_absolute=1.0, against="primary", step=60.0)

@@ -7,12 +7,15 @@ from typing import Any
 import msgspec
 
 from shadowproxy.model.rollout import CANARY, RUNNING, Plan, Stage
+from shadowproxy.rollout.facts import Facts, RouteCounts
+from shadowproxy.rollout.ledger import Histograms, Ledger
 from shadowproxy.rollout.logged import Ordered
-from shadowproxy.rollout.values import CheckResult, Command, Entry, Facts, RouteCounts, State
+from shadowproxy.rollout.values import CheckResult, Command, Entry, State
 from shadowproxy.store.rollouts import RolloutStore
 
 PLAN = Plan("checkout-v2", (Stage("first users", CANARY, weights=(0.05,)),))
-START = State("checkout", PLAN, at=1000.0, ledger={"sums": {3: 0.5, 1: 0.25}})
+LEDGER = Ledger("checkout:1", latency=Histograms({3: 5, 1: 2}, {2: 1}))
+START = State("checkout", PLAN, at=1000.0, ledger=LEDGER)
 
 
 def state(at: float, **changes: Any) -> State:

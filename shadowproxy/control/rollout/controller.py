@@ -34,19 +34,10 @@ from shadowproxy.model.policy import Policy, ServicePolicy, fingerprint
 from shadowproxy.model.rollout import PROMOTED, RUNNING, Notify, Split
 from shadowproxy.model.totals import RolloutFigures
 from shadowproxy.rollout.attempts import PRODUCT, begin
+from shadowproxy.rollout.facts import ManualFreeze
 from shadowproxy.rollout.figures import figures
 from shadowproxy.rollout.holds import STORE
-from shadowproxy.rollout.values import (
-    Command,
-    Entry,
-    FreezeCommand,
-    ManualFreeze,
-    Refusal,
-    State,
-    View,
-    Watch,
-    WatchCommand,
-)
+from shadowproxy.rollout.values import Command, Entry, FreezeCommand, Refusal, State, View, Watch, WatchCommand
 from shadowproxy.store import StoreError
 from shadowproxy.store.rollouts import RolloutStore
 

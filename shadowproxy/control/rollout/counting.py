@@ -17,7 +17,7 @@ from shadowproxy.metrics.counters import Counters
 from shadowproxy.model.policy import Registry
 from shadowproxy.model.rollout import Split
 from shadowproxy.model.terms import CANDIDATE, OUTCOMES, QUANTILES, VERDICTS
-from shadowproxy.rollout.values import Both, KeyCounts, PairCounts, RouteCounts
+from shadowproxy.rollout.facts import Both, KeyCounts, PairCounts, RouteCounts
 
 _MIRROR: Final = at.MIRRORED_INDEX[CANDIDATE]
 _SPLIT_WORDS: Final = at.CHOSEN + 2 - at.SPLIT

@@ -22,11 +22,12 @@ from shadowproxy.model.rollout import RUNNING, Split
 from shadowproxy.model.terms import CANDIDATE
 from shadowproxy.rollout.attempts import reload
 from shadowproxy.rollout.commands import obey
+from shadowproxy.rollout.facts import Facts
 from shadowproxy.rollout.logged import Cause, Ordered, Reload
 from shadowproxy.rollout.step import step
 from shadowproxy.rollout.steps import steps
 from shadowproxy.rollout.traffic import traffic
-from shadowproxy.rollout.values import Command, Entry, Facts, Refusal, State
+from shadowproxy.rollout.values import Command, Entry, Refusal, State
 
 if TYPE_CHECKING:
     from shadowproxy.control.state import State as Control

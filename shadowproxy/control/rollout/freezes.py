@@ -7,7 +7,8 @@ from typing import Final
 
 import msgspec
 
-from shadowproxy.rollout.values import Entry, FreezeCommand, ManualFreeze, Refusal
+from shadowproxy.rollout.facts import ManualFreeze
+from shadowproxy.rollout.values import Entry, FreezeCommand, Refusal
 
 START: Final = "start"
 MAX_FREEZES: Final = 100

@@ -22,9 +22,10 @@ from shadowproxy.metrics.reading import workers
 from shadowproxy.model.policy import ServicePolicy
 from shadowproxy.model.rollout import PROMOTED, RUNNING, Split
 from shadowproxy.model.terms import CANDIDATE, PRIMARY
+from shadowproxy.rollout.facts import Facts, FieldsFact, KeyCounts, ManualFreeze
 from shadowproxy.rollout.steps import steps
 from shadowproxy.rollout.traffic import traffic
-from shadowproxy.rollout.values import Facts, FieldsFact, KeyCounts, ManualFreeze, State
+from shadowproxy.rollout.values import State
 
 if TYPE_CHECKING:
     from shadowproxy.control.state import State as Control

@@ -18,7 +18,7 @@ from msgspec import Struct
 from shadowproxy.control.rollout.placeholders import PlaceholderError, substitute
 from shadowproxy.model.rollout import PROMQL, Check, Prometheus
 from shadowproxy.model.terms import CANDIDATE, PRIMARY
-from shadowproxy.rollout.values import Answer
+from shadowproxy.rollout.facts import Answer
 from shadowproxy.upstream.tasks import spawn
 
 MAX_ANSWER: Final = 1024 * 1024

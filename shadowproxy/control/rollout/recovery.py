@@ -14,9 +14,10 @@ from shadowproxy.control.rollout.gathering import Kept
 from shadowproxy.control.rollout.notifying import Delivery
 from shadowproxy.model.rollout import PROMOTED, Split
 from shadowproxy.rollout.attempts import PRODUCT
+from shadowproxy.rollout.facts import ManualFreeze
 from shadowproxy.rollout.holds import STORE
 from shadowproxy.rollout.steps import steps
-from shadowproxy.rollout.values import Entry, Hold, ManualFreeze, State, Watch
+from shadowproxy.rollout.values import Entry, Hold, State, Watch
 from shadowproxy.store.rollouts import RolloutStore, UnreadableStatesError
 
 WATCH: Final = "watch"

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from shadowproxy.model.rollout import FAIL, INCONCLUSIVE, PASS, WEBHOOK, Check
-from shadowproxy.rollout.values import GateAnswer
+from shadowproxy.rollout.facts import GateAnswer
 from shadowproxy.upstream.tasks import spawn
 
 MAX_DETAIL: Final = 200

@@ -17,8 +17,9 @@ from msgspec.structs import replace
 from shadowproxy.control.rollout import controller, driving, journal
 from shadowproxy.metrics import layout as at
 from shadowproxy.model.rollout import ABORTED, PENDING, PROMOTED, ROLLED_BACK, RUNNING, Bake, Notify, Split, Sticky
+from shadowproxy.rollout.facts import Facts, ManualFreeze
 from shadowproxy.rollout.replaying import replay
-from shadowproxy.rollout.values import Entry, Facts, FreezeCommand, ManualFreeze, Refusal, State, Watch, WatchCommand
+from shadowproxy.rollout.values import Entry, FreezeCommand, Refusal, State, Watch, WatchCommand
 from shadowproxy.store.rollouts import RolloutStore
 from tests.control.rollout.rig import PLAN, Rig
 from tests.control.rollout.web import Settled, Web

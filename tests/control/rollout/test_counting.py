@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from shadowproxy.control.rollout.counting import NOTHING, Bases, Keys, read, since
 from shadowproxy.metrics import layout as at
 from shadowproxy.model.rollout import Split
-from shadowproxy.rollout.values import KeyCounts, PairCounts, RouteCounts
+from shadowproxy.rollout.facts import KeyCounts, PairCounts, RouteCounts
 from tests.metrics.world import World
 
 SPLIT = Split("checkout-v2", weight=0.25)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from shadowproxy.control.rollout.freezes import MAX_FREEZES, Freezes
-from shadowproxy.rollout.values import FreezeCommand, ManualFreeze, Refusal
+from shadowproxy.rollout.facts import ManualFreeze
+from shadowproxy.rollout.values import FreezeCommand, Refusal
 
 
 def start(name: str, at: float, until: float | None = None) -> FreezeCommand:

@@ -14,8 +14,9 @@ from shadowproxy.metrics import layout as at
 from shadowproxy.model.policy import VersionPolicy
 from shadowproxy.model.rollout import PROMOTED, PROMQL, RUNNING, WEBHOOK, Check, Prometheus, Sticky
 from shadowproxy.rollout.attempts import begin
+from shadowproxy.rollout.facts import Facts, KeyCounts, RouteCounts
 from shadowproxy.rollout.traffic import traffic
-from shadowproxy.rollout.values import Facts, KeyCounts, RouteCounts, State
+from shadowproxy.rollout.values import State
 from tests.control.rollout.rig import PLAN, Rig
 from tests.control.rollout.web import Settled, Web
 from tests.metrics.world import upstream

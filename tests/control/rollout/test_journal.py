@@ -13,7 +13,8 @@ from msgspec.structs import replace
 from shadowproxy.control.rollout import journal
 from shadowproxy.control.rollout.journal import MAX_WAITING, Journal, Note, Record
 from shadowproxy.model.rollout import Plan
-from shadowproxy.rollout.values import Entry, Facts, State
+from shadowproxy.rollout.facts import Facts
+from shadowproxy.rollout.values import Entry, State
 from shadowproxy.store import StoreError
 from shadowproxy.store.rollouts import RolloutStore
 

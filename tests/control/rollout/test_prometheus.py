@@ -10,7 +10,7 @@ import pytest
 
 from shadowproxy.control.rollout.prometheus import CATCH_UP, MAX_ANSWER, Asked, Queries
 from shadowproxy.model.rollout import ERROR_RATE, PROMQL, Check, Prometheus
-from shadowproxy.rollout.values import Answer
+from shadowproxy.rollout.facts import Answer
 from tests.control.rollout.web import Posted, Reply, Settled, Web
 
 ASKED = Asked("shop", {"candidate": "v2", "primary": "v1"})

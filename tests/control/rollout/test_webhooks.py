@@ -8,7 +8,7 @@ import pytest
 
 from shadowproxy.control.rollout.webhooks import Gates, Question
 from shadowproxy.model.rollout import FAIL, INCONCLUSIVE, PASS, PROMQL, WEBHOOK, Check
-from shadowproxy.rollout.values import GateAnswer
+from shadowproxy.rollout.facts import GateAnswer
 from tests.control.rollout.web import Posted, Reply, Settled, Web
 
 QUESTION = Question("shop", "checkout-v2", 1, "first users", 0.05, {"candidate": "v2"})

@@ -7,6 +7,7 @@ msgpack and is compiled by each process into a snapshot. Durations are seconds, 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 
 import msgspec
 from msgspec import Struct, field
@@ -270,6 +271,16 @@ class ServicePolicy(Struct, frozen=True):
     def learns(self) -> bool:
         """Are more routes to be learned from what is `other` now?"""
         return self.endpoints.learn and len(self.templates) < self.endpoints.max
+
+    def urls(self, arm: str) -> tuple[str, ...]:
+        """Where an arm is, in an order of its own; empty: there is none."""
+        upstream = self.upstreams.get(arm)
+        return upstream.urls if upstream is not None else ()
+
+
+def is_another(before: Collection[str], now: Collection[str]) -> bool:
+    """Whether what is at the URLs `now` is something else than what was at those `before`: they share none."""
+    return bool(before) and bool(now) and not set(before) & set(now)
 
 
 class LimitsPolicy(Struct, frozen=True):

@@ -121,7 +121,7 @@ class Split(Struct, frozen=True):
     The candidate serves where h < `weight` (contract, meaning 5), and those of `chosen`. While `leased` that holds only
     as long as control renews the lease (`metrics.layout.LEASES`). `sample` caps the share that is mirrored, None: as
     the routes say. `excluded` are path templates whose requests are no evidence. `recalled`: when all users were sent
-    back by a signal (Unix time), 0: they were not. `urls`: where the version is that was promoted, empty before.
+    back by a signal (Unix time), 0: they were not. `urls`: where the candidate is that it is about, empty: not known.
     """
 
     rollout: str

@@ -6,7 +6,12 @@ durations seconds, pairs of numbers are (primary, candidate).
 
 from __future__ import annotations
 
+from typing import Final
+
 from msgspec import Struct, field
+
+ANOTHER: Final = "another"
+GONE: Final = "gone"
 
 Both = tuple[int, int]
 """Of the primary and of the candidate: by the arm that was drawn, also where the other one answered in the end."""
@@ -101,7 +106,8 @@ class Facts(Struct, frozen=True):
     sticky keys got first in this epoch, None: users are not sticky.
     `chosen` are requests of chosen users and how many of them failed. `identity` is the version of each arm, empty
     where it is not known. `healthy`: whether each arm can be reached at all. `watch` is who holds the watch.
-    `settled`: the configuration's primary has the identity that the candidate had.
+    `settled`: the configuration's primary has the identity that the candidate had. `candidate`: whether the
+    configuration has `another` one than the rollout is about, or it is `gone`; empty: neither.
     """
 
     at: float
@@ -124,3 +130,4 @@ class Facts(Struct, frozen=True):
     freezes: tuple[ManualFreeze, ...] = ()
     recalled: float = 0.0
     settled: bool = False
+    candidate: str = ""

@@ -14,7 +14,7 @@ from shadowproxy.model.rollout import APPROVE, PROMOTED, PROMQL, RUNNING, WEBHOO
 from shadowproxy.model.terms import CANDIDATE, PRIMARY
 from shadowproxy.rollout import analysis, attempts, bake, holds, table
 from shadowproxy.rollout.attempts import PRODUCT, entry
-from shadowproxy.rollout.facts import Facts
+from shadowproxy.rollout.facts import ANOTHER, GONE, Facts
 from shadowproxy.rollout.ledger import Ledger
 from shadowproxy.rollout.phrases import percent, span
 from shadowproxy.rollout.steps import has_users, steps
@@ -24,6 +24,11 @@ EPOCH: Final = 6 * 3600.0
 """Seconds after which the evidence begins anew: one that is never reset goes blind after long health."""
 
 Decision = tuple[State, tuple[Entry, ...]]
+
+_REPLACED: Final = {
+    ANOTHER: "another candidate, at none of the URLs of the one before",
+    GONE: "no candidate any more",
+}
 
 
 def step(state: State, facts: Facts) -> Decision:
@@ -49,6 +54,8 @@ def _noticed(state: State, facts: Facts) -> Decision:
         why = f"{state.plan.name} was promoted and the configuration's primary is that version now"
         after = attempts.waiting(state, table.SETTLE, plan, why)
         return after, (entry("settled", state, after, PRODUCT, why),)
+    if facts.candidate and state.phase in (RUNNING, PROMOTED):
+        return _replaced(state, facts)
     return _versions(state, facts)
 
 
@@ -59,6 +66,32 @@ def _recalled(state: State, before: State) -> Decision:
     else:
         after = holds.placed(attempts.ended(state, table.RECALL, why), holds.RECALLED, why)
     return after, (entry("recalled", before, after, PRODUCT, why),)
+
+
+def _replaced(state: State, facts: Facts) -> Decision:
+    """The configuration has not the candidate any more that was looked at: nothing is known of who is there now."""
+    what = f"the configuration has {_REPLACED[facts.candidate]}"
+    known = {arm: name for arm, name in state.identity.items() if arm != CANDIDATE}
+    if state.phase == PROMOTED or facts.candidate == GONE:
+        stays = ", and its primary is not the one that was promoted" if state.phase == PROMOTED else ""
+        after = attempts.ended(state, table.ROLLBACK, f"rolled back: {what}{stays}")
+        return after, (entry("rolled_back", state, after, PRODUCT, after.why),)
+    if holds.held_by(state, holds.FAILED):
+        return _for_a_person(state, known, what)
+    return _restarted(state, known, what)
+
+
+def _for_a_person(state: State, identity: dict[str, str], what: str) -> Decision:
+    after = replace(state, identity=identity, why=f"{what}; a person decides what comes of it")
+    return after, (entry("version_changed", state, after, PRODUCT, after.why),)
+
+
+def _restarted(state: State, identity: dict[str, str], what: str) -> Decision:
+    why = f"{what}: attempt {state.attempt} is over and the next one begins with the first stage"
+    after = attempts.started(replace(state, why=what), table.NEW_VERSION, 0, identity, why)
+    paused = tuple(hold for hold in state.holds if hold.reason == holds.OPERATOR)
+    after = replace(after, identity=identity, holds=paused)
+    return after, (entry("restarted", state, after, PRODUCT, why),)
 
 
 def _versions(state: State, facts: Facts) -> Decision:
@@ -79,12 +112,8 @@ def _versions(state: State, facts: Facts) -> Decision:
         held = replace(held, why=f"held: {what}")
         return held, (entry("held", state, held, PRODUCT, held.why, reason=holds.PRIMARY_CHANGED),)
     if state.phase == PROMOTED or holds.held_by(state, holds.FAILED):
-        after = replace(noted, why=f"{what}; a person decides what comes of it")
-        return after, (entry("version_changed", state, after, PRODUCT, after.why),)
-    why = f"{what}: attempt {state.attempt} is over and the next one begins with the first stage"
-    after = attempts.started(replace(state, why=what), table.NEW_VERSION, 0, now, why)
-    after = replace(after, holds=tuple(hold for hold in state.holds if hold.reason == holds.OPERATOR))
-    return after, (entry("restarted", state, after, PRODUCT, why),)
+        return _for_a_person(state, now, what)
+    return _restarted(state, now, what)
 
 
 def _new_epoch(state: State) -> State:

@@ -1,7 +1,7 @@
 """What becomes of the splits of a policy: control publishes, a signal recalls, a reload keeps. Pure.
 
-Laws: a recall is never undone by what was said before it; what is not there any more is served by the primary; who was
-promoted takes its users along when it becomes the primary: the candidate beside it then has none.
+Laws: a recall is never undone by what was said before it; what is not there any more is served by the primary; another
+candidate than the one that a split is about gets none of its users.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from shadowproxy.model.policy import Policy, ServicePolicy
+from shadowproxy.model.policy import Policy, ServicePolicy, is_another
 from shadowproxy.model.rollout import Split
-from shadowproxy.model.terms import CANDIDATE, PRIMARY
+from shadowproxy.model.terms import CANDIDATE
 
 
 def splits(policy: Policy) -> dict[str, Split]:
@@ -30,11 +30,9 @@ def published(policy: Policy, said: Mapping[str, Split | None]) -> tuple[Policy,
         wanted, before = said[service.name], service.split
         if wanted is None:
             return None
-        if CANDIDATE not in service.upstreams:
-            refused[service.name] = f"service {service.name} has no candidate any more"
+        if (why := _unfit(service, wanted)) and (_sends_somebody(wanted) or CANDIDATE not in service.upstreams):
+            refused[service.name] = f"service {service.name} has {why}"
             return before
-        if _is_primary_now(service, wanted):
-            return _sent_back(wanted)
         if before is None or before.recalled in {0.0, wanted.recalled}:
             return wanted
         if _sends_somebody(wanted):
@@ -49,35 +47,34 @@ def recalled(policy: Policy, now: float) -> Policy:
     """`policy` with every user at the primary, chosen ones included. `now` is Unix time."""
 
     def change(service: ServicePolicy) -> Split | None:
-        return service.split and msgspec.structs.replace(_sent_back(service.split), recalled=now)
+        return service.split and msgspec.structs.replace(service.split, weight=0.0, chosen=(), recalled=now)
 
     return _with(policy, change)
 
 
 def restored(policy: Policy, kept: Mapping[str, Split]) -> tuple[Policy, tuple[str, ...]]:
-    """A policy that was just read with the splits there were, and one line for each whose service cannot have one."""
-    able = {service.name for service in policy.services if CANDIDATE in service.upstreams}
-    lost = tuple(
-        f"service {name}: the split of rollout {split.rollout} is dropped and its users are served by the primary: the "
-        f"configuration has no {f'candidate for {name}' if name in _names(policy) else 'such service'} any more"
+    """A policy that was just read with the splits there were, and one line for each whose service cannot have it."""
+    services = {service.name: service for service in policy.services}
+    lost = {
+        name: why
         for name, split in kept.items()
-        if name not in able
+        if (why := _unfit(services[name], split) if name in services else "no such service any more")
+    }
+    said = tuple(
+        f"service {name}: the split of rollout {kept[name].rollout} is dropped and its users are served by the "
+        f"primary: the configuration has {why}"
+        for name, why in lost.items()
     )
-
-    def change(service: ServicePolicy) -> Split | None:
-        split = kept.get(service.name) if service.name in able else None
-        return _sent_back(split) if split and _is_primary_now(service, split) else split
-
-    return _with(policy, change), lost
+    return _with(policy, lambda each: None if each.name in lost else kept.get(each.name)), said
 
 
-def _is_primary_now(service: ServicePolicy, split: Split) -> bool:
-    """Whether the configuration's primary is what the split promoted."""
-    return bool(split.urls) and service.upstreams[PRIMARY].urls == split.urls
-
-
-def _sent_back(split: Split) -> Split:
-    return msgspec.structs.replace(split, weight=0.0, chosen=())
+def _unfit(service: ServicePolicy, split: Split) -> str:
+    """What the service has instead of the candidate that a split is about; empty: it has that."""
+    if CANDIDATE not in service.upstreams:
+        return "no candidate any more"
+    if is_another(split.urls, service.urls(CANDIDATE)):
+        return "another candidate, at none of the URLs of the one before"
+    return ""
 
 
 def _sends_somebody(split: Split) -> bool:

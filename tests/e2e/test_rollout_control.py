@@ -173,6 +173,32 @@ def test_users_are_back_within_a_second_with_the_comparer_and_the_store_dead(tmp
         os.kill(comparer, signal.SIGCONT)
 
 
+def reload(proxy: Proxy, **upstreams: Version) -> None:
+    """The configuration has these upstreams."""
+    assert proxy.config is not None
+    config = json.loads(proxy.config.read_text())
+    urls = {arm: {"urls": [version.url]} for arm, version in upstreams.items()}
+    proxy.config.write_text(json.dumps({**config, "upstreams": urls}))
+    before = proxy.api("status")["reloads"]["succeeded"]
+    proxy.process.send_signal(signal.SIGHUP)
+    eventually(lambda: proxy.api("status")["reloads"]["succeeded"] > before)
+
+
+@pytest.mark.parametrize("is_settled", [True, False])
+def test_who_comes_after_a_promotion_gets_none_of_its_users(tmp_path: Path, is_settled: bool) -> None:
+    with versions() as (_, third), running(tmp_path, [FOREVER]) as (run, green):
+        third.version = "3.0"
+        run.operator.act("promote", full=True)
+        run.until_served(GREEN)
+        blue = json.loads((tmp_path / "proxy" / "shadowproxy.yaml").read_text())["upstreams"]["primary"]["urls"]
+        primary = green if is_settled else Version(BLUE, "1.0", port=int(blue[0].rpartition(":")[2]))
+        reload(run.proxy, primary=primary, candidate=third)
+        status = run.operator.until(lambda now: now["phase"] != "promoted")
+        assert (status["phase"], status["weight"]) == ("pending" if is_settled else "rolled_back", 0.0)
+        eventually(lambda: third.requests["copies"] > 50)
+        assert third.requests["users"] == 0
+
+
 def test_a_prometheus_that_is_stopped_holds_and_one_that_is_back_lets_go(tmp_path: Path) -> None:
     checks = [
         *ERRORS,

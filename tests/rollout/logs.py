@@ -79,6 +79,7 @@ FACTS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
         "freezes": st.sampled_from([(), (_FREEZE,)]),
         "recalled": st.sampled_from([0.0, NOW + 5.0]),
         "settled": st.booleans(),
+        "candidate": st.sampled_from(["another", "gone"]),
     },
 )
 ACTIONS = st.sampled_from(["start", "approve", "pause", "resume", "promote", "abort", "rollback", "retry"])

@@ -103,6 +103,47 @@ def test_a_new_version_after_promotion_moves_nobody() -> None:
     assert run.actions[-1] == "version_changed"
 
 
+def test_another_candidate_in_the_configuration_is_a_new_attempt_whose_version_is_not_known() -> None:
+    run = at_ramp()
+    run.do("pause")
+    run.tick(candidate="another")
+    assert (run.state.attempt, run.state.step, run.state.weight) == (2, 0, 0.0)
+    assert (run.state.identity, run.held, run.actions[-1]) == ({"primary": "v1"}, {"operator"}, "restarted")
+    assert run.state.earlier[0].identity == V2 | {"primary": "v1"}
+    run.tick(3, identity=V3)
+    assert (run.state.attempt, run.state.identity["candidate"]) == (2, "v3")
+
+
+def test_what_failed_and_is_kept_is_not_started_by_another_candidate(checks: Checks) -> None:
+    run = at_ramp(on_fail="pause")
+    checks.say("fail", harm="worse")
+    run.tick()
+    run.tick(candidate="another")
+    assert (run.state.attempt, run.state.weight, run.held) == (1, 0.0, {"failed"})
+    assert run.actions[-1] == "version_changed"
+
+
+@pytest.mark.parametrize(("candidate", "is_promoted"), [("gone", False), ("gone", True), ("another", True)])
+def test_nobody_stays_promised_to_a_candidate_that_the_configuration_has_no_more(
+    candidate: str, is_promoted: bool
+) -> None:
+    run = at_ramp()
+    if is_promoted:
+        run.do("promote", full=True)
+    run.tick(candidate=candidate)
+    assert (run.state.phase, run.state.weight, run.actions[-1]) == ("rolled_back", 0.0, "rolled_back")
+    assert "the configuration has" in run.state.why
+    run.tick(candidate=candidate)
+    assert run.actions[-1] == "rolled_back"
+
+
+def test_a_promotion_that_is_the_primary_now_makes_room_for_another_candidate() -> None:
+    run = at_ramp()
+    run.do("promote", full=True)
+    run.tick(settled=True, candidate="another", identity=V2)
+    assert (run.state.phase, run.actions[-1]) == ("pending", "settled")
+
+
 def test_a_promotion_settles_once_the_primary_is_that_version() -> None:
     run = at_ramp()
     run.do("promote", full=True)

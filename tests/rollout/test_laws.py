@@ -50,6 +50,7 @@ happenings = st.builds(
     identity=st.sampled_from([{"primary": "v1", "candidate": "v2"}] * 20 + [{}, {"candidate": "v3"}]),
     healthy=st.sampled_from([{}] * 12 + [{"primary": False}]),
     store=st.sampled_from([True] * 12 + [False]),
+    candidate=st.sampled_from([""] * 20 + ["another", "gone"]),
     freezes=st.sampled_from([()] * 12 + [(ManualFreeze("f", "eva", "sale", -1e12),)]),
 )
 ticks = st.lists(st.tuples(happenings, results), min_size=1, max_size=60)

@@ -96,28 +96,35 @@ def test_a_policy_that_was_read_again_keeps_the_splits_of_who_still_has_a_candid
     assert splits(policy) == {"shop": TENTH}
     dropped = "the split of rollout v2 is dropped and its users are served by the primary: the configuration has no"
     assert said == (
-        f"service static: {dropped} candidate for static any more",
+        f"service static: {dropped} candidate any more",
         f"service gone: {dropped} such service any more",
     )
 
 
-V1, V2, V3 = (UpstreamPolicy((Endpoint(f"http://{name}"),)) for name in ("v1", "v2", "v3"))
-PROMOTED = Split("v2", weight=1.0, leased=False, urls=V2.urls)
+def at(*urls: str) -> Policy:
+    """A shop whose candidate is there."""
+    return Policy((ServicePolicy("shop", 0, {"primary": UPSTREAM, "candidate": UpstreamPolicy(_endpoints(urls))}),))
 
 
-def serving(primary: UpstreamPolicy, candidate: UpstreamPolicy) -> Policy:
-    return Policy((ServicePolicy("shop", 0, {"primary": primary, "candidate": candidate}),))
+def _endpoints(urls: tuple[str, ...]) -> tuple[Endpoint, ...]:
+    return tuple(map(Endpoint, urls))
 
 
-def test_once_the_promoted_version_is_the_primary_the_next_candidate_has_no_users() -> None:
-    policy, lost = restored(serving(V2, V3), {"shop": PROMOTED})
-    assert not lost
-    assert splits(policy)["shop"].weight == 0.0
-    again, refused = published(policy, {"shop": PROMOTED})
-    assert (again, refused) == (policy, ()), "control may not have heard of it"
+BOTH_PLACES = ("http://a", "http://b")
+PROMOTED = Split("v2", weight=1.0, leased=False, urls=BOTH_PLACES)
+
+
+@pytest.mark.parametrize("split", [PROMOTED, msgspec.structs.replace(TENTH, urls=BOTH_PLACES)])
+def test_another_candidate_gets_none_of_the_users_of_the_one_before(split: Split) -> None:
+    policy, [said] = restored(at("http://c"), {"shop": split})
+    assert splits(policy) == {}
+    assert "its users are served by the primary: the configuration has another candidate, at none of" in said
+    again, refused = published(policy, {"shop": split})
+    assert (again, len(refused)) == (policy, 1), "control may not have heard of it"
     assert splits(published(policy, {"shop": None})[0]) == {}
 
 
-def test_a_promoted_version_that_moves_keeps_its_users() -> None:
-    policy, lost = restored(serving(V1, V3), {"shop": PROMOTED})
-    assert (splits(policy), lost) == ({"shop": PROMOTED}, ())
+def test_a_candidate_that_moves_bit_by_bit_stays_the_same() -> None:
+    assert splits(restored(at("http://b", "http://c"), {"shop": PROMOTED})[0]) == {"shop": PROMOTED}
+    unknown = msgspec.structs.replace(PROMOTED, urls=())
+    assert splits(restored(at("http://c"), {"shop": unknown})[0]) == {"shop": unknown}

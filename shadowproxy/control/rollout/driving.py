@@ -206,11 +206,12 @@ class Driver:
         """Ask for what the state means, where something else is in force.
 
         Users who go back do so by a split of their own, which is what a process that takes over finds if this one
-        ends before it could write why.
+        ends before it could write why. Nobody is sent to another candidate than the state knows.
         """
         policy = self._gathering.policy
         wanted = self._gathering.wanted(self.state)
-        if self._sending_back or (sends_users(policy.split) and not sends_users(wanted)):
+        is_back = self._sending_back or bool(self._gathering.replaced)
+        if is_back or (sends_users(policy.split) and not sends_users(wanted)):
             self._control.counters.control[at.LEASES + policy.index] = 0
             wanted = sent_back(policy.split)
         elif is_sent_back(policy.split, self.state) and self._journal.has(self.state.service):

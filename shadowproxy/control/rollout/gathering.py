@@ -19,10 +19,10 @@ from shadowproxy.control.rollout.webhooks import Gates, Question
 from shadowproxy.metrics import layout as at
 from shadowproxy.metrics.counters import Counters
 from shadowproxy.metrics.reading import workers
-from shadowproxy.model.policy import ServicePolicy
+from shadowproxy.model.policy import ServicePolicy, is_another
 from shadowproxy.model.rollout import PROMOTED, RUNNING, Split
 from shadowproxy.model.terms import CANDIDATE, PRIMARY
-from shadowproxy.rollout.facts import Facts, FieldsFact, KeyCounts, ManualFreeze
+from shadowproxy.rollout.facts import ANOTHER, GONE, Facts, FieldsFact, KeyCounts, ManualFreeze
 from shadowproxy.rollout.steps import steps
 from shadowproxy.rollout.traffic import traffic
 from shadowproxy.rollout.values import State
@@ -42,8 +42,8 @@ class Now(NamedTuple):
 
 
 class Kept(Struct, frozen=True, array_like=True):
-    """`urls` are the candidate's while it is on its way, `told` the evidence (attempt, epoch) that workers have begun,
-    `began` what they had written to their rings of keys by then.
+    """`urls` are those of the candidate that the rollout is about, `told` the evidence (attempt, epoch) that workers
+    have begun, `began` what they had written to their rings of keys by then.
     """
 
     bases: Bases = Bases()
@@ -79,8 +79,8 @@ class Gathering:
         self._about: tuple[int, dict[str, str]] | None = None
         self._queries = Queries(session)
         self._gates = Gates(session)
-        promoted = policy.split.urls if policy.split is not None else ()
-        self.kept = replace(kept, urls=promoted) if promoted else kept
+        known = policy.split.urls if policy.split is not None else ()
+        self.kept = replace(kept, urls=known) if known else kept
         self.policy = policy
         self.sequence = control.policy.sequence
 
@@ -91,9 +91,9 @@ class Gathering:
         self.policy = policy
 
     def wanted(self, state: State) -> Split | None:
-        """What the data plane is to do. A promotion says of whom: that may become the primary with control dead."""
+        """What the data plane is to do, and with which candidate: another may come into its place with control dead."""
         split = traffic(state)
-        return replace(split, urls=self.kept.urls) if split is not None and state.phase == PROMOTED else split
+        return replace(split, urls=self.kept.urls) if split is not None else None
 
     def stop(self) -> None:
         self._queries.stop()
@@ -137,10 +137,19 @@ class Gathering:
             freezes=around.freezes,
             recalled=policy.split.recalled if policy.split else 0.0,
             settled=state.phase == PROMOTED and self._is_settled(state, identity),
+            candidate=self.replaced if state.phase in (RUNNING, PROMOTED) else "",
         )
-        urls = _urls(policy, CANDIDATE) if state.phase == RUNNING else self.kept.urls
+        urls = self.kept.urls if facts.candidate and state.phase == PROMOTED else policy.urls(CANDIDATE)
         began = self.kept.began if bases.epoch == before.epoch else (0,) * len(bases.written)  # rings are new as well
         return facts, replace(self.kept, bases=bases, urls=urls, began=began)
+
+    @property
+    def replaced(self) -> str:
+        """What the configuration has instead of the candidate that the rollout is about; empty: it still has that."""
+        now = self.policy.urls(CANDIDATE)
+        if self.kept.urls and not now:
+            return GONE
+        return ANOTHER if is_another(self.kept.urls, now) else ""
 
     def keep(self, kept: Kept) -> None:
         """Count on from here. Where the evidence is another one, workers are to note every sticky key anew."""
@@ -174,14 +183,14 @@ class Gathering:
         """By arm what it runs; where that is one word for all of them, with where it is."""
         identity = dict(self._control.knowledge.services[self.policy.name].identity)
         if self.policy.version.static:
-            return {arm: f"{name} at {' '.join(_urls(self.policy, arm))}" for arm, name in identity.items()}
+            return {arm: f"{name} at {' '.join(self.policy.urls(arm))}" for arm, name in identity.items()}
         return identity
 
     def _is_settled(self, state: State, identity: dict[str, str]) -> bool:
         """Whether the configuration's primary is what was promoted, by its version or by where it is."""
         promoted = state.identity.get(CANDIDATE)
         return (bool(promoted) and identity.get(PRIMARY) == promoted) or (
-            bool(self.kept.urls) and _urls(self.policy, PRIMARY) == self.kept.urls
+            bool(self.kept.urls) and self.policy.urls(PRIMARY) == self.kept.urls
         )
 
     def _ask(self, state: State, identity: dict[str, str], now: float) -> None:
@@ -212,8 +221,3 @@ def reachable(counters: Counters, policy: ServicePolicy) -> dict[str, bool]:
         if arm in policy.upstreams and looking:
             found[arm] = any(block[row + at.HEALTHY + a] and not block[row + at.BREAKER_OPEN + a] for block in looking)
     return found
-
-
-def _urls(policy: ServicePolicy, arm: str) -> tuple[str, ...]:
-    upstream = policy.upstreams.get(arm)
-    return upstream.urls if upstream is not None else ()

@@ -23,6 +23,7 @@ from shadowproxy.rollout.values import Entry, FreezeCommand, Refusal, State, Wat
 from shadowproxy.store.rollouts import RolloutStore
 from tests.control.rollout.rig import PLAN, Rig
 from tests.control.rollout.web import Settled, Web
+from tests.metrics.world import upstream
 
 
 @pytest.fixture
@@ -528,6 +529,38 @@ async def test_a_promotion_says_where_its_version_is_even_if_the_state_is_lost(r
     await rig.tick(2)
     assert rig.split is not None
     assert (rig.actions()[-1], bool(rig.split.urls)) == ("state_lost", True)
+
+
+def moved(rig: Rig, *urls: str) -> None:
+    """The configuration has the candidate elsewhere, or none; the supervisor keeps the split."""
+    primary = {"primary": rig.policy.services[0].upstreams["primary"]}
+    rig.configure(upstreams=primary | ({"candidate": upstream(*urls)} if urls else {}))
+
+
+@pytest.mark.parametrize("urls", [("http://10.0.0.9:82",), ()])
+async def test_a_promotion_is_none_of_another_candidate(rig: Rig, urls: tuple[str, ...]) -> None:
+    await started(rig)
+    await rig.do("promote", full=True)
+    await rig.tick(2)
+    moved(rig, *urls)
+    rig.configure(split=None)  # so says the supervisor
+    before = len(rig.sent)
+    await rig.tick(3)
+    assert (rig.state.phase, rig.weight) == (ROLLED_BACK, 0.0)
+    assert not any(split.weight for _, split in rig.sent[before:] if split)
+    moved(rig, "http://10.0.0.9:82")
+    await rig.tick(3)
+    assert rig.weight == 0.0
+
+
+async def test_another_candidate_of_a_running_attempt_begins_with_the_first_stage(rig: Rig) -> None:
+    await started(rig, 2)
+    assert rig.weight == 0.5
+    moved(rig, "http://10.0.0.9:82")
+    await rig.tick()
+    assert (rig.state.attempt, rig.state.step, rig.weight) == (2, 0, 0.0)
+    await rig.tick(2)
+    assert (rig.state.attempt, rig.is_stored) == (2, True)
 
 
 async def test_a_service_that_is_gone_is_let_go_and_comes_back_where_it_was(rig: Rig) -> None:

@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from shadowproxy.control.rollout.counting import Bases
 from shadowproxy.control.rollout.gathering import LONGEST, Around, Gathering, Kept, Now, reachable
 from shadowproxy.metrics import layout as at
-from shadowproxy.model.policy import VersionPolicy
-from shadowproxy.model.rollout import PROMOTED, PROMQL, RUNNING, WEBHOOK, Check, Prometheus, Sticky
+from shadowproxy.model.policy import Endpoint, UpstreamPolicy, VersionPolicy
+from shadowproxy.model.rollout import PENDING, PROMOTED, PROMQL, RUNNING, WEBHOOK, Check, Prometheus, Sticky
 from shadowproxy.rollout.attempts import begin
 from shadowproxy.rollout.facts import Facts, KeyCounts, RouteCounts
 from shadowproxy.rollout.traffic import traffic
@@ -30,7 +30,9 @@ class Gathered:
     def __init__(self, directory: Path, plan: Any = PLAN, **policy: Any) -> None:
         self.rig = Rig(directory, plan)
         self.state = replace(begin("shop", plan, (), 0.0), phase=RUNNING, step=1, weight=0.05)
-        self.rig.configure(split=traffic(self.state), **policy)
+        split, urls = traffic(self.state), self.rig.policy.services[0].urls("candidate")
+        assert split is not None
+        self.rig.configure(split=replace(split, urls=urls), **policy)
         self.rig.control.knowledge.tick({}, self.rig.wall)
         self.web = Web()
         self.gathering = Gathering(self.rig.control, self.rig.policy.services[0], self.web.session, Kept())
@@ -70,7 +72,7 @@ def test_what_was_counted_under_another_split_is_no_evidence(shop: Gathered) -> 
     shop.state = replace(shop.state, weight=0.1)
     facts = shop.look()
     assert (facts.applied, facts.routes) == (False, ())
-    shop.rig.configure(split=traffic(shop.state))
+    shop.rig.configure(split=shop.gathering.wanted(shop.state))
     shop.gathering.apply(shop.rig.policy.services[0], shop.rig.policy.sequence)
     shop.rig.requests()
     facts = shop.look()
@@ -170,6 +172,24 @@ def test_a_promotion_is_settled_by_version_or_by_place(tmp_path: Path) -> None:
     moved.rig.configure(upstreams={"primary": upstream("http://10.0.0.2:82")})
     moved.gathering.apply(moved.rig.policy.services[0], 1)
     assert moved.look().settled
+
+
+def test_a_candidate_at_none_of_its_urls_is_another(shop: Gathered) -> None:
+    def moved(*urls: str) -> str:
+        candidate = UpstreamPolicy(tuple(Endpoint(url) for url in urls))
+        shop.rig.configure(
+            upstreams={"primary": upstream("http://10.0.0.1:81")} | ({"candidate": candidate} if urls else {})
+        )
+        shop.gathering.apply(shop.rig.policy.services[0], 1)
+        return shop.look().candidate
+
+    one, two, three = (f"http://10.0.0.{n}:82" for n in (2, 3, 4))
+    assert shop.look().candidate == ""
+    assert (moved(one, two), moved(two), moved(three), shop.look().candidate) == ("", "", "another", "")
+    shop.state = promoted(shop)
+    assert (moved(two), moved(), shop.look().candidate, moved(three)) == ("another", "gone", "gone", "")
+    shop.state = replace(shop.state, phase=PENDING)
+    assert (moved(two), moved(), moved(one)) == ("", "", "")
 
 
 def test_fields_are_weighed_as_one(shop: Gathered) -> None:

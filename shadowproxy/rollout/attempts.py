@@ -56,13 +56,14 @@ def _planned(state: State, plan: Plan | None, was_configured: bool) -> tuple[Sta
     if plan == (state.pending_plan or state.plan):
         return state, ()
     if plan == state.plan:
-        after = replace(state, pending_plan=None, why="the configuration has the plan of this attempt again")
-        return after, (entry("plan_pending", state, after, PRODUCT, after.why, pending=None),)
+        after = replace(state, pending_plan=None)
+        why = "the configuration has the plan of this attempt again"
+        return after, (entry("plan_pending", state, after, PRODUCT, why, pending=None),)
     if state.phase == PENDING or (table.allows(state.phase, table.REPLACE) and plan.name != state.plan.name):
         after = waiting(state, table.REPLACE, plan, f"{plan.name} waits to be started")
         return after, (entry("plan_replaced", state, after, PRODUCT, after.why, replaced=state.plan.hash),)
     why = f"the configuration has another plan; attempt {state.attempt} keeps its own, the next one takes it"
-    after = replace(state, pending_plan=plan, why=why)
+    after = replace(state, pending_plan=plan)
     return after, (entry("plan_pending", state, after, PRODUCT, why, pending=plan.hash),)
 
 

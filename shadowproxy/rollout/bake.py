@@ -7,7 +7,7 @@ which nobody looked is no bake: of one tick at most `MAX_TICK` seconds count.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import isfinite
+from math import ceil, isfinite
 from typing import Final
 
 from msgspec.structs import replace
@@ -130,9 +130,9 @@ def is_over(progress: Progress, bake: Bake) -> bool:
 def lacks(progress: Progress, plan: Plan, bake: Bake) -> Iterator[str]:
     """What is still missing in time and in requests, in words."""
     if progress.warm < plan.warmup and not is_over(progress, bake):
-        yield f"{span(plan.warmup - progress.warm)} of warm-up"
+        yield f"{span(ceil(plan.warmup - progress.warm))} of warm-up"
     if progress.baked < bake.seconds:
-        yield f"{span(bake.seconds - progress.baked)} of bake"
+        yield f"{span(ceil(bake.seconds - progress.baked))} of bake"
     missing = bake.requests - progress.requests
     if missing > 0:
         rate = lately(progress.recent, KEPT)

@@ -169,7 +169,7 @@ def _resume(state: State, command: Command, facts: Facts) -> Answer:
         state,
         holds=tuple(others),
         progress=replace(state.progress, dismissed=tuple(sorted(dismissed))),
-        why=_because(f"{command.who} resumed it, held by {', '.join(released)}", command),
+        why=_because(f"{command.who} resumed it after {', '.join(released)}", command),
     )
     return after, (entry("resumed", state, after, command.who, after.why, reasons=released),)
 

@@ -9,7 +9,7 @@ from shadowproxy.model.terms import CANDIDATE
 from shadowproxy.rollout import bake
 from shadowproxy.rollout.attempts import PRODUCT
 from shadowproxy.rollout.freeze import next_change
-from shadowproxy.rollout.holds import enforced, is_overridden, lacking
+from shadowproxy.rollout.holds import LACKING, enforced, held_by, is_overridden, lacking
 from shadowproxy.rollout.phrases import moment, percent, span
 from shadowproxy.rollout.steps import steps
 from shadowproxy.rollout.values import State
@@ -50,7 +50,8 @@ def _users(weight: float, part: Step) -> str:
 
 
 def _why(state: State) -> Iterator[str]:
-    if state.why:
+    is_told_below = state.phase == RUNNING and state.holds and state.why.startswith("held: ")
+    if state.why and not is_told_below:
         yield f"Newest: {state.why}."
 
 
@@ -72,8 +73,11 @@ def _missing(state: State, part: Step) -> Iterator[str]:
     if part.kind == APPROVE:
         return
     needs = list(bake.lacks(state.progress, state.plan, part.bake))
-    needs += [f"{one.name} ({one.words})" for one in lacking(state, part) if one.verdict not in (PASS, FAIL)]
-    yield f"Still missing: {'; '.join(needs)}." if needs else "Nothing is missing in this part."
+    if not held_by(state, LACKING):  # that says it
+        needs += [f"{one.name} ({one.words})" for one in lacking(state, part) if one.verdict not in (PASS, FAIL)]
+        needs = needs or ["nothing"]
+    if needs:
+        yield f"Still missing: {'; '.join(needs)}."
 
 
 def coming(state: State, row: tuple[Step, ...]) -> str:
@@ -81,6 +85,8 @@ def coming(state: State, row: tuple[Step, ...]) -> str:
     if state.step + 1 == len(row):
         return "promotion, all users are the candidate's"
     step = row[state.step + 1]
+    if step.kind == APPROVE:
+        return f"{step.name}, which waits for an approval"
     return f"{step.name}, {_users(step.weight, step)}"
 
 

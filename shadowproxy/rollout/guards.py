@@ -15,7 +15,7 @@ from shadowproxy.evidence import trend
 from shadowproxy.model.rollout import FAIL, INCONCLUSIVE, PASS, SLOW_BURN, Check, Plan, Step
 from shadowproxy.rollout import bets, e_values
 from shadowproxy.rollout.ledger import Ledger, Series
-from shadowproxy.rollout.phrases import rate, span, times
+from shadowproxy.rollout.phrases import against, rate, span
 from shadowproxy.rollout.series import block_seconds
 from shadowproxy.rollout.shortfall import ENOUGH
 
@@ -41,7 +41,7 @@ def ratio(ledger: Ledger, step: Step) -> Said:
         return Said(INCONCLUSIVE, "nobody is split yet", evidence, RATIO_NEEDED)
     words = (
         f"candidate {rate(candidate / every)} of {every:,}, {rate(step.weight)} configured; "
-        f"evidence {times(evidence)} of the {times(RATIO_NEEDED)} needed"
+        f"{against(evidence, RATIO_NEEDED)}"
     )
     if evidence >= RATIO_NEEDED:
         return Said(FAIL, f"{words}: the split is not the configured one", evidence, RATIO_NEEDED)
@@ -67,7 +67,7 @@ def slope(check: Check, ledger: Ledger, plan: Plan, step: Step) -> Said:
     allowed = MAX_SLOPE if check.max_slope is None else check.max_slope
     estimate, lower, upper, most = (f"{each * 360_000.0:.3g}%/h" for each in (*found, allowed))
     words = f"{len(blocks)} blocks: rises by {estimate} ({lower} to {upper}, {most} allowed)"
-    words += f"; evidence {times(evidence)} of the {times(needed)} needed"
+    words += f"; {against(evidence, needed)}"
     if evidence < needed or found.lower <= allowed:
         return Said(PASS, f"{words}: passes", evidence, needed)
     words += _until(check, blocks[-1][1] / level, found.estimate)

@@ -24,12 +24,14 @@ from shadowproxy.rollout import bets, e_values, guards, promql, shortfall
 from shadowproxy.rollout.e_values import EValue
 from shadowproxy.rollout.facts import Both
 from shadowproxy.rollout.ledger import Ledger
-from shadowproxy.rollout.phrases import count, latency, rate, span, times
+from shadowproxy.rollout.phrases import against, count, latency, rate, span
 from shadowproxy.rollout.series import quantile
 from shadowproxy.rollout.values import CheckResult
 
 _HINT: Final = 1.0
-"""The logarithm of evidence below which it is not worth saying where it leads."""
+"""The logarithm of evidence below which it is not worth saying where it leads, nor what it is while data lacks."""
+
+_MIRRORED: Final = " mirrored"
 
 
 class Case(NamedTuple):
@@ -83,12 +85,13 @@ def _counts(check: Check, case: Case) -> CheckResult:
             missing = shortfall.evidence(e_values.NOT_WORSE - better, lead, ledger)
             end += f"; to be shown not worse it {missing.words}" if missing else "; not shown not to be worse"
     primary, candidate, seen = _seen(check, ledger)
+    words = [seen, against(harm.log_e, harm.needed)] if verdict != INCONCLUSIVE or harm.log_e >= _HINT else [seen]
     return CheckResult(
         check.name,
         check.kind,
         check.mode,
         verdict,
-        f"{seen}; evidence {times(harm.log_e)} of the {times(harm.needed)} needed: {end}",
+        f"{'; '.join(words)}: {end}",
         harm.log_e,
         harm.needed,
         primary,
@@ -114,9 +117,8 @@ def _seen(check: Check, ledger: Ledger) -> tuple[float | None, float | None, str
     if any(tally.users):
         told = [(tally.users, getattr(tally, f"users_{what}"), " users")]
     if bets.has_pairs(check):
-        told.append(
-            ((tally.pairs, tally.pairs), tally.pairs_failed, " mirrored")
-        )  # users and copies: either may fail it
+        # users and copies: either may fail it
+        told.append(((tally.pairs, tally.pairs), tally.pairs_failed, _MIRRORED))
     shares = [
         (noun, requests, [x / n if n else None for x, n in zip(bad, requests, strict=True)])
         for requests, bad, noun in told
@@ -129,6 +131,9 @@ def _seen(check: Check, ledger: Ledger) -> tuple[float | None, float | None, str
 
 
 def _shares(noun: str, requests: Both, shares: list[float | None]) -> str:
+    primary, candidate = shares
+    if noun == _MIRRORED and primary is not None and candidate is not None:
+        return f"candidate {rate(candidate)} and primary {rate(primary)} of {requests[0]:,}{noun}"
     arms = zip(("candidate", "primary"), reversed(shares), reversed(requests), strict=True)
     return ", ".join(f"{arm} {rate(share)} of {n:,}{noun}" for arm, share, n in arms if share is not None)
 
@@ -140,12 +145,14 @@ def _fields(check: Check, case: Case) -> CheckResult:
     if known is None:
         return _said(check, INCONCLUSIVE, "nothing is known of fields yet", 0.0, harm.needed)
     listed = f"regressed: {', '.join(known.listed)}" if known.listed else "no field regressed"
-    words = f"{listed} in {known.answers:,} pairs; evidence {times(harm.log_e)} of the {times(harm.needed)} needed"
-    missing = shortfall.ENOUGH - known.answers
+    words = f"{listed} in {count(known.answers, 'pair')} with a second answer"
+    missing = shortfall.answers(known.answers, case.ledger)
+    if harm.is_enough or missing is None:
+        words += f"; {against(harm.log_e, harm.needed)}"
     if harm.is_enough:
         verdict, end = FAIL, "fails"
-    elif missing > 0:
-        verdict, end = INCONCLUSIVE, f"needs {count(missing, 'more answered pair')}"
+    elif missing is not None:
+        verdict, end = INCONCLUSIVE, missing.words
     elif mirrors and not known.learns:
         verdict, end = INCONCLUSIVE, "no second answers come: what differs by itself is not known"
     elif known.listed:
@@ -153,7 +160,9 @@ def _fields(check: Check, case: Case) -> CheckResult:
     else:
         verdict, end = PASS, "passes" if mirrors else "passes; nothing is mirrored now"
     result = _said(check, verdict, f"{words}: {end}", harm.log_e, harm.needed)
-    return replace(result, more_requests=missing) if missing > 0 else result
+    if missing is None:
+        return result
+    return replace(result, more_requests=missing.number, more_seconds=missing.seconds)
 
 
 def _promql(check: Check, case: Case) -> CheckResult:

@@ -57,6 +57,11 @@ def latency(seconds: float) -> str:
     return f"{seconds:.3g} s" if seconds >= 1.0 else f"{seconds * 1000.0:.3g} ms"
 
 
+def against(log_e: float, needed: float) -> str:
+    """`evidence against it 0.4, fails at 400`, from logarithms."""
+    return f"evidence against it {times(log_e)}, fails at {times(needed)}"
+
+
 def times(log_e: float) -> str:
     """An e-value from its logarithm: `0.4`, `310`, `10^12`."""
     if log_e >= log(1e6):

@@ -29,7 +29,7 @@ def values(check: Check, answer: Answer) -> Iterator[tuple[float, float, float |
     for at, value in answer.candidate:
         beside = primary.get(at) if check.against else None
         if isfinite(value) and (not check.against or (beside is not None and isfinite(beside))):
-            yield at, value, beside
+            yield at, float(value), None if beside is None else float(beside)  # as they are when read again
 
 
 def scraped(before: Scraped, check: Check, answer: Answer) -> Scraped:

@@ -42,6 +42,14 @@ def data(check: Check, ledger: Ledger, step: Step) -> Missing | None:
     return max(lacking, key=lambda one: inf if one.seconds is None else one.seconds, default=None)
 
 
+def answers(have: int, ledger: Ledger) -> Missing | None:
+    """The second answers to one request that are missing before fields are judged; None: there are enough."""
+    want = ENOUGH - have
+    if want <= 0:
+        return None
+    return Missing(want, "second answer", "", want * ledger.seconds / have if have else None)
+
+
 def _wanted(check: Check, ledger: Ledger, step: Step) -> list[tuple[int, int, str, str]]:
     """What it has, what it needs, and of what."""
     tally = ledger.tally

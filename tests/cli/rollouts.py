@@ -42,7 +42,7 @@ HALFWAY = RolloutStatus(
             "latency_p99",
             "enforce",
             "inconclusive",
-            "p99 of the candidate 230 ms in 12, primary 225 ms in 480; evidence 0.4 of the 400 needed: needs more",
+            "p99 of the candidate 230 ms in 12, primary 225 ms in 480: needs more",
         ),
         CheckResult("memory", "promql", "observe", "fail", "it grows by 7% an hour, at most 5% is right"),
     ],

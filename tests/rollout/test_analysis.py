@@ -68,8 +68,8 @@ def test_an_error_rate_passes_or_fails(failed: tuple[int, int], verdict: str) ->
 def test_it_says_so_in_a_sentence() -> None:
     ledger = after(ERRORS, (20, tick((1900, 100), (19, 5))))
     result = only(ledger, ERRORS)
-    assert result.words.startswith("candidate 5% of 2,000, primary 1% of 38,000; evidence 10^")
-    assert result.words.endswith("of the 200 needed: fails")
+    assert result.words.startswith("candidate 5% of 2,000, primary 1% of 38,000; evidence against it 10^")
+    assert result.words.endswith(", fails at 200: fails")
     assert (result.primary, result.candidate) == (0.01, 0.05)
     assert result.log_e > result.needed == pytest.approx(log(200.0))
     decision = analysis.overall(ledger, ERRORS, CANARY, 0.0)
@@ -92,7 +92,7 @@ def test_evidence_beyond_all_numbers_is_evidence() -> None:
     this = plan(*(Check(kind, kind) for kind in CHECK_KINDS))
     ledger = after(this, (50, tick((90_000, 10_000), (0, 10_000), (0, 10_000))))
     assert analysis.overall(ledger, this, CANARY, 0.0).checks == ("error_rate", "client_error_rate")
-    assert "evidence 10^" in analysis.judge(ledger, this, CANARY, 0.0)[0].words
+    assert "evidence against it 10^" in analysis.judge(ledger, this, CANARY, 0.0)[0].words
 
 
 @pytest.mark.parametrize("is_lost", [False, True])
@@ -144,16 +144,14 @@ def test_mirrored_pairs_are_evidence() -> None:
     assert only(after(ERRORS, (1, mirrored(50))), ERRORS, MIRROR).verdict == INCONCLUSIVE, "of another step"
     healthy = after(ERRORS, (10, mirrored(100, 1, 1, 3)), step=MIRROR)
     assert only(healthy, ERRORS, MIRROR).verdict == PASS
-    assert only(healthy, ERRORS, MIRROR).words.startswith("candidate 4% of 1,000 mirrored")
+    assert only(healthy, ERRORS, MIRROR).words.startswith("candidate 4% and primary 4% of 1,000 mirrored;")
     assert harm(after(ERRORS, (10, mirrored(100, 5, 1)), step=MIRROR), ERRORS, MIRROR)
 
 
 def test_what_fails_among_the_copies_is_told_beside_users_who_are_well() -> None:
     ledger = after(ERRORS, (1, tick((100, 5), (2, 0))), (10, mirrored(100, 40)))
     result = only(ledger, ERRORS)
-    told = (
-        "candidate 0% of 5, primary 2% of 100; candidate 40% of 1,000 mirrored, primary 0% of 1,000 mirrored; evidence"
-    )
+    told = "candidate 0% of 5, primary 2% of 100; candidate 40% and primary 0% of 1,000 mirrored; evidence"
     assert (result.verdict, result.words.startswith(told)) == (FAIL, True), result.words
     assert (result.candidate, result.primary) == (0.0, 0.02)
 
@@ -335,7 +333,7 @@ FIELDS = plan(Check("regressed_fields", "regressed_fields"))
     ("known", "verdict", "words"),
     [
         (FieldsFact(0.0, (), 50), PASS, "no field regressed in 50 pairs"),
-        (FieldsFact(0.0, (), 49), INCONCLUSIVE, "needs 1 more answered pair"),
+        (FieldsFact(0.0, (), 49), INCONCLUSIVE, "needs about 1 more second answer"),
         (FieldsFact(0.0, (), 90, learns=False), INCONCLUSIVE, "no second answers come"),
         (FieldsFact(3.0, ("$.price body_value",), 90), INCONCLUSIVE, "regressed: $.price body_value"),
         (FieldsFact(9.0, tuple(f"$.f{i}" for i in range(8)), 90), FAIL, "$.f4, 3 more in 90 pairs"),

@@ -48,7 +48,7 @@ def test_checks_that_fail_or_lack_data_are_named(checks: Checks) -> None:
     run.do("start")
     checks.say("inconclusive", words="needs about 400 more requests")
     run.tick(50)
-    assert "Still missing: error_rate (needs about 400 more requests)." in told(run)
+    assert "Held (inconclusive) for 29 s: error_rate: needs about 400 more requests." in told(run)
     checks.say("fail", "slow_burn", "memory", words="it rises by 7% an hour")
     run.tick()
     assert "memory fails: it rises by 7% an hour." in told(run)

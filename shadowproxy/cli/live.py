@@ -29,14 +29,15 @@ T = TypeVar("T")
 class Screen(Generic[T]):
     """Pictures on a terminal, each over the one before. `note` stands below until there is a new picture."""
 
-    def __init__(self, draw: Callable[[T], Iterable[str]], stream: TextIO) -> None:
+    def __init__(self, draw: Callable[[T, int], Iterable[str]], stream: TextIO) -> None:
+        """`draw` makes the lines of a picture, for a terminal of so many columns."""
         self._draw = draw
         self._stream = stream
         self._lines: list[str] = []
         stream.write(_ENTER)
 
     def show(self, found: T) -> None:
-        self._lines = list(self._draw(found))
+        self._lines = list(self._draw(found, shutil.get_terminal_size().columns))
         self._put([])
 
     def note(self, text: str) -> None:
@@ -48,7 +49,8 @@ class Screen(Generic[T]):
 
     def _put(self, more: list[str]) -> None:
         room = shutil.get_terminal_size().lines - len(more)
-        lines = [*self._lines[:room], *more]
+        lines = self._lines if len(self._lines) <= room else [line for line in self._lines if line]
+        lines = [*lines[:room], *more]
         self._stream.write(_HOME + "\n".join(line + _END_OF_LINE for line in lines) + _BELOW)
         self._stream.flush()
 

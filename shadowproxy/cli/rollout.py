@@ -55,6 +55,8 @@ _HELP: Final = {
 """Of commands that say no more than their name."""
 _GOES_BACK: Final = ("abort", "rollback")
 _SIGNAL: Final = "kill -USR2 the supervisor: that sends all users back without it"
+_NARROWEST: Final = 60
+"""Columns below which the live view is cut rather than broken into lines of few words."""
 
 
 def _forward(action: str) -> Callable[..., None]:
@@ -206,7 +208,7 @@ def _followed(admin: str, token: str | None, service: str | None, output: Output
     from shadowproxy.admin.rollout_values import RolloutStatus
     from shadowproxy.cli.live import Lines, Screen, follow
     from shadowproxy.cli.rollout_text import changes, render
-    from shadowproxy.report.terminal import Paint
+    from shadowproxy.report.terminal import WIDTH, Paint
 
     def asked() -> RolloutStatus:
         return answer(RolloutStatus, admin, token, "/api/v1/rollout", service=service)
@@ -215,7 +217,8 @@ def _followed(admin: str, token: str | None, service: str | None, output: Output
     if output is Output.json:
         view = Lines(lambda _, found: [json_line(found)], sys.stdout)
     elif sys.stdout.isatty():
-        view = Screen(lambda found: render(found, Paint(wants_color())), sys.stdout)
+        paint = Paint(wants_color())
+        view = Screen(lambda found, columns: render(found, paint, min(max(columns, _NARROWEST), WIDTH)), sys.stdout)
     try:
         found = follow(asked, view, lambda found: found.ended_at is not None)
     except ClientError as error:

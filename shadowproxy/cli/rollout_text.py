@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from math import ceil
 from typing import TYPE_CHECKING, Final
 
 from shadowproxy.admin.rollout_values import COMING, NOW, OVER, STOPPED
-from shadowproxy.config.units import render_duration
 from shadowproxy.model.rollout import (
     ABORTED,
     APPROVE,
@@ -20,8 +20,9 @@ from shadowproxy.model.rollout import (
     ROLLED_BACK,
     RUNNING,
 )
-from shadowproxy.report.plain import clip, duration, moment, number, plain
+from shadowproxy.report.plain import clip, moment, number, plain
 from shadowproxy.report.terminal import WIDTH, Paint, paragraph, wrapped
+from shadowproxy.rollout.phrases import span
 
 if TYPE_CHECKING:
     from shadowproxy.admin.rollout_values import (
@@ -42,6 +43,7 @@ _PHASES: Final = {
     ABORTED: ("aborted", "yellow"),
 }
 _VERDICTS: Final = {PASS: ("✓", "green"), FAIL: ("✗", "red"), INCONCLUSIVE: ("?", "yellow")}
+_SAYS: Final = {PASS: "passes", FAIL: "fails", INCONCLUSIVE: "lacks data"}
 _STEPS: Final = {OVER: "✓", NOW: "▸", COMING: " ", STOPPED: "✗"}
 _BAR: Final = 20
 _NAME: Final = 22
@@ -62,25 +64,30 @@ def headline(status: RolloutStatus, paint: Paint) -> str:
     return " · ".join(parts)
 
 
-def render(status: RolloutStatus, paint: Paint) -> Iterator[str]:
-    """All of it: the plan with the present part, its bake, the checks, what holds it, and what comes next."""
+def render(status: RolloutStatus, paint: Paint, width: int = WIDTH) -> Iterator[str]:
+    """All of it: the plan with the present part, its bake, the checks, what holds it, and what comes next.
+
+    What a check says stands beside the check alone; holds and notes name it.
+    """
+    shown = [check for check in status.checks if _matters(check, status)]
     yield headline(status, paint)
-    yield f"  {_about(status)}"
+    for line in wrapped(_about(status), width - 2):
+        yield f"  {line}"
     for label, words, style in _holds(status):
-        yield from paragraph(label, words, paint, style)
-    yield ""
-    for step in status.steps:
-        yield _step(step, status.at, paint)
+        yield from paragraph(label, _named(words, shown), paint, style, width)
     blocks = [
+        list(_steps(status, paint)),
         [] if status.bake is None else list(_bake(status.bake)),
-        [line for check in status.checks if _matters(check, status) for line in _check(check, paint)],
+        [line for check in shown for line in _check(check, paint, width)],
+        [
+            line
+            for label, said, style in _notes(status)
+            for line in paragraph(label, _named(said, shown), paint, style, width)
+        ],
     ]
     for block in filter(None, blocks):
         yield ""
         yield from block
-    yield ""
-    for label, words, style in _notes(status):
-        yield from paragraph(label, words, paint, style)
 
 
 def outcome(status: RolloutStatus, paint: Paint) -> Iterator[str]:
@@ -147,10 +154,18 @@ def freezes(found: list[FreezeStatus], now: float) -> Iterator[str]:
             yield f"  {said}"
 
 
+def _named(said: str, shown: list[CheckResult]) -> str:
+    """`said` with the verdict instead of the words of each check that is shown."""
+    for check in shown:
+        if check.words:
+            said = said.replace(f"{check.name}: {check.words}", f"{check.name} {_SAYS[check.verdict]}")
+    return said
+
+
 def hold_words(hold: Hold, now: float) -> str:
     by = "" if hold.by == "shadowproxy" else f" by {hold.by}"
     detail = f": {hold.detail}" if hold.detail else ""
-    return f"{hold.reason}{by} for {duration(now - hold.since)}{detail}"
+    return f"{hold.reason}{by} for {span(max(0.0, now - hold.since))}{detail}"
 
 
 def share(weight: float) -> str:
@@ -175,7 +190,7 @@ def _notes(status: RolloutStatus) -> Iterator[tuple[str, str, str]]:
     now = status.at
     if not (status.holds and status.why.startswith("held: ")):  # the holds say it above, as it is now
         yield "why", status.why, ""
-    if status.missing:
+    if status.missing and not any(hold.reason == INCONCLUSIVE for hold in status.holds):  # that says the same
         yield "missing", "; ".join(status.missing), ""
     if status.next:
         yield "next", status.next, ""
@@ -196,7 +211,7 @@ def _notes(status: RolloutStatus) -> Iterator[tuple[str, str, str]]:
         yield "plan", f"a changed plan ({status.pending_plan}) is for the next attempt", "yellow"
     for each in reversed(status.earlier):
         ended = f"attempt {each.number} {_PHASES[each.phase][0]} {clock(each.ended_at, now)}"
-        yield "earlier", f"{ended}: {each.why}", "dim"
+        yield "earlier", f"{ended}: {each.why.removeprefix('rolled back: ')}", "dim"
 
 
 def _about(status: RolloutStatus) -> str:
@@ -205,25 +220,38 @@ def _about(status: RolloutStatus) -> str:
     return " · ".join([*filter(None, parts), f"plan {status.plan}"])
 
 
-def _step(step: StepStatus, now: float, paint: Paint) -> str:
-    weight = share(step.weight) if step.weight else "chosen" if step.chosen else ""
-    wants = [render_duration(step.bake_seconds)] if step.bake_seconds else []
+def _steps(status: RolloutStatus, paint: Paint) -> Iterator[str]:
+    """The plan, in columns as narrow as it allows."""
+    rows = [(step, clip(step.stage, _NAME), _bakes(step)) for step in status.steps]
+    names = max((len(name) for _, name, _ in rows), default=0)
+    bakes = max((len(bake) for _, _, bake in rows), default=0)
+    for step, name, bake in rows:
+        weight = share(step.weight) if step.weight else "chosen" if step.chosen else ""
+        until = f"until about {clock(step.ends_at, status.at)}" if step.ends_at is not None else ""
+        line = f"  {_STEPS[step.state]} {name:<{names}}  {weight:>6}  {bake:<{bakes}}  {until}".rstrip()
+        yield paint({OVER: "dim", NOW: "bold", COMING: "", STOPPED: "red"}[step.state], line)
+
+
+def _bakes(step: StepStatus) -> str:
+    wants = [span(step.bake_seconds)] if step.bake_seconds else []
     wants += [number(step.bake_requests, "request")] if step.bake_requests else []
-    bake = f"bakes {', '.join(wants)}" if wants else "approval" if step.kind == APPROVE else ""
-    until = f"until about {clock(step.ends_at, now)}" if step.ends_at is not None else ""
-    line = f"  {_STEPS[step.state]} {clip(step.stage, _NAME):<{_NAME}} {weight:>6}  {bake:<32} {until}".rstrip()
-    return paint({OVER: "dim", NOW: "bold", COMING: "", STOPPED: "red"}[step.state], line)
+    return f"bakes {', '.join(wants)}" if wants else "approval" if step.kind == APPROVE else ""
 
 
 def _bake(bake: BakeStatus) -> Iterator[str]:
     if bake.warmup > 0:
-        yield f"  {'warm-up':<11}{duration(bake.warmup)} left"
+        yield f"  {'warm-up':<11}{span(ceil(bake.warmup))} left"
     if bake.needed_seconds:
-        said = f"{duration(bake.seconds)} of {render_duration(bake.needed_seconds)}"
-        yield f"  {'time':<11}{_bar(bake.seconds / bake.needed_seconds)}  {said}"
+        yield _progress("time", bake.seconds / bake.needed_seconds, span(bake.seconds), span(bake.needed_seconds))
     if bake.needed_requests:
-        said = f"{bake.requests:,} of {number(bake.needed_requests, 'request')}"
-        yield f"  {'requests':<11}{_bar(bake.requests / bake.needed_requests)}  {said}"
+        done = bake.requests / bake.needed_requests
+        yield _progress("requests", done, f"{bake.requests:,}", f"{bake.needed_requests:,}")
+
+
+def _progress(label: str, done: float, there: str, needed: str) -> str:
+    """`9 s of 10 s`, or `12 s, 10 s needed`."""
+    said = f"{there}, {needed} needed" if done > 1.0 else f"{there} of {needed}"
+    return f"  {label:<11}{_bar(done)}  {said}"
 
 
 def _bar(done: float) -> str:
@@ -236,16 +264,18 @@ def _matters(check: CheckResult, status: RolloutStatus) -> bool:
     return status.phase == RUNNING or check.verdict == FAIL
 
 
-def _check(check: CheckResult, paint: Paint) -> Iterator[str]:
+def _check(check: CheckResult, paint: Paint, width: int) -> Iterator[str]:
     mark, style = _VERDICTS[check.verdict]
     words = (check.words or check.verdict) + ("; observed only" if check.mode == OBSERVE else "")
     label = f"{mark} {clip(check.name, _CHECK - 3)}"
-    for line in wrapped(words, WIDTH - _CHECK - 2):
+    for line in wrapped(words, width - _CHECK - 2):
         yield f"  {paint(style, f'{label:<{_CHECK}}')}{line}"
         label = ""
 
 
 def _watch(watch: WatchStatus, now: float) -> str:
     if watch.holder:
-        return f"{watch.holder} holds it" + (f" for {duration(now - watch.since)}" if watch.since is not None else "")
+        return f"{watch.holder} holds it" + (
+            f" for {span(max(0.0, now - watch.since))}" if watch.since is not None else ""
+        )
     return "nobody holds it, and nothing advances without" if watch.required else "nobody holds it; not required"

@@ -30,9 +30,9 @@ def labelled(label: str, text: str) -> str:
     return f"  {label:<{LABEL}}{text}"
 
 
-def paragraph(label: str, text: str, paint: Paint, style: str = "") -> Iterator[str]:
+def paragraph(label: str, text: str, paint: Paint, style: str = "", width: int = WIDTH) -> Iterator[str]:
     """A label and a text of any length, broken between words."""
-    for line in wrapped(text, ROOM):
+    for line in wrapped(text, width - LABEL - 2):
         yield labelled(label, paint(style, line))
         label = ""
 

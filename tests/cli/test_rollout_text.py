@@ -17,22 +17,50 @@ def test_a_rollout_is_shown_with_its_plan_bake_checks_and_holds() -> None:
     for line in (
         "checkout-v2 · attempt 2 · running · first users · 5% to the candidate",
         "  service shop · canary · feature change · primary v1 · candidate v2 · plan 3fa9c2d18b7e6f50",
-        "  hold       freeze for 12m 00s: weekend is active",
-        "  ✓ go                             approval",
-        "  ▸ first users                5%  bakes 1d, 20,000 requests        until about Wed 09:20 UTC",
-        "  time       ████████████░░░░░░░░  14h 40m of 1d",
-        "  requests   ████████████████░░░░  16,210 of 20,000 requests",
+        "  hold       freeze for 12 min: weekend is active",
+        "  ✓ go                   approval",
+        "  ▸ first users      5%  bakes 1 d, 20,000 requests    until about Wed 09:20 UTC",
+        "  time       ████████████░░░░░░░░  14 h 40 min of 1 d",
+        "  requests   ████████████████░░░░  16,210 of 20,000",
         "  ✓ error_rate         candidate 0.11%, primary 0.12%: passes",
-        "  ? latency_p99        p99 of the candidate 230 ms in 12, primary 225 ms in 480; evidence 0.4 of the",
-        "                       400 needed: needs more",
+        "  ? latency_p99        p99 of the candidate 230 ms in 12, primary 225 ms in 480: needs more",
         "  ✗ memory             it grows by 7% an hour, at most 5% is right; observed only",
         "  missing    9 h 20 min of bake; more data for latency_p99",
         "  next       ramp 25%, 25% of the users are the candidate's",
         "  finish     about Thu 09:30 UTC, if nothing holds it",
-        "  watch      ann holds it for 5m 00s",
+        "  watch      ann holds it for 5 min",
         "  earlier    attempt 1 rolled back Sun 19:13 UTC: error_rate failed",
     ):
         assert line in lines
+
+
+def test_what_a_check_says_is_said_once_and_named_elsewhere() -> None:
+    lacks = "latency_p99: " + HALFWAY.checks[1].words
+    held = rollout(holds=[Hold("inconclusive", AT - 5, "shadowproxy", lacks)], why=f"held: {lacks}")
+    lines = list(render(held, PLAIN))
+    assert "  hold       inconclusive for 5 s: latency_p99 lacks data" in lines
+    assert sum("230 ms in 12" in line for line in lines) == 1
+    assert not any(line.startswith(("  missing", "  why")) for line in lines)
+    failing = replace(HALFWAY.checks[0], verdict="fail", words="twice as many: fails")
+    back = rollout(
+        phase="rolled_back", checks=[failing], why="rolled back: error_rate: twice as many: fails", bake=None
+    )
+    lines = list(render(back, PLAIN))
+    assert "  ✗ error_rate         twice as many: fails" in lines
+    assert "  why        rolled back: error_rate fails" in lines
+
+
+def test_it_fits_a_narrow_terminal() -> None:
+    lines = list(render(HALFWAY, PLAIN, 80))
+    assert max(map(len, lines)) <= 80
+    assert "  ? latency_p99        p99 of the candidate 230 ms in 12, primary 225 ms in 480:" in lines
+
+
+def test_what_is_more_than_needed_is_not_told_as_a_part_of_it() -> None:
+    assert HALFWAY.bake
+    lines = list(render(rollout(bake=replace(HALFWAY.bake, seconds=13.2, needed_seconds=8.0, requests=0)), PLAIN))
+    assert "  time       ████████████████████  13 s, 8 s needed" in lines
+    assert "  requests   ░░░░░░░░░░░░░░░░░░░░  0 of 20,000" in lines
 
 
 def test_colours_say_what_words_say() -> None:
@@ -55,8 +83,8 @@ def test_what_is_not_the_rule_has_a_line_of_its_own() -> None:
         bake=replace(HALFWAY.bake, warmup=90.0) if HALFWAY.bake else None,
     )
     lines = list(render(odd, PLAIN))
-    assert "    green: preview         chosen  bakes 1h" in lines
-    assert "  warm-up    1m 30s left" in lines
+    assert "    green: preview  chosen  bakes 1 h" in lines
+    assert "  warm-up    1 min 30 s left" in lines
     assert "  override   freezes do not hold it until Wed 01:20 UTC" in lines
     assert "  watch      nobody holds it, and nothing advances without" in lines
     assert any(line.startswith("  alert      the promotion is not in the configuration") for line in lines)
@@ -74,7 +102,7 @@ def test_words_of_strangers_cannot_speak_to_the_terminal() -> None:
 def test_a_command_answers_with_where_it_has_led() -> None:
     assert list(outcome(HALFWAY, PLAIN)) == [
         "checkout-v2 · attempt 2 · running · first users · 5% to the candidate",
-        "  hold       freeze for 12m 00s: weekend is active",
+        "  hold       freeze for 12 min: weekend is active",
         "  next       ramp 25%, 25% of the users are the candidate's",
     ]
 
@@ -84,9 +112,9 @@ def test_only_what_changed_is_told() -> None:
     first, *rest = changes(None, HALFWAY)
     assert first.startswith("2025-11-26T00:00:00Z  checkout-v2 · attempt 2 · running · first users · 5%")
     assert [line.partition("  ")[2] for line in rest] == [
-        "hold: freeze for 12m 00s: weekend is active",
+        "hold: freeze for 12 min: weekend is active",
         "check memory: fail: it grows by 7% an hour, at most 5% is right",
-        "watch: ann holds it for 5m 00s",
+        "watch: ann holds it for 5 min",
     ]
     later = rollout(
         at=AT + 60,
@@ -155,7 +183,7 @@ def test_what_is_over_shows_what_failed_it_and_no_watch() -> None:
         steps=[replace(step, state="stopped") for step in HALFWAY.steps[:1]],
     )
     lines = list(render(over, PLAIN))
-    assert "  ✗ mirror                         bakes 30m, 5,000 requests" in lines
+    assert "  ✗ mirror               bakes 30 min, 5,000 requests" in lines
     assert "  ✗ error_rate         twice as many" in lines
     assert not any("latency_p99" in line or line.startswith("  watch") for line in lines)
 

@@ -75,7 +75,7 @@ async def test_a_rollout_is_started_by_whom_the_token_names(client: Client, stat
     assert [step["state"] for step in found["steps"]] == ["now", "coming", "coming", "coming"]
     assert found["bake"]["needed_requests"] == 5000
     assert found["missing"][0] == "30 min of bake"
-    assert found["next"] == "go, no user is the candidate's"
+    assert found["next"] == "go, which waits for an approval"
     assert found["finish_at"] > found["at"]
     (command,) = state.rollouts.commands
     assert (command.action, command.who, command.reason) == ("start", "ben", "it is time")

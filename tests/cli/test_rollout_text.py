@@ -183,7 +183,7 @@ def test_what_is_over_shows_what_failed_it_and_no_watch() -> None:
         steps=[replace(step, state="stopped") for step in HALFWAY.steps[:1]],
     )
     lines = list(render(over, PLAIN))
-    assert "  ✗ mirror               bakes 30 min, 5,000 requests" in lines
+    assert "  ✗ mirror          bakes 30 min, 5,000 requests" in lines
     assert "  ✗ error_rate         twice as many" in lines
     assert not any("latency_p99" in line or line.startswith("  watch") for line in lines)
 

@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Struct
 
-from shadowproxy.admin import bodies
+from shadowproxy.admin import bodies, queries
 from shadowproxy.admin.answers import ACCESS, caller
 from shadowproxy.admin.problems import ProblemError
 from shadowproxy.admin.values import AcceptAnswer, AcceptChange, AcceptedEntry, ResetAnswer, ResetChange
@@ -190,8 +190,7 @@ def _service(state: State, name: str | None) -> ServicePolicy:
         name = next(iter(services))
     if name is None:
         raise ProblemError(400, f"which service? there are {', '.join(services)}")
-    if name not in services:
-        raise ProblemError(404, f"there is no service {name!r}; there are {', '.join(services)}")
+    queries.check_service(state, name)
     if CANDIDATE not in services[name].upstreams:
         raise ProblemError(409, f"the service {name} has no candidate: nothing of it differs")
     return services[name]

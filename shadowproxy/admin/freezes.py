@@ -35,7 +35,7 @@ async def start(request: web.Request) -> web.Response:
     wanted = await bodies.taken(request, FreezeStart)
     now = time.time()
     for name in wanted.services:
-        _known(state, name)
+        queries.check_service(state, name)
     if not wanted.classes:
         raise ProblemError(400, "classes: name at least one that is stopped: feature, fix or security")
     command = FreezeCommand(
@@ -81,9 +81,3 @@ def _only(state: State, now: float) -> str:
     if not standing:
         raise ProblemError(409, "no freeze was started by hand; those of the configuration are ended there")
     return standing[0]
-
-
-def _known(state: State, name: str) -> None:
-    known = [each.name for each in state.policy.services]
-    if name not in known:
-        raise ProblemError(404, f"there is no service {name!r}; there are {', '.join(known)}")

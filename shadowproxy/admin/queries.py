@@ -34,10 +34,16 @@ def only(request: web.Request, *allowed: str) -> None:
 def service(request: web.Request, state: State) -> str | None:
     """The service asked for, or None: all of them."""
     name = request.query.get("service")
-    known = [each.name for each in state.policy.services]
-    if name is not None and name not in known:
-        raise ProblemError(404, f"there is no service {name!r}; there are {', '.join(known)}")
+    if name is not None:
+        check_service(state, name)
     return name
+
+
+def check_service(state: State, name: str) -> None:
+    """Raises ProblemError where there is no service of this name."""
+    known = [each.name for each in state.policy.services]
+    if name not in known:
+        raise ProblemError(404, f"there is no service {name!r}; there are {', '.join(known)}")
 
 
 class ReportQuery(Struct, frozen=True):

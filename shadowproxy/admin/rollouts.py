@@ -24,8 +24,8 @@ from shadowproxy.admin.rollout_values import (
     RetryChange,
     RolloutChange,
 )
-from shadowproxy.control.rollout.driving import BACK
 from shadowproxy.control.state import State
+from shadowproxy.model.rollout import BACK
 from shadowproxy.rollout.explaining import explain
 from shadowproxy.rollout.values import Command, Refusal, View
 
@@ -118,8 +118,7 @@ def named(state: State, *given: str | None) -> str:
     if len(names) > 1:
         raise ProblemError(400, f"two services are named: {', '.join(sorted(names))}")
     for name in names:
-        if name not in known:
-            raise ProblemError(404, f"there is no service {name!r}; there are {', '.join(known)}")
+        queries.check_service(state, name)
         return name
     with_one = [name for name in known if _has_rollout(state, name)] or known
     if len(with_one) > 1:

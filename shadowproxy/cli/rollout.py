@@ -26,6 +26,7 @@ from shadowproxy.cli.client import (
     print_json,
     wants_color,
 )
+from shadowproxy.model.rollout import BACK
 
 if TYPE_CHECKING:
     from shadowproxy.admin.rollout_values import RolloutStatus
@@ -53,7 +54,6 @@ _HELP: Final = {
     "rollback": "Send all users back to the primary, at once. After a promotion, too.",
 }
 """Of commands that say no more than their name."""
-_GOES_BACK: Final = ("abort", "rollback")
 _SIGNAL: Final = "kill -USR2 the supervisor: that sends all users back without it"
 _NARROWEST: Final = 60
 """Columns below which the live view is cut rather than broken into lines of few words."""
@@ -195,7 +195,7 @@ def _order(action: str, admin: str, token: str | None, output: Output, asked: Ma
     from shadowproxy.cli.rollout_text import outcome
     from shadowproxy.report.terminal import Paint
 
-    path, hint = f"/api/v1/rollout/{action}", f"; {_SIGNAL}" if action in _GOES_BACK else ""
+    path, hint = f"/api/v1/rollout/{action}", f"; {_SIGNAL}" if action in BACK else ""
     found, body = order(RolloutStatus, admin, token, path, asked, hint)
     if output is Output.json:
         print_json(body)

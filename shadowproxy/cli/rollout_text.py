@@ -23,6 +23,7 @@ from shadowproxy.model.rollout import (
 from shadowproxy.report.plain import clip, moment, number, plain
 from shadowproxy.report.terminal import WIDTH, Paint, paragraph, wrapped
 from shadowproxy.rollout.phrases import span
+from shadowproxy.rollout.values import PRODUCT
 
 if TYPE_CHECKING:
     from shadowproxy.admin.rollout_values import (
@@ -163,7 +164,7 @@ def _named(said: str, shown: list[CheckResult]) -> str:
 
 
 def hold_words(hold: Hold, now: float) -> str:
-    by = "" if hold.by == "shadowproxy" else f" by {hold.by}"
+    by = "" if hold.by == PRODUCT else f" by {hold.by}"
     detail = f": {hold.detail}" if hold.detail else ""
     return f"{hold.reason}{by} for {span(max(0.0, now - hold.since))}{detail}"
 

@@ -26,7 +26,6 @@ PERCENT_PATTERN: Final = r"^[0-9]{1,20}(\.[0-9]{1,30})?%$"
 DURATION_PATTERN: Final = r"^[0-9]{1,20}(\.[0-9]{1,30})?(ms|s|m|h|d)$"
 SIZE_PATTERN: Final = r"^[0-9]{1,20}(\.[0-9]{1,30})?(B|KiB|MiB|GiB)$"
 RATE_PATTERN: Final = SIZE_PATTERN[:-1] + "/s$"
-POINTS_PATTERN: Final = r"^[0-9]{1,20}(\.[0-9]{1,30})?pp$"
 SLOPE_PATTERN: Final = r"^[0-9]{1,20}(\.[0-9]{1,30})?%/(s|m|h|d)$"
 MAX_GROWTH: Final = 100
 """Tolerating a hundred times as much is tolerating everything."""
@@ -154,10 +153,6 @@ def _bytes(text: str, right: str) -> int:
 def render_percent(share: float) -> str:
     """`25%` from 0.25, with every digit that the share has."""
     return _digits(Decimal(repr(float(share))) * 100) + "%"
-
-
-def render_points(share: float) -> str:
-    return render_percent(share).removesuffix("%") + "pp"
 
 
 def render_slope(slope: float) -> str:

@@ -22,6 +22,9 @@ STAGE_KINDS: Final = (SHADOW, APPROVE, CANARY, PROGRESSIVE, BLUE_GREEN, SOAK)
 
 CHANGE_CLASSES: Final = ("feature", "fix", "security")
 
+BACK: Final = frozenset({"abort", "rollback"})
+"""Commands that send all users back."""
+
 ERROR_RATE: Final = "error_rate"
 CLIENT_ERROR_RATE: Final = "client_error_rate"
 LATENCY_P50: Final = "latency_p50"
@@ -135,6 +138,11 @@ class Split(Struct, frozen=True):
     excluded: tuple[str, ...] = EXCLUDED
     recalled: float = 0.0
     urls: tuple[str, ...] = ()
+
+
+def sends_users(split: Split | None) -> bool:
+    """Whether anybody may be served by the candidate, if its lease holds."""
+    return split is not None and (split.weight > 0.0 or bool(split.chosen))
 
 
 class Bake(Struct, frozen=True):
@@ -261,7 +269,6 @@ class Step(Struct, frozen=True):
     chosen: tuple[Chosen, ...] = ()
     timeout: float | None = None
     on_timeout: str = "hold"
-    is_preview: bool = False
 
 
 class FreezeWindow(Struct, frozen=True):

@@ -99,5 +99,4 @@ OTHER: Final = "other"
 CONFIGURED: Final = "configured"
 OPENAPI: Final = "openapi"
 LEARNED: Final = "learned"
-ORIGINS: Final = (CONFIGURED, OPENAPI, LEARNED)
 """Where a route comes from. The last two are named by their path template."""

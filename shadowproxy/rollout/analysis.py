@@ -4,7 +4,7 @@
     ledger = observe(ledger, plan, step, facts, weight, counts)     every tick
     ledger = new_epoch(ledger)                                      at each stage, every six hours, for a new primary
     results = judge(ledger, plan, step, now)                        three answers, one per check
-    decision = overall(ledger, plan, step, now)                     is it to be taken back?
+    harm = overall(ledger, plan, step, now)                     is it to be taken back?
 
 Laws: a healthy candidate is taken back by evidence with probability `plan.false_rollback` at most, however often one
 looks (`evidence.budget`). No data is never a pass and never a failure. The evidence of `overall` and the operator's own
@@ -31,10 +31,9 @@ LISTED = 5
 """Regressed fields that are named."""
 
 
-class Decision(Struct, frozen=True):
-    """Whether the evidence says that the candidate does harm, by which checks, and why in a sentence."""
+class Harm(Struct, frozen=True):
+    """The checks by which the evidence says that the candidate does harm, and why in a sentence; none: it does not."""
 
-    harm: bool
     checks: tuple[str, ...] = ()
     words: str = ""
 
@@ -104,14 +103,14 @@ def judge(ledger: Ledger, plan: Plan, step: Step, now: float) -> tuple[CheckResu
     return tuple(judging.judged(check, case) for check in plan.checks)
 
 
-def overall(ledger: Ledger, plan: Plan, step: Step, now: float) -> Decision:
+def overall(ledger: Ledger, plan: Plan, step: Step, now: float) -> Harm:
     """Whether the evidence of the enforced checks, all together, is enough to take the candidate back."""
     harm = e_values.harm(ledger, plan)
     found = [check for check in plan.checks if check.mode == ENFORCE and check.name in harm]
     failing = [check for check in found if harm[check.name].is_enough]
     case = Case(_in_step(ledger, step), plan, step, now, harm)
     words = "; ".join(f"{check.name}: {judging.judged(check, case).words}" for check in failing)
-    return Decision(bool(failing), tuple(check.name for check in failing), words)
+    return Harm(tuple(check.name for check in failing), words)
 
 
 def _in_step(ledger: Ledger, step: Step) -> Ledger:

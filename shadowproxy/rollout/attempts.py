@@ -14,10 +14,8 @@ from shadowproxy.model.rollout import APPROVE, PENDING, FreezeWindow, Plan
 from shadowproxy.model.terms import CANDIDATE, PRIMARY
 from shadowproxy.rollout import table
 from shadowproxy.rollout.steps import steps
-from shadowproxy.rollout.values import Attempt, Entry, Progress, State
+from shadowproxy.rollout.values import PRODUCT, Attempt, Decision, Entry, Progress, State
 
-PRODUCT: Final = "shadowproxy"
-"""Who decides where no person does."""
 MAX_EARLIER: Final = 50
 """Earlier attempts that a state carries; the audit has all of them."""
 
@@ -27,9 +25,7 @@ def begin(service: str, plan: Plan, windows: tuple[FreezeWindow, ...], at: float
     return State(service=service, plan=plan, windows=windows, at=at, why="waits to be started")
 
 
-def reload(
-    state: State, plan: Plan | None, windows: tuple[FreezeWindow, ...], at: float
-) -> tuple[State, tuple[Entry, ...]]:
+def reload(state: State, plan: Plan | None, windows: tuple[FreezeWindow, ...], at: float) -> Decision:
     """The state after the configuration was read again. `plan` None: it has none for the service any more.
 
     Freezes are those of now at once. The plan of an attempt stays as it is; another one waits, shown as pending. What
@@ -47,7 +43,7 @@ def reload(
     return after, (*entries, *changed)
 
 
-def _planned(state: State, plan: Plan | None, was_configured: bool) -> tuple[State, tuple[Entry, ...]]:
+def _planned(state: State, plan: Plan | None, was_configured: bool) -> Decision:
     if plan is None:
         if not was_configured:
             return state, ()

@@ -62,10 +62,9 @@ def _tick(step: Step, facts: Facts) -> Tick:
     tested = requests[1] + facts.chosen[0] + (0 if step.weight > 0.0 else facts.compared)
     if not requests[0]:  # nobody is split: pairs tell how the primary does
         for pair in facts.pairs:
-            requests[0] += pair.neither + pair.candidate_only + pair.primary_only + pair.both
-            failed[0] += pair.primary_only + pair.both
-            requests[1] += pair.neither + pair.candidate_only + pair.primary_only + pair.both
-            failed[1] += pair.candidate_only + pair.both
+            for arm in (0, 1):
+                requests[arm] += pair.number
+                failed[arm] += pair.failed[arm]
     return Tick(min(elapsed(facts), KEPT), tested, (requests[0], requests[1]), (failed[0], failed[1]))
 
 

@@ -11,19 +11,17 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from shadowproxy.model.rollout import ABORTED, APPROVE, PENDING, PROMOTED, ROLLED_BACK, RUNNING
+from shadowproxy.model.rollout import ABORTED, APPROVE, BACK, PENDING, PROMOTED, ROLLED_BACK, RUNNING
 from shadowproxy.rollout import attempts, holds, table
 from shadowproxy.rollout.attempts import entry
 from shadowproxy.rollout.facts import Facts
 from shadowproxy.rollout.freeze import Blocking
 from shadowproxy.rollout.phrases import moment
-from shadowproxy.rollout.step import Decision, next_words
+from shadowproxy.rollout.step import next_words
 from shadowproxy.rollout.steps import first_of, steps
-from shadowproxy.rollout.values import Command, Refusal, State
+from shadowproxy.rollout.values import Command, Decision, Refusal, State
 
 Answer = Decision | Refusal
-
-_BACK: Final = frozenset({"abort", "rollback"})
 
 
 def obey(state: State, command: Command, facts: Facts) -> Answer:
@@ -34,7 +32,7 @@ def obey(state: State, command: Command, facts: Facts) -> Answer:
     if command.attempt is not None and command.attempt != state.attempt:
         return Refusal(_other_attempt(state, command.attempt))
     state = replace(state, at=command.at)
-    if command.action in _BACK:
+    if command.action in BACK:
         return does(state, command, facts)
     allowed = _overridden(state, command, replace(facts, at=command.at))
     if isinstance(allowed, Refusal):

@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from shadowproxy.model.rollout import ABORTED, APPROVE, FAIL, PASS, PENDING, PROMOTED, ROLLED_BACK, RUNNING, Step
 from shadowproxy.model.terms import CANDIDATE
 from shadowproxy.rollout import bake
-from shadowproxy.rollout.attempts import PRODUCT
 from shadowproxy.rollout.freeze import next_change
 from shadowproxy.rollout.holds import LACKING, enforced, held_by, is_overridden, lacking
 from shadowproxy.rollout.phrases import moment, percent, span
 from shadowproxy.rollout.steps import steps
-from shadowproxy.rollout.values import State
+from shadowproxy.rollout.values import PRODUCT, State
 
 
 def explain(state: State, now: float) -> list[str]:

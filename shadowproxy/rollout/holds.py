@@ -11,15 +11,13 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from shadowproxy.model import rollout as words
-from shadowproxy.model.rollout import APPROVE, ENFORCE, FAIL, INCONCLUSIVE, Step
+from shadowproxy.model.rollout import APPROVE, ENFORCE, FAIL, INCONCLUSIVE, PASS, PROMQL, WEBHOOK, Step
 from shadowproxy.model.terms import CANDIDATE, PRIMARY
 from shadowproxy.rollout import bake
-from shadowproxy.rollout.attempts import PRODUCT
 from shadowproxy.rollout.facts import Facts
 from shadowproxy.rollout.freeze import Blocking, blocking
 from shadowproxy.rollout.phrases import moment, percent, span
-from shadowproxy.rollout.values import CheckResult, Hold, State
+from shadowproxy.rollout.values import PRODUCT, CheckResult, Hold, State
 
 OPERATOR: Final = "operator"
 APPROVAL: Final = "approval"
@@ -117,7 +115,7 @@ def found(state: State, step: Step, facts: Facts, freeze: Blocking | None) -> It
         guards = [one for one in failing(state) if reason == holds_as(state, one)]
         if detail := said(guards) or _detail(state, reason):
             yield Hold(reason, at, detail=detail)
-    gates = [one for one in enforced(state) if one.kind == words.WEBHOOK and one.verdict == INCONCLUSIVE]
+    gates = [one for one in enforced(state) if one.kind == WEBHOOK and one.verdict == INCONCLUSIVE]
     if gates:
         yield Hold(GATE, at, detail=said(gates))
 
@@ -163,7 +161,7 @@ def lacking(state: State, step: Step) -> list[CheckResult]:
     Not needed: guards (the split's shares, trends), which only ever speak up; webhooks, which hold as `gate`; and at
     weight 1, where nobody is left with the primary, whatever is relative to it.
     """
-    return [one for one in enforced(state) if one.verdict != words.PASS and _needed(state, step, one)]
+    return [one for one in enforced(state) if one.verdict != PASS and _needed(state, step, one)]
 
 
 def unproven(state: State, step: Step) -> list[CheckResult]:
@@ -172,11 +170,11 @@ def unproven(state: State, step: Step) -> list[CheckResult]:
 
 
 def _needed(state: State, step: Step, result: CheckResult) -> bool:
-    if result.kind in GUARDS or result.kind == words.WEBHOOK:
+    if result.kind in GUARDS or result.kind == WEBHOOK:
         return False
     check = next((check for check in state.plan.checks if check.name == result.name), None)
     is_absolute = check is not None and check.max is not None
-    return step.weight < 1.0 or is_absolute or (result.kind == words.PROMQL and check is not None and not check.against)
+    return step.weight < 1.0 or is_absolute or (result.kind == PROMQL and check is not None and not check.against)
 
 
 def primary_broken(state: State, facts: Facts) -> str:

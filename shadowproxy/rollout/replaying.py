@@ -18,7 +18,7 @@ from shadowproxy.rollout.facts import Facts
 from shadowproxy.rollout.logged import Cause, Logged, Ordered, Reload
 from shadowproxy.rollout.phrases import instant, percent
 from shadowproxy.rollout.step import step
-from shadowproxy.rollout.values import Entry, Refusal, State
+from shadowproxy.rollout.values import Decision, Entry, Refusal, State
 
 MAX_SAID: Final = 20
 """Mismatches, and gaps, that are described."""
@@ -43,7 +43,7 @@ class Replay(Struct, frozen=True):
         return not self.differing
 
 
-def derived(state: State, cause: Cause) -> tuple[State, tuple[Entry, ...]] | Refusal:
+def derived(state: State, cause: Cause) -> Decision | Refusal:
     """What comes of a cause."""
     match cause:
         case Facts():

@@ -13,17 +13,15 @@ from msgspec.structs import replace
 from shadowproxy.model.rollout import APPROVE, PROMOTED, PROMQL, RUNNING, WEBHOOK, Step
 from shadowproxy.model.terms import CANDIDATE, PRIMARY
 from shadowproxy.rollout import analysis, attempts, bake, holds, table
-from shadowproxy.rollout.attempts import PRODUCT, entry
+from shadowproxy.rollout.attempts import entry
 from shadowproxy.rollout.facts import ANOTHER, GONE, Facts
 from shadowproxy.rollout.ledger import Ledger
 from shadowproxy.rollout.phrases import percent, span
 from shadowproxy.rollout.steps import has_users, steps
-from shadowproxy.rollout.values import CheckResult, Entry, Hold, State
+from shadowproxy.rollout.values import PRODUCT, CheckResult, Decision, Hold, State
 
 EPOCH: Final = 6 * 3600.0
 """Seconds after which the evidence begins anew: one that is never reset goes blind after long health."""
-
-Decision = tuple[State, tuple[Entry, ...]]
 
 _REPLACED: Final = {
     ANOTHER: "another candidate, at none of the URLs of the one before",
@@ -135,7 +133,7 @@ def _analysed(state: State, part: Step, facts: Facts, counts: bool) -> tuple[Sta
     state = replace(state, results=results, ledger=ledger if state.ledger is not None else None)
     if bake.may_begin(state.progress, state.plan) or (state.progress.begun and state.progress.epoch >= EPOCH):
         state = _new_epoch(state)
-    return state, harm.words if harm.harm else ""
+    return state, harm.words
 
 
 def _ledger(state: State) -> Ledger:

@@ -41,14 +41,13 @@ def _parts(index: int, stage: Stage, before: Step) -> Iterator[Step]:
         bake=stage.bake,
         timeout=stage.timeout,
         on_timeout=stage.on_timeout,
-        is_preview=False,
     )
     if stage.kind == SHADOW:
         yield replace(first, weight=0.0, chosen=(), sample=stage.sample)
     elif stage.kind in (APPROVE, SOAK):
         yield first
     elif stage.kind == BLUE_GREEN:
-        yield replace(first, name=f"{stage.name}: preview", weight=0.0, chosen=stage.chosen, is_preview=True)
+        yield replace(first, name=f"{stage.name}: preview", weight=0.0, chosen=stage.chosen)
         bake = replace(stage.bake, seconds=max(stage.bake.seconds, stage.keep_blue))
         yield replace(first, part=1, name=f"{stage.name}: switch", weight=1.0, chosen=(), bake=bake)
     else:

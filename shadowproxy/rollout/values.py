@@ -6,13 +6,16 @@ durations seconds.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Struct
 
 from shadowproxy.model.rollout import PENDING, FreezeWindow, Plan
 from shadowproxy.rollout.facts import Both, Facts
 from shadowproxy.rollout.ledger import Ledger
+
+PRODUCT: Final = "shadowproxy"
+"""Who decides where no person does."""
 
 
 class CheckResult(Struct, frozen=True):
@@ -42,7 +45,7 @@ class Hold(Struct, frozen=True):
 
     reason: str
     since: float
-    by: str = "shadowproxy"
+    by: str = PRODUCT
     detail: str = ""
 
 
@@ -165,6 +168,10 @@ class State(Struct, frozen=True):
     """Whether the configuration still has a plan for the service."""
     recalled: float = 0.0
     """The newest recall by signal that is known (Unix time); `Split.recalled` acknowledges it."""
+
+
+Decision = tuple[State, tuple[Entry, ...]]
+"""A state after something, and what was decided, in order."""
 
 
 class Watch(Struct, frozen=True):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from shadowproxy.model.policy import Policy, ServicePolicy, is_another
-from shadowproxy.model.rollout import Split
+from shadowproxy.model.rollout import Split, sends_users
 from shadowproxy.model.terms import CANDIDATE
 
 
@@ -30,12 +30,12 @@ def published(policy: Policy, said: Mapping[str, Split | None]) -> tuple[Policy,
         wanted, before = said[service.name], service.split
         if wanted is None:
             return None
-        if (why := _unfit(service, wanted)) and (_sends_somebody(wanted) or CANDIDATE not in service.upstreams):
+        if (why := _unfit(service, wanted)) and (sends_users(wanted) or CANDIDATE not in service.upstreams):
             refused[service.name] = f"service {service.name} has {why}"
             return before
         if before is None or before.recalled in {0.0, wanted.recalled}:
             return wanted
-        if _sends_somebody(wanted):
+        if sends_users(wanted):
             refused[service.name] = f"service {service.name}: its users were recalled and control has not heard of it"
             return before
         return msgspec.structs.replace(wanted, recalled=before.recalled)
@@ -75,10 +75,6 @@ def _unfit(service: ServicePolicy, split: Split) -> str:
     if is_another(split.urls, service.urls(CANDIDATE)):
         return "another candidate, at none of the URLs of the one before"
     return ""
-
-
-def _sends_somebody(split: Split) -> bool:
-    return split.weight > 0 or bool(split.chosen)
 
 
 def _names(policy: Policy) -> set[str]:

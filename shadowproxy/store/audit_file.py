@@ -19,13 +19,12 @@ from typing import Final
 from msgspec import Struct
 
 from shadowproxy.rollout.chain import BEGINNING, encode_json, link
+from shadowproxy.rollout.values import PRODUCT
 from shadowproxy.store import schema
 
 FILE_NAME: Final = "audit.sqlite"
 HEAD_NAME: Final = "audit.head"
 VERSION: Final = 1
-OURSELVES: Final = "shadowproxy"
-"""Who makes entries about the audit itself."""
 _BUSY_MS: Final = 1_000
 """How long a transaction waits for another one to be over: with many entries, and the disk's own time for each."""
 _MANY: Final = 1_000_000
@@ -278,4 +277,4 @@ def _first_words(database: sqlite3.Connection, path: Path, number: int) -> Head:
         log.error("%s: %s", path, reason)
     else:
         return Head()
-    return append(database, path, [Draft(time.time(), OURSELVES, action, "", encode_json(what), reason)])
+    return append(database, path, [Draft(time.time(), PRODUCT, action, "", encode_json(what), reason)])

@@ -15,8 +15,8 @@ from msgspec import Struct
 
 from shadowproxy.rollout.chain import BEGINNING, encode_json, link
 from shadowproxy.rollout.logged import Cause, Logged, decode, encode
-from shadowproxy.rollout.values import Entry, State
-from shadowproxy.store.audit_file import DROPPED, OURSELVES, Draft
+from shadowproxy.rollout.values import PRODUCT, Entry, State
+from shadowproxy.store.audit_file import DROPPED, Draft
 
 CHUNK: Final = 3_600
 """Items of a chunk: an hour of ticks."""
@@ -155,7 +155,7 @@ def _drop(database: sqlite3.Connection, service: str, through: int, at: float) -
     reason = (
         f"the rollout's log is kept of {ATTEMPTS} attempts, as far as there is room: items up to {through} are dropped"
     )
-    return Draft(at, OURSELVES, DROPPED, service, encode_json(what), reason)
+    return Draft(at, PRODUCT, DROPPED, service, encode_json(what), reason)
 
 
 def _sweep(database: sqlite3.Connection, service: str) -> None:

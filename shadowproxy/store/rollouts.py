@@ -22,7 +22,6 @@ from shadowproxy.rollout.chain import canonical, digest, encode_json
 from shadowproxy.rollout.logged import Cause, Logged
 from shadowproxy.rollout.values import Entry, State
 from shadowproxy.store import StoreError, audit_file, rollout_log, schema
-from shadowproxy.store.audit import AuditLog, AuditPage
 from shadowproxy.store.audit_file import FILE_NAME, Draft, Head
 
 MAX_LOG_BYTES: Final = 512 * MIB
@@ -38,20 +37,18 @@ _decode_state: Final = msgspec.msgpack.Decoder(State).decode
 
 
 class UnreadableStatesError(StoreError):
-    """States that are kept and cannot be read. `states` are the others, `why` says by service what is wrong."""
+    """States that are kept and cannot be read; `states` are the others."""
 
     def __init__(self, states: dict[str, State], why: dict[str, str]) -> None:
         super().__init__("; ".join(why.values()))
         self.states = states
-        self.why = why
 
 
 class RolloutStore:
-    """`audit.sqlite` in `directory`. Used by one thread at a time; `facts`, `attempts` and `entries` by any."""
+    """`audit.sqlite` in `directory`. Used by one thread at a time; `facts` and `attempts` by any."""
 
     def __init__(self, directory: Path, max_log_bytes: int = MAX_LOG_BYTES) -> None:
         self._path = directory / FILE_NAME
-        self._audit = AuditLog(directory)
         self._max_log_bytes = max_log_bytes
         self._database: sqlite3.Connection | None = None
         self._inode = 0
@@ -125,10 +122,6 @@ class RolloutStore:
         """By service those that something is left of in the log, oldest first."""
         with self._reading() as database:
             return rollout_log.attempts(database)
-
-    def entries(self, service: str, limit: int, offset: int, attempt: int | None = None) -> AuditPage:
-        """Newest first."""
-        return self._audit.page(service, limit, offset, attempt)
 
     # What goes with states.
 

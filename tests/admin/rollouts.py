@@ -7,7 +7,7 @@ import time
 
 from msgspec.structs import replace
 
-from shadowproxy.control.rollout.freezes import Freezes
+from shadowproxy.control.rollout.freezes import ManualFreezes
 from shadowproxy.control.rollout.watch import Watches
 from shadowproxy.model.policy import Policy
 from shadowproxy.model.rollout import APPROVE, CANARY, SHADOW, SOAK, Bake, FreezeWindow, Plan, Stage
@@ -42,7 +42,7 @@ class Rollouts:
             each.name: begin(each.name, each.rollout, (), now) for each in policy.services if each.rollout is not None
         }
         self.watches = Watches()
-        self.by_hand = Freezes()
+        self.by_hand = ManualFreezes()
         self.commands: list[Command] = []
         self.known = asyncio.Event()
         self.known.set()

@@ -55,7 +55,7 @@ class Watched:
         """Whether the candidate is taken back now."""
         self.at += facts.elapsed
         self.ledger = analysis.observe(self.ledger, self.plan, where, facts, where.weight)
-        return analysis.overall(self.ledger, self.plan, where, self.at).harm
+        return bool(analysis.overall(self.ledger, self.plan, where, self.at).checks)
 
     def judged(self, where: Step) -> dict[str, CheckResult]:
         return {result.name: result for result in analysis.judge(self.ledger, self.plan, where, self.at)}

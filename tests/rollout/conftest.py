@@ -26,5 +26,5 @@ class Checks:
 def checks(monkeypatch: pytest.MonkeyPatch) -> Checks:
     says = Checks()
     monkeypatch.setattr(analysis, "judge", lambda *_: says.results)
-    monkeypatch.setattr(analysis, "overall", lambda *_: analysis.Decision(bool(says.harm), words=says.harm))
+    monkeypatch.setattr(analysis, "overall", lambda *_: analysis.Harm(words=says.harm))
     return says

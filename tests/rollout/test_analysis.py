@@ -47,7 +47,7 @@ def only(ledger: Ledger, this: Plan, step: Step = CANARY, now: float = 0.0) -> C
 
 
 def harm(ledger: Ledger, this: Plan, step: Step = CANARY) -> bool:
-    return analysis.overall(ledger, this, step, 0.0).harm
+    return bool(analysis.overall(ledger, this, step, 0.0).checks)
 
 
 ERRORS = plan(Check("error_rate", "error_rate"))
@@ -98,7 +98,7 @@ def test_evidence_beyond_all_numbers_is_evidence() -> None:
 @pytest.mark.parametrize("is_lost", [False, True])
 def test_where_it_goes_is_said_if_it_is_known_how_fast(is_lost: bool) -> None:
     this = plan(Check("error_rate", "error_rate", max=0.05))
-    preview = Step(0, 0, "preview", "blue_green", 0.0, Bake(60.0), is_preview=True)
+    preview = Step(0, 0, "preview", "blue_green", 0.0, Bake(60.0))
     ledger = after(this, (10, Facts(0.0, 1.0, chosen=(10, 1))), step=preview)
     if is_lost:
         ledger = msgspec.structs.replace(ledger, trials=0)
@@ -180,7 +180,7 @@ def test_nobody_left_to_compare_with_is_said() -> None:
 
 def test_chosen_users_count_for_a_limit_alone() -> None:
     this = plan(Check("error_rate", "error_rate", max=0.05))
-    preview = Step(0, 0, "preview", "blue_green", 0.0, Bake(60.0), is_preview=True)
+    preview = Step(0, 0, "preview", "blue_green", 0.0, Bake(60.0))
     assert only(after(this, (6, Facts(0.0, 1.0, chosen=(10, 0))), step=preview), this, preview).verdict == PASS
     assert harm(after(this, (6, Facts(0.0, 1.0, chosen=(10, 5))), step=preview), this, preview)
     assert not harm(after(ERRORS, (6, Facts(0.0, 1.0, chosen=(10, 5))), step=preview), ERRORS, preview)

@@ -78,7 +78,7 @@ def said(verdicts: tuple[str, str, str, str]) -> Iterator[None]:
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(analysis, "judge", lambda *_: found)
-        patch.setattr(analysis, "overall", lambda *_: analysis.Decision(bool(harm), words=harm))
+        patch.setattr(analysis, "overall", lambda *_: analysis.Harm(words=harm))
         yield
 
 

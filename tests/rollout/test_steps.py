@@ -34,8 +34,8 @@ def test_a_plan_may_begin_with_an_approval() -> None:
 
 def test_blue_green_is_a_preview_and_a_switch_that_bakes_as_long_as_blue_is_kept() -> None:
     preview, switch = steps(plan(BLUE_GREEN))
-    assert (preview.is_preview, preview.weight, preview.chosen, preview.bake.seconds) == (True, 0.0, (GREEN,), 20.0)
-    assert (switch.is_preview, switch.weight, switch.chosen, switch.bake.seconds) == (False, 1.0, (), 3600.0)
+    assert (preview.weight, preview.chosen, preview.bake.seconds) == (0.0, (GREEN,), 20.0)
+    assert (switch.weight, switch.chosen, switch.bake.seconds) == (1.0, (), 3600.0)
     assert (switch.bake.requests, has_users(preview), has_users(switch)) == (100, True, True)
 
 

@@ -15,7 +15,7 @@ from shadowproxy.rollout.facts import Facts
 from shadowproxy.rollout.logged import Reload
 from shadowproxy.rollout.values import State
 from shadowproxy.store import StoreError, audit_file, rollout_log, schema
-from shadowproxy.store.audit import AuditLog
+from shadowproxy.store.audit import AuditLog, AuditPage
 from shadowproxy.store.audit_file import FILE_NAME, HEAD_NAME
 from shadowproxy.store.rollouts import RolloutStore, UnreadableStatesError
 from tests.store.rollouts import LEDGER, PLAN, START, command, entry, facts, fill, state
@@ -40,6 +40,10 @@ def sql(store: RolloutStore, statement: str, *values: object) -> list[tuple[obje
     """What somebody does to the file behind the store's back."""
     with closing(sqlite3.connect(store._path)) as database, database:
         return database.execute(statement, values).fetchall()
+
+
+def page(store: RolloutStore, service: str, limit: int, offset: int, attempt: int | None = None) -> AuditPage:
+    return AuditLog(store._path.parent).page(service, limit, offset, attempt)
 
 
 def verify(store: RolloutStore) -> list[str]:
@@ -81,7 +85,7 @@ def test_the_log_has_what_states_were_derived_from_with_what_was_decided(make: M
 def test_an_entry_says_what_it_was_decided_from(make: Make) -> None:
     store = make()
     fill(store, 3)
-    paused, held, started = store.entries("checkout", 10, 0).items
+    paused, held, started = page(store, "checkout", 10, 0).items
     assert (started.policy, started.log, started.attempt, started.who) == ("f00d", 1, 1, "ann")
     assert (held.action, held.plan, held.log, held.what) == (
         "held",
@@ -91,8 +95,8 @@ def test_an_entry_says_what_it_was_decided_from(make: Make) -> None:
     )
     assert held.facts == sql(store, "SELECT lower(hex(hash)) FROM log WHERE number = 4")[0][0]
     assert (paused.reason, paused.previous) == ("because it is 1003.5", held.hash)
-    assert store.entries("checkout", 1, 1).items == [held]
-    assert store.entries("checkout", 10, 0, attempt=2).items == []
+    assert page(store, "checkout", 1, 1).items == [held]
+    assert page(store, "checkout", 10, 0, attempt=2).items == []
 
 
 def test_without_what_it_was_derived_from_a_state_is_set(make: Make) -> None:
@@ -116,7 +120,7 @@ def test_an_attempt_ends_with_what_began_the_next_one(make: Make) -> None:
     assert isinstance(first.cause, State)
     assert (first.cause.attempt, first.state) == (2, last.state)
     assert second.cause == facts(1011.0)
-    assert store.entries("checkout", 1, 0, attempt=2).items[0].action == "started"
+    assert page(store, "checkout", 1, 0, attempt=2).items[0].action == "started"
 
 
 def test_documents_go_with_a_state_or_with_words_of_their_own(make: Make) -> None:
@@ -125,7 +129,7 @@ def test_documents_go_with_a_state_or_with_words_of_their_own(make: Make) -> Non
     store.keep({"freeze": b"f", "x": None}, entry(1000.0, "freeze_started", "ann", until=None))
     store = make()
     assert store.documents() == {"watch": b"ann", "freeze": b"f"}
-    (said,) = store.entries("", 10, 0).items
+    (said,) = page(store, "", 10, 0).items
     assert (said.action, said.attempt, said.log) == ("freeze_started", None, None)
     store.commit(START, documents={"watch": None})
     assert store.documents() == {"freeze": b"f"}
@@ -140,13 +144,13 @@ def test_the_log_is_kept_of_ten_attempts(make: Make, monkeypatch: pytest.MonkeyP
     for attempt in range(1, 13):
         fill(store, 2, attempt=attempt, at=1000.0 * attempt)
     assert store.attempts() == {"checkout": list(range(3, 13))}
-    assert store.entries("checkout", 1, 0, attempt=1).total == 2, "entries stay"
+    assert page(store, "checkout", 1, 0, attempt=1).total == 2, "entries stay"
     assert verify(store) == []
     for tick in range(20):
         store.commit(state(20_000.0 + tick, attempt=12), facts(20_000.0 + tick))
     assert sql(store, "SELECT min(number) FROM log") == [(9,)]
     assert verify(store) == []
-    dropped = [each for each in store.entries("checkout", 100, 0).items if each.action == "log.dropped"]
+    dropped = [each for each in page(store, "checkout", 100, 0).items if each.action == "log.dropped"]
     assert [each.what["through"] for each in dropped] == [8, 4]
     assert "items up to 4 are dropped" in dropped[-1].reason
 
@@ -286,7 +290,7 @@ def test_what_the_disk_took_in_spite_of_an_error_is_not_kept_twice(make: Make) -
     store.commit(state(1010.0), facts(1010.0), [entry(1010.0)])
     store.commit(state(1011.0), facts(1011.0))
     assert [item.at for item in store.facts("checkout", 1)][-2:] == [1010.0, 1011.0]
-    assert [each.action for each in store.entries("checkout", 9, 0).items] == ["held", "paused", "started"]
+    assert [each.action for each in page(store, "checkout", 9, 0).items] == ["held", "paused", "started"]
 
 
 def test_a_log_that_somebody_took_away_is_begun_again(make: Make) -> None:
@@ -312,8 +316,8 @@ def test_the_second_copy_is_not_ahead_of_the_disk(make: Make, monkeypatch: pytes
     before = head.read_text()
     for at in range(2000, 2010):  # items are dropped, and no second waits for the disk
         store.commit(state(1.0 * at), facts(1.0 * at))
-    assert store.entries("checkout", 1, 0).items[0].action == "log.dropped"
+    assert page(store, "checkout", 1, 0).items[0].action == "log.dropped"
     assert head.read_text() == before
     assert verify(store) == []
     store.commit(state(2010.0), facts(2010.0), [entry(2010.0)])
-    assert head.read_text().startswith(f"{store.entries('checkout', 1, 0).items[0].number} ")
+    assert head.read_text().startswith(f"{page(store, 'checkout', 1, 0).items[0].number} ")

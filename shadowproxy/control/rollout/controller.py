@@ -21,8 +21,8 @@ import aiohttp
 import msgspec
 from msgspec.structs import replace
 
-from shadowproxy.control.rollout.driving import BACK, DELIVERY, Driver, is_sent_back, sends_users, sent_back
-from shadowproxy.control.rollout.freezes import START, Freezes
+from shadowproxy.control.rollout.driving import DELIVERY, Driver, is_sent_back, sent_back
+from shadowproxy.control.rollout.freezes import START, ManualFreezes
 from shadowproxy.control.rollout.gathering import Around, Gathering, Kept, Now
 from shadowproxy.control.rollout.journal import Journal, Note
 from shadowproxy.control.rollout.notifying import Delivery, Outbox
@@ -31,13 +31,13 @@ from shadowproxy.control.rollout.watch import Watches
 from shadowproxy.metrics import layout as at
 from shadowproxy.model.commands import Publish
 from shadowproxy.model.policy import Policy, ServicePolicy, fingerprint
-from shadowproxy.model.rollout import PROMOTED, RUNNING, Notify, Split
+from shadowproxy.model.rollout import BACK, PROMOTED, RUNNING, Notify, Split, sends_users
 from shadowproxy.model.totals import RolloutFigures
-from shadowproxy.rollout.attempts import PRODUCT, begin
+from shadowproxy.rollout.attempts import begin
 from shadowproxy.rollout.facts import ManualFreeze
 from shadowproxy.rollout.figures import figures
 from shadowproxy.rollout.holds import STORE
-from shadowproxy.rollout.values import Command, Entry, FreezeCommand, Refusal, State, View, Watch, WatchCommand
+from shadowproxy.rollout.values import PRODUCT, Command, Entry, FreezeCommand, Refusal, State, View, Watch, WatchCommand
 from shadowproxy.store import StoreError
 from shadowproxy.store.rollouts import RolloutStore
 
@@ -68,7 +68,7 @@ class Controller:
         self._journal = Journal(store, self._fingerprint)
         self._outbox = Outbox(self._client, self._hooks, self._over, lambda: clock().wall)
         self._watches = Watches()
-        self._freezes = Freezes()
+        self._freezes = ManualFreezes()
         self._drivers: dict[str, Driver] = {}
         self._stored: dict[str, State] | None = None
         """What the store knows of services that are not driven yet; None: it was not read yet."""
@@ -184,7 +184,7 @@ class Controller:
             return False
         self._faults.pop("", None)
         self._stored, self._kept = found.states, found.counters
-        self._watches, self._freezes = Watches(found.watches), Freezes(found.freezes)
+        self._watches, self._freezes = Watches(found.watches), ManualFreezes(found.freezes)
         self._outbox.send(found.deliveries)
         return True
 

@@ -18,7 +18,7 @@ from shadowproxy.control.rollout.gathering import Around, Gathering, Kept, Now
 from shadowproxy.control.rollout.journal import Journal, Note, Record
 from shadowproxy.control.rollout.notifying import Delivery, Event, Outbox, event_of
 from shadowproxy.metrics import layout as at
-from shadowproxy.model.rollout import RUNNING, Split
+from shadowproxy.model.rollout import BACK, RUNNING, Split, sends_users
 from shadowproxy.model.terms import CANDIDATE
 from shadowproxy.rollout.attempts import reload
 from shadowproxy.rollout.commands import obey
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 KEPT: Final = "rollout"
 DELIVERY: Final = "delivery"
-BACK: Final = frozenset({"abort", "rollback"})
-"""Commands that send users back."""
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 
@@ -224,10 +222,6 @@ class Driver:
         is_leased = wanted is not None and wanted.leased and sends_users(wanted) and not self._sending_back
         until = int((now.monotonic + self.state.plan.lease) * 1000) if is_leased else 0
         self._control.counters.control[at.LEASES + self._gathering.policy.index] = until
-
-
-def sends_users(split: Split | None) -> bool:
-    return split is not None and (split.weight > 0.0 or bool(split.chosen))
 
 
 def gives_more(wanted: Split | None, now: Split | None) -> bool:

@@ -14,7 +14,7 @@ START: Final = "start"
 MAX_FREEZES: Final = 100
 
 
-class Freezes:
+class ManualFreezes:
     """`kept` are those of the process before. What `obey` returns is for the audit."""
 
     def __init__(self, kept: Iterable[ManualFreeze] = ()) -> None:

@@ -13,11 +13,10 @@ from shadowproxy.control.rollout.driving import DELIVERY, KEPT
 from shadowproxy.control.rollout.gathering import Kept
 from shadowproxy.control.rollout.notifying import Delivery
 from shadowproxy.model.rollout import PROMOTED, Split
-from shadowproxy.rollout.attempts import PRODUCT
 from shadowproxy.rollout.facts import ManualFreeze
 from shadowproxy.rollout.holds import STORE
 from shadowproxy.rollout.steps import steps
-from shadowproxy.rollout.values import Entry, Hold, State, Watch
+from shadowproxy.rollout.values import PRODUCT, Decision, Entry, Hold, State, Watch
 from shadowproxy.store.rollouts import RolloutStore, UnreadableStatesError
 
 WATCH: Final = "watch"
@@ -67,7 +66,7 @@ def _of(documents: Mapping[str, bytes], prefix: str, kind: type[T]) -> dict[str,
     return found
 
 
-def lost(state: State, split: Split) -> tuple[State, tuple[Entry, ...]]:
+def lost(state: State, split: Split) -> Decision:
     """What is made of a split that nobody remembers: a promotion stands, anything else goes back to the primary."""
     is_promoted = not split.leased and split.weight > 0.0
     if is_promoted:

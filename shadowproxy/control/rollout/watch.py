@@ -10,12 +10,11 @@ from typing import Final
 
 import msgspec
 
-from shadowproxy.rollout.values import Entry, Refusal, Watch, WatchCommand
+from shadowproxy.rollout.values import PRODUCT, Entry, Refusal, Watch, WatchCommand
 
 HOLD: Final = "hold"
 RENEW: Final = "renew"
 RELEASE: Final = "release"
-HANDOVER: Final = "handover"
 
 
 class Watches:
@@ -52,7 +51,7 @@ class Watches:
         if watch is None or self.held(service, now, ttl) is not None:
             return None
         del self._held[service]
-        return Entry("watch_lapsed", now, "shadowproxy", f"{watch.holder} did not renew the watch within {ttl:g} s")
+        return Entry("watch_lapsed", now, PRODUCT, f"{watch.holder} did not renew the watch within {ttl:g} s")
 
     def _hold(
         self, service: str, command: WatchCommand, held: Watch | None, ttl: float

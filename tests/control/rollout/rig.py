@@ -20,6 +20,7 @@ from shadowproxy.rollout.logged import Logged
 from shadowproxy.rollout.values import Command, Refusal, State
 from shadowproxy.runtime.splits import published, recalled
 from shadowproxy.store import StoreError
+from shadowproxy.store.audit import AuditLog
 from shadowproxy.store.rollouts import RolloutStore
 from tests.admin.conftest import MemoryStore
 from tests.metrics.world import World
@@ -207,5 +208,5 @@ class Rig:
 
     def actions(self) -> list[str]:
         """The audit, oldest first."""
-        page = RolloutStore(self.directory).entries("shop", 100, 0)
+        page = AuditLog(self.directory).page("shop", 100, 0)
         return [entry.action for entry in reversed(page.items)]

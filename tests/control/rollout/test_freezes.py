@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shadowproxy.control.rollout.freezes import MAX_FREEZES, Freezes
+from shadowproxy.control.rollout.freezes import MAX_FREEZES, ManualFreezes
 from shadowproxy.rollout.facts import ManualFreeze
 from shadowproxy.rollout.values import FreezeCommand, Refusal
 
@@ -17,7 +17,7 @@ def why(said: object) -> str:
 
 
 def test_one_begins_and_is_ended_and_both_are_remembered() -> None:
-    freezes = Freezes()
+    freezes = ManualFreezes()
     said = freezes.obey(start("f-1", 10.0))
     assert not isinstance(said, Refusal)
     freeze, entry = said
@@ -33,11 +33,11 @@ def test_one_begins_and_is_ended_and_both_are_remembered() -> None:
 
 
 def test_one_with_an_end_is_over_by_itself() -> None:
-    freezes = Freezes([ManualFreeze("f-1", "ada", "the fair", 10.0, 20.0)])
+    freezes = ManualFreezes([ManualFreeze("f-1", "ada", "the fair", 10.0, 20.0)])
     assert [len(freezes.standing(now)) for now in (19.9, 20.0)] == [1, 0]
     assert why(freezes.obey(start("f-2", 30.0, 30.0))) == "the freeze would be over before it begins"
 
 
 def test_they_are_bounded() -> None:
-    freezes = Freezes([ManualFreeze(f"f-{n}", "ada", "", 0.0) for n in range(MAX_FREEZES)])
+    freezes = ManualFreezes([ManualFreeze(f"f-{n}", "ada", "", 0.0) for n in range(MAX_FREEZES)])
     assert why(freezes.obey(start("one more", 1.0))) == "100 freezes stand already: end one first"

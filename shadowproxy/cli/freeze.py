@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -22,6 +23,18 @@ from shadowproxy.cli.client import (
 app = typer.Typer(help="Freezes: list them, start one by hand, end it.", rich_markup_mode=None)
 
 Reason = Annotated[str, typer.Option("--reason", "-m", metavar="TEXT", help="Why; it is kept with who and when.")]
+
+
+class ChangeClass(StrEnum):
+    feature = "feature"
+    fix = "fix"
+    security = "security"
+
+
+class InFlight(StrEnum):
+    hold = "hold"
+    goes_on = "continue"
+    rollback = "rollback"
 
 
 @app.command("list")
@@ -51,12 +64,12 @@ def start(
         list[str] | None, typer.Option("--service", metavar="NAME", help="Only of this service; may be repeated.")
     ] = None,
     stops: Annotated[
-        list[str] | None,
-        typer.Option("--class", metavar="CLASS", help="What it stops: feature (the default), fix, security; repeated."),
+        list[ChangeClass] | None,
+        typer.Option("--class", help="What it stops, feature unless said otherwise; may be repeated."),
     ] = None,
     in_flight: Annotated[
-        str, typer.Option("--in-flight", help="What becomes of a rollout that runs: hold, continue or rollback.")
-    ] = "hold",
+        InFlight, typer.Option("--in-flight", help="What becomes of a rollout that runs.")
+    ] = InFlight.hold,
     admin: Admin = DEFAULT_ADMIN,
     token: Token = None,
     output: OutputOption = Output.text,

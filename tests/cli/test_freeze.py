@@ -40,6 +40,15 @@ def test_a_freeze_is_started(run: Run, orders: dict[str, Any]) -> None:
     assert json.loads(run("freeze", "start", "-m", "x", "-o", "json")[1])["id"] == "f-1"
 
 
+def test_what_a_freeze_cannot_stop_or_do_is_said_with_what_it_can(run: Run) -> None:
+    for option, right in (
+        ("--class", "'feature', 'fix', 'security'"),
+        ("--in-flight", "'hold', 'continue', 'rollback'"),
+    ):
+        code, _, err = run("freeze", "start", "-m", "x", option, "hotfix")
+        assert (code, right in err) == (2, True), err
+
+
 def test_a_freeze_is_ended(run: Run, orders: dict[str, Any]) -> None:
     orders["/api/v1/freeze/end"] = SALE
     assert run("freeze", "end", "f-1", "-m", "over")[:2] == (0, "f-1 is over: a sale\n")

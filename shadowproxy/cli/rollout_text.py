@@ -196,8 +196,9 @@ def _notes(status: RolloutStatus) -> Iterator[tuple[str, str, str]]:
     if status.next:
         yield "next", status.next, ""
     if status.finish_at is not None:
-        started = " if it is started now" if status.phase == PENDING else ", if nothing holds it"
-        yield "finish", f"about {clock(status.finish_at, now)}{started}", ""
+        goes_on = " if it goes on now" if status.holds else ", if nothing holds it"
+        condition = " if it is started now" if status.phase == PENDING else goes_on
+        yield "finish", f"about {clock(status.finish_at, now)}{condition}", ""
     elif status.finish_why:
         yield "finish", f"cannot be said: {status.finish_why}", ""
     if status.override_until is not None and status.override_until > now:
@@ -228,7 +229,9 @@ def _steps(status: RolloutStatus, paint: Paint) -> Iterator[str]:
     bakes = max((len(bake) for _, _, bake in rows), default=0)
     for step, name, bake in rows:
         weight = share(step.weight) if step.weight else "chosen" if step.chosen else ""
-        until = f"until about {clock(step.ends_at, status.at)}" if step.ends_at is not None else ""
+        until = (
+            f"until about {clock(step.ends_at, status.at)}" if step.ends_at is not None and step.kind != APPROVE else ""
+        )
         line = f"  {_STEPS[step.state]} {name:<{names}}  {weight:>6}  {bake:<{bakes}}  {until}".rstrip()
         yield paint({OVER: "dim", NOW: "bold", COMING: "", STOPPED: "red"}[step.state], line)
 
@@ -243,7 +246,7 @@ def _bake(bake: BakeStatus) -> Iterator[str]:
     if bake.warmup > 0:
         yield f"  {'warm-up':<11}{span(ceil(bake.warmup))} left"
     if bake.needed_seconds:
-        yield _progress("time", bake.seconds / bake.needed_seconds, span(bake.seconds), span(bake.needed_seconds))
+        yield _progress("time", bake.seconds / bake.needed_seconds, span(int(bake.seconds)), span(bake.needed_seconds))
     if bake.needed_requests:
         done = bake.requests / bake.needed_requests
         yield _progress("requests", done, f"{bake.requests:,}", f"{bake.needed_requests:,}")

@@ -112,8 +112,12 @@ def is_starved(progress: Progress, bake: Bake) -> bool:
     if not bake.seconds and not bake.requests:
         return False
     seen = lately(progress.recent, window(bake))
-    planned = USEFUL * bake.requests / bake.seconds * seen.seconds if bake.seconds else 0.0
-    return seen.seconds >= window(bake) and seen.tested < max(planned, 1.0)
+    return seen.seconds >= window(bake) and seen.tested < useful(bake, seen.seconds)
+
+
+def useful(bake: Bake, seconds: float) -> int:
+    """The fewest requests in so many seconds that something is learned from."""
+    return max(1, ceil(USEFUL * bake.requests / bake.seconds * seconds)) if bake.seconds else 1
 
 
 def baked(progress: Progress, facts: Facts) -> Progress:

@@ -7,6 +7,7 @@ each tick and are gone as soon as their reason is; `since` stays what it was whi
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import ceil
 from typing import Final
 
 from msgspec.structs import replace
@@ -16,7 +17,7 @@ from shadowproxy.model.terms import CANDIDATE, PRIMARY
 from shadowproxy.rollout import bake
 from shadowproxy.rollout.facts import Facts
 from shadowproxy.rollout.freeze import Blocking, blocking
-from shadowproxy.rollout.phrases import moment, percent, span
+from shadowproxy.rollout.phrases import count, moment, percent, span
 from shadowproxy.rollout.values import PRODUCT, CheckResult, Hold, State
 
 OPERATOR: Final = "operator"
@@ -96,7 +97,8 @@ def found(state: State, step: Step, facts: Facts, freeze: Blocking | None) -> It
     yield from (hold for hold in state.holds if hold.reason in SET)
     at = facts.at
     if step.kind == APPROVE and not state.approved:
-        limit = f", {span(max(step.timeout - state.progress.spent, 0))} are left" if step.timeout is not None else ""
+        left = 0.0 if step.timeout is None else step.timeout - state.progress.spent
+        limit = f", {span(ceil(left))} are left" if left > 0.0 else ""
         yield Hold(APPROVAL, at, detail=f"{step.name} waits for approval{limit}")
     if freeze:
         yield Hold(FREEZE, at, detail=frozen_words(freeze))
@@ -110,7 +112,8 @@ def found(state: State, step: Step, facts: Facts, freeze: Blocking | None) -> It
         yield Hold(PRIMARY_BROKEN, at, detail=broken)
     if bake.is_starved(state.progress, step.bake):
         seen = bake.lately(state.progress.recent, bake.window(step.bake))
-        yield Hold(STARVED, at, detail=f"{seen.tested} requests reached the candidate in {span(seen.seconds)}")
+        came = f"{count(seen.tested, 'request')} reached the candidate in {span(seen.seconds)}"
+        yield Hold(STARVED, at, detail=f"{came}; {bake.useful(step.bake, seen.seconds):,} would be of use")
     for reason in GUARDS:
         guards = [one for one in failing(state) if reason == holds_as(state, one)]
         if detail := said(guards) or _detail(state, reason):

@@ -27,7 +27,7 @@ def test_a_rollout_is_shown_with_its_plan_bake_checks_and_holds() -> None:
         "  ✗ memory             it grows by 7% an hour, at most 5% is right; observed only",
         "  missing    9 h 20 min of bake; more data for latency_p99",
         "  next       ramp 25%, 25% of the users are the candidate's",
-        "  finish     about Thu 09:30 UTC, if nothing holds it",
+        "  finish     about Thu 09:30 UTC if it goes on now",
         "  watch      ann holds it for 5 min",
         "  earlier    attempt 1 rolled back Sun 19:13 UTC: error_rate failed",
     ):

@@ -108,6 +108,7 @@ def test_the_clock_stops_while_the_candidate_is_starved_and_goes_on_after() -> N
     run.tick(40, routes=())
     baked = run.state.progress.baked
     assert run.held == {"starved"}
+    assert run.state.holds[0].detail == "0 requests reached the candidate in 10 s; 1 would be of use"
     assert baked < 62
     run.tick(100, routes=())
     assert run.state.progress.baked == baked

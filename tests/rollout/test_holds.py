@@ -91,6 +91,7 @@ def test_an_approval_that_does_not_come_in_time(on_timeout: str, phase: str, ste
     assert (run.state.phase, run.state.step) == (phase, step)
     if on_timeout == "hold":
         assert run.held == {"approval", "timeout"}
+        assert run.state.holds[0].detail == "go waits for approval"
         run.do("approve")
         assert run.until(part=1) < 3
 

@@ -55,7 +55,7 @@ class Move(NamedTuple):
 
 
 TABLE: Final[dict[tuple[str, str], Move]] = {
-    (PENDING, START): Move(RUNNING, "attempt 1 begins with the first part"),
+    (PENDING, START): Move(RUNNING, "an attempt begins with the first part"),
     (PENDING, ABORT): Move(ABORTED, "it will not start; `retry` takes that back"),
     (PENDING, NEW_VERSION): Move(PENDING, "noted"),
     (PENDING, RECALL): Move(PENDING, "noted: all users are with the primary already"),

@@ -15,19 +15,21 @@ from shadowproxy.config.section import fill
 from shadowproxy.config.strategies import HOLDBACK, STRATEGIES
 from shadowproxy.config.units import parse_local_time, render_percent
 from shadowproxy.model import rollout as r
+from shadowproxy.rollout.bets import LATENCY, RATE
+from shadowproxy.rollout.guards import MAX_SLOPE
 
 ONE_OF: Final = (r.SHADOW, r.APPROVE, r.CANARY, r.PROGRESSIVE, r.BLUE_GREEN)
 """The keys of a stage that say what it does."""
 
-_ERRORS: Final = {"max_relative": 0.1, "max_absolute": 0.001}
-_LATENCY: Final = {"max_relative": 0.2}
+_RATE: Final = {"max_relative": RATE.relative, "max_absolute": RATE.absolute}
+_LATENCY: Final = {"max_relative": LATENCY.relative, "max_absolute": LATENCY.absolute}
 TOLERATED: Final[dict[str, dict[str, float]]] = {
-    r.ERROR_RATE: _ERRORS,
-    r.CLIENT_ERROR_RATE: _ERRORS,
+    r.ERROR_RATE: _RATE,
+    r.CLIENT_ERROR_RATE: _RATE,
     r.LATENCY_P50: _LATENCY,
     r.LATENCY_P95: _LATENCY,
     r.LATENCY_P99: _LATENCY,
-    r.SLOW_BURN: {"max_slope": 0.05 / 3600},
+    r.SLOW_BURN: {"max_slope": MAX_SLOPE},
 }
 """What a check tolerates where its limits are not written."""
 

@@ -111,7 +111,7 @@ class Check(Section):
     max_relative: rv.Growth | None = about(
         "How much more than the primary's. `10%` for error rates, `20%` for latencies."
     )
-    max_absolute: rv.MaxAbsolute | None = about("By how much more: `0.1pp` for error rates, a duration for latencies.")
+    max_absolute: rv.MaxAbsolute | None = about("By how much more: `0.1pp` for error rates, `5ms` for latencies.")
     max: rv.Max | None = about("The most that the candidate may have, whatever the primary has.")
     max_slope: rv.Slope | None = about("How fast it may rise (`slow_burn`, `promql`): `5%/h`.")
     against: rv.Against | None = about("`promql`: asked for both arms and compared.")

@@ -39,8 +39,8 @@ class Tolerance(NamedTuple):
     absolute: float
 
 
-_RATE: Final = Tolerance(0.1, 0.001)
-_LATENCY: Final = Tolerance(latency.TOLERATED_SHARE, latency.TOLERATED_SECONDS)
+RATE: Final = Tolerance(0.1, 0.001)
+LATENCY: Final = Tolerance(latency.TOLERATED_SHARE, latency.TOLERATED_SECONDS)
 
 
 class Gain(NamedTuple):
@@ -58,7 +58,7 @@ def compares(check: Check) -> bool:
 
 def tolerance(check: Check) -> Tolerance:
     """What is not said is 10 % and 0.1 percentage points of rates, 20 % and 5 ms of latencies."""
-    usual = _RATE if check.kind in RATES else _LATENCY
+    usual = RATE if check.kind in RATES else LATENCY
     return Tolerance(
         usual.relative if check.max_relative is None else check.max_relative,
         usual.absolute if check.max_absolute is None else check.max_absolute,
@@ -90,7 +90,7 @@ def has_pairs(check: Check) -> bool:
     is evidence only where nothing more is tolerated; client errors of pairs are fields that differ.
     """
     if check.kind in LATENCIES:
-        return all(mine <= theirs for mine, theirs in zip(tolerance(check), _LATENCY, strict=True))
+        return all(mine <= theirs for mine, theirs in zip(tolerance(check), LATENCY, strict=True))
     return check.kind == ERROR_RATE
 
 

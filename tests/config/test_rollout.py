@@ -69,7 +69,7 @@ def test_a_plan_is_what_is_written(tmp_path: Path) -> None:
         warmup=120.0,
         checks=(
             r.Check("error_rate", r.ERROR_RATE, max_relative=0.1, max_absolute=0.001),
-            r.Check("latency_p99", r.LATENCY_P99, max_relative=0.2),
+            r.Check("latency_p99", r.LATENCY_P99, max_relative=0.2, max_absolute=0.005),
             r.Check("regressed_fields", r.REGRESSED_FIELDS),
             r.Check(
                 "memory",

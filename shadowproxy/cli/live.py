@@ -29,15 +29,18 @@ T = TypeVar("T")
 class Screen(Generic[T]):
     """Pictures on a terminal, each over the one before. `note` stands below until there is a new picture."""
 
-    def __init__(self, draw: Callable[[T, int], Iterable[str]], stream: TextIO) -> None:
-        """`draw` makes the lines of a picture, for a terminal of so many columns."""
+    def __init__(self, draw: Callable[[T, int, bool], Iterable[str]], stream: TextIO) -> None:
+        """`draw` makes the lines of a picture, for a terminal of so many columns; True: of few words, for a low one."""
         self._draw = draw
         self._stream = stream
         self._lines: list[str] = []
         stream.write(_ENTER)
 
     def show(self, found: T) -> None:
-        self._lines = list(self._draw(found, shutil.get_terminal_size().columns))
+        columns, rows = shutil.get_terminal_size()
+        self._lines = list(self._draw(found, columns, False))
+        if len(self._lines) > rows:
+            self._lines = list(self._draw(found, columns, True))
         self._put([])
 
     def note(self, text: str) -> None:

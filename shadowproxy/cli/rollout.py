@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -218,7 +218,11 @@ def _followed(admin: str, token: str | None, service: str | None, output: Output
         view = Lines(lambda _, found: [json_line(found)], sys.stdout)
     elif sys.stdout.isatty():
         paint = Paint(wants_color())
-        view = Screen(lambda found, columns: render(found, paint, min(max(columns, _NARROWEST), WIDTH)), sys.stdout)
+
+        def draw(found: RolloutStatus, columns: int, is_brief: bool) -> Iterable[str]:
+            return render(found, paint, min(max(columns, _NARROWEST), WIDTH), is_brief=is_brief)
+
+        view = Screen(draw, sys.stdout)
     try:
         found = follow(asked, view, lambda found: found.ended_at is not None)
     except ClientError as error:

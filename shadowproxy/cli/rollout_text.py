@@ -49,6 +49,8 @@ _STEPS: Final = {OVER: "✓", NOW: "▸", COMING: " ", STOPPED: "✗"}
 _BAR: Final = 20
 _NAME: Final = 22
 _CHECK: Final = 21
+_EARLIER: Final = 3
+"""Attempts before this one that are shown; the history has all of them."""
 _THIS_WEEK: Final = 6 * 86400.0
 
 
@@ -65,10 +67,11 @@ def headline(status: RolloutStatus, paint: Paint) -> str:
     return " · ".join(parts)
 
 
-def render(status: RolloutStatus, paint: Paint, width: int = WIDTH) -> Iterator[str]:
+def render(status: RolloutStatus, paint: Paint, width: int = WIDTH, *, is_brief: bool = False) -> Iterator[str]:
     """All of it: the plan with the present part, its bake, the checks, what holds it, and what comes next.
 
-    What a check says stands beside the check alone; holds and notes name it.
+    What a check says stands beside the check alone; holds and notes name it. `is_brief`: where nothing is wrong, one
+    line says enough.
     """
     shown = [check for check in status.checks if _matters(check, status)]
     yield headline(status, paint)
@@ -79,7 +82,7 @@ def render(status: RolloutStatus, paint: Paint, width: int = WIDTH) -> Iterator[
     blocks = [
         list(_steps(status, paint)),
         [] if status.bake is None else list(_bake(status.bake)),
-        [line for check in shown for line in _check(check, paint, width)],
+        [line for check in shown for line in _check(check, paint, width, is_brief)],
         [
             line
             for label, said, style in _notes(status)
@@ -211,7 +214,7 @@ def _notes(status: RolloutStatus) -> Iterator[tuple[str, str, str]]:
         yield "alert", f"it cannot be driven: {status.fault}", "red"
     if status.pending_plan:
         yield "plan", f"a changed plan ({status.pending_plan}) is for the next attempt", "yellow"
-    for each in reversed(status.earlier):
+    for each in reversed(status.earlier[-_EARLIER:]):
         ended = f"attempt {each.number} {_PHASES[each.phase][0]} {clock(each.ended_at, now)}"
         yield "earlier", f"{ended}: {each.why.removeprefix('rolled back: ')}", "dim"
 
@@ -268,11 +271,12 @@ def _matters(check: CheckResult, status: RolloutStatus) -> bool:
     return status.phase == RUNNING or check.verdict == FAIL
 
 
-def _check(check: CheckResult, paint: Paint, width: int) -> Iterator[str]:
+def _check(check: CheckResult, paint: Paint, width: int, is_brief: bool) -> Iterator[str]:
     mark, style = _VERDICTS[check.verdict]
     words = (check.words or check.verdict) + ("; observed only" if check.mode == OBSERVE else "")
     label = f"{mark} {clip(check.name, _CHECK - 3)}"
-    for line in wrapped(words, width - _CHECK - 2):
+    room = width - _CHECK - 2
+    for line in [clip(words, room)] if is_brief and check.verdict == PASS else wrapped(words, room):
         yield f"  {paint(style, f'{label:<{_CHECK}}')}{line}"
         label = ""
 

@@ -69,7 +69,7 @@ def test_whoever_has_seen_enough_may_go() -> None:
 def test_pictures_are_drawn_over_each_other_and_the_last_one_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live.shutil, "get_terminal_size", lambda: os.terminal_size((20, 3)))
     out = io.StringIO()
-    screen: Screen[str] = Screen(lambda found, _: [found, "2", "3", "4"], out)
+    screen: Screen[str] = Screen(lambda found, *_: [found, "2", "3", "4"], out)
     gone = ClientError("nobody answers")
     assert follow(Answers("a", gone, "end"), screen, is_last) == "end"
     enter, first, noted, last = out.getvalue().split("\x1b[H")
@@ -83,8 +83,9 @@ def test_a_picture_knows_how_wide_the_terminal_is_and_does_without_empty_lines_f
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     out = io.StringIO()
-    screen: Screen[str] = Screen(lambda found, columns: [found, "", str(columns), ""], out)
-    for lines, drawn in ((4, "a\x1b[K\n\x1b[K\n20\x1b[K\n\x1b[K\x1b[J"), (3, "a\x1b[K\n20\x1b[K\x1b[J")):
+    screen: Screen[str] = Screen(lambda found, *size: [found, "", str(size), ""], out)
+    low = "a\x1b[K\n(20, True)\x1b[K\x1b[J"
+    for lines, drawn in ((4, "a\x1b[K\n\x1b[K\n(20, False)\x1b[K\n\x1b[K\x1b[J"), (3, low)):
         monkeypatch.setattr(live.shutil, "get_terminal_size", lambda lines=lines: os.terminal_size((20, lines)))
         screen.show("a")
         assert out.getvalue().endswith(f"\x1b[H{drawn}")

@@ -56,6 +56,22 @@ def test_it_fits_a_narrow_terminal() -> None:
     assert "  ? latency_p99        p99 of the candidate 230 ms in 12, primary 225 ms in 480:" in lines
 
 
+def test_on_a_low_terminal_what_passes_is_told_in_a_line() -> None:
+    words = "candidate 0.11% of 20,123 users, primary 0.12% of 390,455 users; evidence against it 0.2: passes"
+    long = rollout(checks=[replace(HALFWAY.checks[0], words=words), replace(HALFWAY.checks[1], words=words)])
+    lines = list(render(long, PLAIN, 80, is_brief=True))
+    at = next(i for i, line in enumerate(lines) if "error_rate" in line)
+    assert lines[at].endswith("…")
+    assert lines[at + 1].startswith("  ? latency_p99")
+    assert lines[at + 2].endswith(": passes"), "what lacks data is told in full"
+
+
+def test_of_earlier_attempts_the_newest_are_shown() -> None:
+    earlier = [replace(HALFWAY.earlier[0], number=number) for number in range(1, 9)]
+    shown = [line for line in render(rollout(earlier=earlier), PLAIN) if line.startswith("  earlier")]
+    assert [line.split()[2] for line in shown] == ["8", "7", "6"]
+
+
 def test_what_is_more_than_needed_is_not_told_as_a_part_of_it() -> None:
     assert HALFWAY.bake
     lines = list(render(rollout(bake=replace(HALFWAY.bake, seconds=13.2, needed_seconds=8.0, requests=0)), PLAIN))

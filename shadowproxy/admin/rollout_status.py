@@ -18,7 +18,7 @@ from shadowproxy.admin.rollout_values import (
     Where,
 )
 from shadowproxy.model.rollout import APPROVE, INCONCLUSIVE, PENDING, PROMOTED, RUNNING, FreezeWindow, Plan
-from shadowproxy.rollout.bake import KEPT, lacks, lately
+from shadowproxy.rollout.bake import KEPT, lacks, lately, window
 from shadowproxy.rollout.explaining import coming
 from shadowproxy.rollout.facts import ManualFreeze
 from shadowproxy.rollout.freeze import is_active, turn_of
@@ -126,7 +126,8 @@ def _rate(state: State) -> float | None:
     seen = lately(state.progress.recent, KEPT)
     part = steps(state.plan)[state.step]
     share = part.weight or (1.0 if part.sample is None else part.sample)
-    is_known = seen.seconds > 0.0 and share > 0.0 and (part.weight > 0.0 or not part.chosen)
+    is_seen = seen.tested > 0 or seen.seconds >= window(part.bake)  # a part that has just begun has seen nobody
+    is_known = is_seen and share > 0.0 and (part.weight > 0.0 or not part.chosen)
     return seen.tested / seen.seconds / share if is_known else None
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from shadowproxy.cli.client import Output, OutputOption, fail, print_json
-from shadowproxy.model.rollout import APPROVE, OBSERVE, PROMQL, REGRESSED_FIELDS, SAMPLE_RATIO, WEBHOOK
+from shadowproxy.model.rollout import APPROVE, OBSERVE, PROMQL, REGRESSED_FIELDS, SAMPLE_RATIO, SLOW_BURN, WEBHOOK
 
 if TYPE_CHECKING:
     from shadowproxy.model.policy import Loaded
@@ -137,7 +137,8 @@ def render(service: str, plan: Plan, steps: tuple[Projected, ...]) -> Iterator[s
     from shadowproxy.rollout.phrases import moment, span
 
     made = f", strategy {plan.strategy}" if plan.strategy else ""
-    yield f"rollout {plan.name} of {service}, a {plan.change_class}{made}"
+    name = f"rollout of {service}" if plan.name == service else f"rollout {plan.name} of {service}"
+    yield f"{name}, a {plan.change_class}{made}"
     first, finish = steps[0].begins, steps[-1].ends
     if first is not None and finish is not None:
         yield f"all users are the candidate's at {moment(finish)}, {span(finish - first)} after its begin"
@@ -184,7 +185,7 @@ def who(step: Step) -> str:
 
     some = "all users" if step.weight == 1.0 else f"{percent(step.weight)} of the users" if step.weight else "nobody"
     if step.chosen:
-        names = ", ".join(f"{one.header or one.cookie}" + (f"={one.value}" if one.value else "") for one in step.chosen)
+        names = ", ".join(f"{one.header or one.cookie}={one.value or 'always'}" for one in step.chosen)
         some = f"who sends {names}" + (f", and {some}" if step.weight else "")
     if step.weight == 1.0 or step.sample == 0.0:
         return some
@@ -237,6 +238,8 @@ def guarantees(plan: Plan, steps: tuple[Projected, ...]) -> Iterator[str]:
         f"{percent(plan.false_rollback)} of all attempts, however often they are looked at"
     )
     yield f"when an enforced check fails, {back}; otherwise weights only rise"
+    if any(check.kind in {SAMPLE_RATIO, SLOW_BURN} or check.max_slope is not None for check in plan.checks):
+        yield "with one exception: a rise in time, or users not split as configured, holds it and sends nobody back"
     yield (
         "who has met the candidate stays with it"
         if plan.sticky is not None

@@ -215,7 +215,8 @@ def _notes(status: RolloutStatus) -> Iterator[tuple[str, str, str]]:
     if status.pending_plan:
         yield "plan", f"a changed plan ({status.pending_plan}) is for the next attempt", "yellow"
     for each in reversed(status.earlier[-_EARLIER:]):
-        ended = f"attempt {each.number} {_PHASES[each.phase][0]} {clock(each.ended_at, now)}"
+        how = "given up" if each.phase == RUNNING else _PHASES[each.phase][0]
+        ended = f"attempt {each.number} {how} {clock(each.ended_at, now)}"
         yield "earlier", f"{ended}: {each.why.removeprefix('rolled back: ')}", "dim"
 
 

@@ -139,5 +139,5 @@ def lacks(progress: Progress, plan: Plan, bake: Bake) -> Iterator[str]:
     missing = bake.requests - progress.requests
     if missing > 0:
         rate = lately(progress.recent, KEPT)
-        eta = f" (about {span(missing * rate.seconds / rate.tested)} at the present rate)" if rate.tested else ""
+        eta = f" (about {span(ceil(missing * rate.seconds / rate.tested))} at the present rate)" if rate.tested else ""
         yield f"{count(missing, 'request')}{eta}"

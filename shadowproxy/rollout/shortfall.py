@@ -28,7 +28,7 @@ class Missing(NamedTuple):
 
     @property
     def words(self) -> str:
-        eta = "none came so far" if self.seconds is None else f"about {span(self.seconds)} at the present rate"
+        eta = "none came so far" if self.seconds is None else f"about {span(ceil(self.seconds))} at the present rate"
         return f"needs about {count(self.number, f'more {self.noun}')}{self.of} ({eta})"
 
 

@@ -16,7 +16,7 @@ from shadowproxy.admin.api import application
 from shadowproxy.control.state import State
 from shadowproxy.model.policy import AdminPolicy, Bind, Launch, TokenPolicy
 from shadowproxy.model.rollout import ROLLED_BACK
-from shadowproxy.rollout.values import CheckResult
+from shadowproxy.rollout.values import CheckResult, Tick
 from tests.admin.conftest import MemoryStore
 from tests.admin.rollouts import PLAN, Rollouts, with_rollout
 from tests.admin.test_api import Client, problem
@@ -80,6 +80,17 @@ async def test_a_rollout_is_started_by_whom_the_token_names(client: Client, stat
     (command,) = state.rollouts.commands
     assert (command.action, command.who, command.reason) == ("start", "ben", "it is time")
     assert (await post(client, f"{PATH}/start"))["attempt"] == 1
+
+
+@pytest.mark.parametrize(("seconds", "why"), [(1.0, ""), (60.0, "the candidate gets no requests")])
+async def test_a_part_that_has_just_begun_is_not_said_to_get_no_requests(
+    client: Client, state: State, seconds: float, why: str
+) -> None:
+    await post(client, f"{PATH}/start")
+    begun = state.rollouts.states["shop"]
+    state.rollouts.states["shop"] = replace(begun, progress=replace(begun.progress, recent=(Tick(seconds, 0),)))
+    found = await (await client.get(PATH)).json()
+    assert (found["finish_why"], found["finish_at"] is None) == (why, bool(why))
 
 
 async def test_two_operators_get_one_winner_and_one_clear_answer(client: Client) -> None:

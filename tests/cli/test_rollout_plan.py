@@ -68,6 +68,18 @@ def test_it_says_what_is_not_guaranteed(tmp_path: Path) -> None:
     assert any("--rate" in line for line in wholly["assumes"])
 
 
+def test_it_says_what_only_holds(tmp_path: Path) -> None:
+    for check, is_said in (("sample_ratio", True), ("slow_burn", True), ("error_rate", False)):
+        found = asked(tmp_path, f"rollout: {{stages: [{{canary: {{weight: 20%}}}}], checks: [{{check: {check}}}]}}")
+        assert any("holds it and sends nobody back" in line for line in found["guarantees"]) == is_said
+
+
+def test_a_name_alone_chooses_who_says_always(tmp_path: Path) -> None:
+    match = 'match: [{header: x-canary}, {cookie: "beta=1"}]'
+    found = asked(tmp_path, f"rollout: {{stages: [{{canary: {{weight: 20%, {match}}}}}]}}")
+    assert found["parts"][0]["serves"].startswith("who sends x-canary=always, beta=1, and 20% of the users")
+
+
 def test_a_freeze_without_an_end_leaves_the_finish_open(tmp_path: Path) -> None:
     text = "rollout: {strategy: canary}\nfreeze: [{name: past, kind: allow, start: 2020-01-01, end: 2020-01-02}]"
     found = run(str(write(tmp_path, MIRRORED + text)))
@@ -120,4 +132,4 @@ def test_one_of_several_services_is_named() -> None:
     found = run(str(CONFIG / "everything.yaml"))
     assert found.exit_code == 2
     assert "say which with --service, one of checkout, website" in found.stderr
-    assert run(str(CONFIG / "everything.yaml"), "--service", "website").stdout.startswith("rollout website of website")
+    assert run(str(CONFIG / "everything.yaml"), "--service", "website").stdout.startswith("rollout of website,")

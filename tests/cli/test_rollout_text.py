@@ -72,6 +72,12 @@ def test_of_earlier_attempts_the_newest_are_shown() -> None:
     assert [line.split()[2] for line in shown] == ["8", "7", "6"]
 
 
+def test_an_attempt_that_another_one_followed_does_not_run() -> None:
+    left = replace(HALFWAY.earlier[0], phase="running", why="the candidate runs v3, no longer v2")
+    lines = list(render(rollout(earlier=[left]), PLAIN))
+    assert "  earlier    attempt 1 given up Sun 19:13 UTC: the candidate runs v3, no longer v2" in lines
+
+
 def test_what_is_more_than_needed_is_not_told_as_a_part_of_it() -> None:
     assert HALFWAY.bake
     lines = list(render(rollout(bake=replace(HALFWAY.bake, seconds=13.2, needed_seconds=8.0, requests=0)), PLAIN))

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from aiohttp import hdrs, web
 
-from shadowproxy.admin import answers, changes, freezes, queries, reports, rollouts, watching
+from shadowproxy.admin import answers, changes, freezes, queries, reports, rollouts, watch
 from shadowproxy.admin.access import Access
 from shadowproxy.admin.answers import STATE
 from shadowproxy.admin.events import stream
@@ -263,7 +263,7 @@ ENDPOINTS: Final = (
     ),
     Endpoint(
         "/api/v1/watch",
-        watching.change,
+        watch.change,
         "Hold the watch of a rollout, renew it, release it, hand it over",
         WatchStatus,
         parameters=("service",),

@@ -13,6 +13,7 @@ from shadowproxy.cli.client import (
     Admin,
     Output,
     OutputOption,
+    Reason,
     Service,
     Token,
     change,
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 CAUSE: Final = "c-"
 """How ids of causes begin, and no example's."""
-
-Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is kept with who and when.")]
 
 
 def accept(

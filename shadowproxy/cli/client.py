@@ -44,6 +44,8 @@ Token = Annotated[
 Service = Annotated[str | None, typer.Option("--service", metavar="NAME", help="One of several services.")]
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="How the answer is written.")]
 
+Reason = Annotated[str, typer.Option("--reason", "-m", metavar="TEXT", help="Why; it is kept with who and when.")]
+
 DEFAULT_ADMIN: Final = "127.0.0.1:9900"
 
 _ADDRESS: Final = re.compile(

@@ -13,6 +13,7 @@ from shadowproxy.cli.client import (
     Admin,
     Output,
     OutputOption,
+    Reason,
     Service,
     Token,
     ask,
@@ -21,8 +22,6 @@ from shadowproxy.cli.client import (
 )
 
 app = typer.Typer(help="Freezes: list them, start one by hand, end it.", rich_markup_mode=None)
-
-Reason = Annotated[str, typer.Option("--reason", "-m", metavar="TEXT", help="Why; it is kept with who and when.")]
 
 
 class ChangeClass(StrEnum):

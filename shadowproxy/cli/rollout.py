@@ -16,6 +16,7 @@ from shadowproxy.cli.client import (
     ClientError,
     Output,
     OutputOption,
+    Reason,
     Service,
     Token,
     answer,
@@ -36,7 +37,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Reason = Annotated[str, typer.Option("--reason", "-m", metavar="TEXT", help="Why; it is kept with who and when.")]
 Attempt = Annotated[
     int | None, typer.Option("--attempt", metavar="N", help="Only if the rollout is still at this attempt.")
 ]

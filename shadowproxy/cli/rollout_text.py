@@ -20,9 +20,9 @@ from shadowproxy.model.rollout import (
     ROLLED_BACK,
     RUNNING,
 )
-from shadowproxy.report.plain import clip, moment, number, plain
+from shadowproxy.report.plain import clip, moment, plain
 from shadowproxy.report.terminal import WIDTH, Paint, paragraph, wrapped
-from shadowproxy.rollout.phrases import span
+from shadowproxy.rollout.phrases import count, percent, span
 from shadowproxy.rollout.values import PRODUCT
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def headline(status: RolloutStatus, paint: Paint) -> str:
         f"attempt {status.attempt}",
         paint(style, words),
         *([plain(status.stage)] if status.stage and status.phase == RUNNING else []),
-        f"{share(status.weight)} to the candidate",
+        f"{percent(status.weight)} to the candidate",
     ]
     return " · ".join(parts)
 
@@ -133,7 +133,7 @@ def history(page: HistoryPage) -> Iterator[str]:
     elif older < page.total:
         yield f"{page.offset + 1} to {older} of {page.total:,}, from the newest; older ones with --offset {older}"
     if not page.problems:
-        yield f"the chain holds: nothing was changed, nothing is missing ({number(page.total, 'decision')})"
+        yield f"the chain holds: nothing was changed, nothing is missing ({count(page.total, 'decision')})"
 
 
 def freezes(found: list[FreezeStatus], now: float) -> Iterator[str]:
@@ -170,11 +170,6 @@ def hold_words(hold: Hold, now: float) -> str:
     by = "" if hold.by == PRODUCT else f" by {hold.by}"
     detail = f": {hold.detail}" if hold.detail else ""
     return f"{hold.reason}{by} for {span(max(0.0, now - hold.since))}{detail}"
-
-
-def share(weight: float) -> str:
-    """`5%`, `12.5%`: as many digits as there are."""
-    return f"{weight * 100:.4g}%"
 
 
 def clock(at: float, now: float) -> str:
@@ -232,7 +227,7 @@ def _steps(status: RolloutStatus, paint: Paint) -> Iterator[str]:
     names = max((len(name) for _, name, _ in rows), default=0)
     bakes = max((len(bake) for _, _, bake in rows), default=0)
     for step, name, bake in rows:
-        weight = share(step.weight) if step.weight else "chosen" if step.chosen else ""
+        weight = percent(step.weight) if step.weight else "chosen" if step.chosen else ""
         until = (
             f"until about {clock(step.ends_at, status.at)}" if step.ends_at is not None and step.kind != APPROVE else ""
         )
@@ -242,7 +237,7 @@ def _steps(status: RolloutStatus, paint: Paint) -> Iterator[str]:
 
 def _bakes(step: StepStatus) -> str:
     wants = [span(step.bake_seconds)] if step.bake_seconds else []
-    wants += [number(step.bake_requests, "request")] if step.bake_requests else []
+    wants += [count(step.bake_requests, "request")] if step.bake_requests else []
     return f"bakes {', '.join(wants)}" if wants else "approval" if step.kind == APPROVE else ""
 
 

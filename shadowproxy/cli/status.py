@@ -84,8 +84,8 @@ def _service(service: ServiceStatus) -> Iterator[str]:
 
 def _rollout(found: RolloutFigures) -> str:
     """`checkout-v2 · running · 5% to the candidate · held by approval`; the rest is told by `rollout status`."""
-    from shadowproxy.cli.rollout_text import share
     from shadowproxy.report.plain import plain
+    from shadowproxy.rollout.phrases import percent
 
     held = f" · held by {', '.join(found.holds)}" if found.holds else ""
-    return f"{plain(found.name)} · {found.phase.replace('_', ' ')} · {share(found.weight)} to the candidate{held}"
+    return f"{plain(found.name)} · {found.phase.replace('_', ' ')} · {percent(found.weight)} to the candidate{held}"

@@ -4,6 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+
+class UnreadableError(Exception):
+    """Which file cannot be read and why, or cannot be understood and was moved away."""
 
 
 def replace_file(path: Path, data: bytes) -> None:
@@ -18,6 +27,23 @@ def replace_file(path: Path, data: bytes) -> None:
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def read_json(path: Path, kind: type[T], max_bytes: int) -> T | None:
+    """What a file of JSON holds; None: there is none. Raises UnreadableError."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(max_bytes + 1)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UnreadableError(f"{path}: it cannot be read ({error.strerror})") from error
+    try:
+        if len(data) > max_bytes:
+            raise msgspec.DecodeError("it is too large")
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UnreadableError(f"{path}: {error}; {set_aside(path)}") from error
 
 
 def set_aside(path: Path) -> str:

@@ -20,7 +20,7 @@ import msgspec
 from msgspec import Struct
 
 from shadowproxy.model.rollout import Split
-from shadowproxy.runtime.files import replace_file, set_aside
+from shadowproxy.runtime.files import UnreadableError, read_json, replace_file
 from shadowproxy.runtime.logs import Log
 from shadowproxy.runtime.processes import fork
 
@@ -41,6 +41,13 @@ class Kept(Struct, frozen=True):
     services: dict[str, Split]
     version: int = 1
 
+    def __post_init__(self) -> None:
+        if self.version != 1:
+            raise ValueError(f"its version is {self.version}, this is for 1")
+        for service, split in self.services.items():
+            if not 0 <= split.weight <= 1:
+                raise ValueError(f"the weight of {service} is {split.weight:g}, not between 0 and 1")
+
 
 def save(directory: Path, splits: Splits) -> None:
     """Replace what is kept; nothing is kept in no file. Raises OSError."""
@@ -53,30 +60,11 @@ def save(directory: Path, splits: Splits) -> None:
 
 def restore(directory: Path) -> tuple[dict[str, Split], tuple[str, ...]]:
     """What was kept, and what went wrong: a file that cannot be understood is moved away, and there is no split."""
-    path = directory / FILE
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except FileNotFoundError:
-        return {}, ()
-    except OSError as error:
-        return {}, (f"{path}: the splits of rollouts cannot be read ({error.strerror}): {_FOR_NOW}",)
-    try:
-        return _understood(data), ()
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        return {}, (f"{path}: {error}; {set_aside(path)}: the splits of rollouts are lost: {_FOR_NOW}",)
-
-
-def _understood(data: bytes) -> dict[str, Split]:
-    if len(data) > MAX_BYTES:
-        raise msgspec.DecodeError("it is too large")
-    kept = msgspec.json.decode(data, type=Kept)
-    if kept.version != 1:
-        raise msgspec.DecodeError(f"its version is {kept.version}, this is for 1")
-    for service, split in kept.services.items():
-        if not 0 <= split.weight <= 1:
-            raise msgspec.DecodeError(f"the weight of {service} is {split.weight:g}, not between 0 and 1")
-    return kept.services
+        kept = read_json(directory / FILE, Kept, MAX_BYTES)
+    except UnreadableError as error:
+        return {}, (f"{error}: the splits of rollouts are lost: {_FOR_NOW}",)
+    return (kept.services if kept else {}), ()
 
 
 def start_saving(directory: Path, splits: Splits, log: Log, *, disown: Callable[[], None]) -> int:

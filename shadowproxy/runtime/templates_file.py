@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from shadowproxy.endpoints.learner import is_template
-from shadowproxy.runtime.files import replace_file, set_aside
+from shadowproxy.runtime.files import UnreadableError, read_json, replace_file
 
 FILE: Final = "templates.json"
 MAX_BYTES: Final = 8 * 1024 * 1024
@@ -24,6 +24,10 @@ class Kept(Struct, frozen=True):
 
     services: dict[str, list[str]]
     version: int = 1
+
+    def __post_init__(self) -> None:
+        if self.version != 1:
+            raise ValueError(f"its version is {self.version}, this is for 1")
 
 
 def save(directory: Path, templates: Mapping[str, Sequence[str]]) -> None:
@@ -38,20 +42,11 @@ def restore(directory: Path) -> tuple[dict[str, list[str]], tuple[str, ...]]:
     """What was kept, and what went wrong: a file that cannot be understood is moved away and learning begins anew."""
     path = directory / FILE
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except FileNotFoundError:
+        kept = read_json(path, Kept, MAX_BYTES)
+    except UnreadableError as error:
+        return {}, (f"{error}: templates are learned anew",)
+    if kept is None:
         return {}, ()
-    except OSError as error:
-        return {}, (f"{path}: learned templates cannot be read ({error.strerror}): they are learned anew",)
-    try:
-        if len(data) > MAX_BYTES:
-            raise msgspec.DecodeError("it is too large")
-        kept = msgspec.json.decode(data, type=Kept)
-        if kept.version != 1:
-            raise msgspec.DecodeError(f"its version is {kept.version}, this is for 1")
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        return {}, (f"{path}: {error}; {set_aside(path)}: templates are learned anew",)
     found = {service: [name for name in names if is_template(name)] for service, names in kept.services.items()}
     wrong = sum(map(len, kept.services.values())) - sum(map(len, found.values()))
     return found, (f"{path}: {wrong} entries are no learned templates: left out",) if wrong else ()

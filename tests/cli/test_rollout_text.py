@@ -3,7 +3,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from shadowproxy.admin.rollout_values import FreezeStatus, HistoryEntry, HistoryPage, StepStatus, WatchStatus
-from shadowproxy.cli.rollout_text import changes, clock, freezes, history, outcome, render, share
+from shadowproxy.cli.rollout_text import changes, clock, freezes, history, outcome, render
 from shadowproxy.report.terminal import WIDTH, Paint
 from shadowproxy.rollout.values import Hold
 from tests.cli.rollouts import AT, HALFWAY, rollout
@@ -215,7 +215,6 @@ def test_a_hold_is_not_told_twice() -> None:
     assert not any(line.startswith("  why") for line in render(held, PLAIN))
 
 
-def test_shares_and_moments() -> None:
-    assert [share(each) for each in (0.0, 0.005, 0.125, 1.0)] == ["0%", "0.5%", "12.5%", "100%"]
+def test_moments() -> None:
     assert clock(AT - 61, AT) == "23:58:59 UTC"
     assert clock(AT + 30 * 86400, AT) == "2025-12-26 00:00 UTC"

@@ -65,7 +65,7 @@ def test_one_that_cannot_be_moved_either_is_left(tmp_path: Path, monkeypatch: py
 def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
     (tmp_path / "templates.json").mkdir()
     found, [said] = restore(tmp_path)
-    assert (found, "cannot be read (Is a directory): they are learned anew" in said) == ({}, True)
+    assert (found, "cannot be read (Is a directory): templates are learned anew" in said) == ({}, True)
 
 
 def test_entries_that_were_never_learned_are_left_out(tmp_path: Path) -> None:

@@ -21,12 +21,12 @@ import aiohttp
 import msgspec
 from msgspec.structs import replace
 
-from shadowproxy.control.rollout.driving import DELIVERY, Driver, is_sent_back, sent_back
+from shadowproxy.control.rollout.driving import Driver, is_sent_back, sent_back
 from shadowproxy.control.rollout.freezes import START, ManualFreezes
 from shadowproxy.control.rollout.gathering import Around, Gathering, Kept, Now
 from shadowproxy.control.rollout.journal import Journal, Note
 from shadowproxy.control.rollout.notifying import Delivery, Outbox
-from shadowproxy.control.rollout.recovery import FREEZE, WATCH, find, lost
+from shadowproxy.control.rollout.recovery import DELIVERY, FREEZE, WATCH, find, lost
 from shadowproxy.control.rollout.watch import Watches
 from shadowproxy.metrics import layout as at
 from shadowproxy.model.commands import Publish

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from shadowproxy.control.rollout.gathering import Around, Gathering, Kept, Now
 from shadowproxy.control.rollout.journal import Journal, Note, Record
 from shadowproxy.control.rollout.notifying import Delivery, Event, Outbox, event_of
+from shadowproxy.control.rollout.recovery import COUNTERS, DELIVERY
 from shadowproxy.metrics import layout as at
 from shadowproxy.model.rollout import BACK, RUNNING, Split, sends_users
 from shadowproxy.model.terms import CANDIDATE
@@ -32,8 +33,6 @@ from shadowproxy.rollout.values import Command, Entry, Refusal, State
 if TYPE_CHECKING:
     from shadowproxy.control.state import State as Control
 
-KEPT: Final = "rollout"
-DELIVERY: Final = "delivery"
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 
@@ -172,7 +171,7 @@ class Driver:
         """Make it so. False: it would have given the candidate users, and could not be written."""
         deliveries = self._outbox.prepare(_event(after, entries)) if entries else ()
         loose = dict(self._loose)
-        documents = {f"{KEPT}/{after.service}": _encode(kept), **loose, **_documents(deliveries)}
+        documents = {f"{COUNTERS}/{after.service}": _encode(kept), **loose, **_documents(deliveries)}
         record = Record(after, None if self._is_unsure else cause, entries, documents)
         self._is_unsure = False
         wanted = traffic(after)

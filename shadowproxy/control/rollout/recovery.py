@@ -9,7 +9,6 @@ from typing import Final, NamedTuple, TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from shadowproxy.control.rollout.driving import DELIVERY, KEPT
 from shadowproxy.control.rollout.gathering import Kept
 from shadowproxy.control.rollout.notifying import Delivery
 from shadowproxy.model.rollout import PROMOTED, Split
@@ -19,8 +18,11 @@ from shadowproxy.rollout.steps import steps
 from shadowproxy.rollout.values import PRODUCT, Decision, Entry, Hold, State, Watch
 from shadowproxy.store.rollouts import RolloutStore, UnreadableStatesError
 
+COUNTERS: Final = "rollout"
 WATCH: Final = "watch"
 FREEZE: Final = "freeze"
+DELIVERY: Final = "delivery"
+"""What the keys of documents begin with, before a slash and whose they are."""
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -46,7 +48,7 @@ def find(store: RolloutStore) -> Found:
     documents = store.documents()
     return Found(
         states,
-        _of(documents, KEPT, Kept),
+        _of(documents, COUNTERS, Kept),
         _of(documents, WATCH, Watch),
         list(_of(documents, FREEZE, ManualFreeze).values()),
         list(_of(documents, DELIVERY, Delivery).values()),

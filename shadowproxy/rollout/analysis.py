@@ -16,7 +16,7 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
-from shadowproxy.evidence import unpaired
+from shadowproxy.evidence import coin, unpaired
 from shadowproxy.evidence.unpaired import ASIDE, Bets
 from shadowproxy.model.rollout import ENFORCE, PROMQL, SLOW_BURN, Plan, Step
 from shadowproxy.rollout import bets, e_values, judging, pooling, promql, series
@@ -49,10 +49,7 @@ def new_epoch(ledger: Ledger) -> Ledger:
     Sticky users are told once per epoch: theirs has to begin when the warm-up is over.
     """
     stakes = {
-        name: {
-            source: replace(each, epoch=(0.0,) * len(each.epoch), better=(0.0,) * len(each.better))
-            for source, each in sources.items()
-        }
+        name: {source: replace(each, epoch=(), better=(0.0,) * len(each.better)) for source, each in sources.items()}
         for name, sources in ledger.stakes.items()
     }
     return replace(
@@ -82,6 +79,7 @@ def observe(ledger: Ledger, plan: Plan, step: Step, facts: Facts, weight: float,
     pool, full = pooling.pooled(ledger.pool, answers, routes, weight) if is_split else (Pool(), Strata())
     keyed = ledger.keyed or (ledger.epoch if facts.keys is not None and any(facts.keys.seen) else 0)
     tally = _counted(ledger.tally, facts)
+    before = ledger.restarts
     ledger = replace(
         ledger,
         trials=ledger.trials + _trials(tally) - _trials(ledger.tally),
@@ -91,6 +89,7 @@ def observe(ledger: Ledger, plan: Plan, step: Step, facts: Facts, weight: float,
         latency=series.joined(ledger.latency, answers),
         pool=pool,
     )
+    ledger = replace(ledger, stakes=_restarted(ledger, before))
     ledger = replace(ledger, stakes=_staked(ledger, plan, facts, full, weight))
     if not is_split:
         return ledger
@@ -145,6 +144,19 @@ def _asked(ledger: Ledger, plan: Plan, facts: Facts) -> Ledger:
     return replace(ledger, scraped=scraped, series=found)
 
 
+def _restarted(ledger: Ledger, before: int) -> dict[str, dict[str, Stakes]]:
+    """With further stakes where the bets have begun anew since there were `before` restarts."""
+    if ledger.restarts == before:
+        return ledger.stakes
+    return {
+        name: {
+            source: replace(each, epoch=tuple(coin.restarted(list(each.epoch), before, ledger.restarts)))
+            for source, each in sources.items()
+        }
+        for name, sources in ledger.stakes.items()
+    }
+
+
 def _staked(ledger: Ledger, plan: Plan, facts: Facts, full: Strata, weight: float) -> dict[str, dict[str, Stakes]]:
     sticky = plan.sticky is not None
     found = dict(ledger.stakes)
@@ -156,7 +168,7 @@ def _staked(ledger: Ledger, plan: Plan, facts: Facts, full: Strata, weight: floa
             was = mine.get(source, Stakes())
             mine[source] = Stakes(
                 was.attempt if again else _added(was.attempt, worse),
-                _added(was.epoch, worse),
+                _added(was.epoch or tuple(coin.new_bets(len(worse), ledger.restarts)), worse),
                 _added(was.better, better),
             )
         if mine:

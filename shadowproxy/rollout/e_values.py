@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from math import exp, log, log1p
 from typing import Final, NamedTuple
 
-from shadowproxy.evidence import budget
+from shadowproxy.evidence import budget, coin
 from shadowproxy.evidence.coin import log_sum
 from shadowproxy.evidence.unpaired import Bets
 from shadowproxy.model.rollout import ENFORCE, REGRESSED_FIELDS, Check, Plan
@@ -79,7 +79,11 @@ def _evidence(ledger: Ledger, plan: Plan, check: Check, horizon: str) -> float:
     if check.kind == REGRESSED_FIELDS:
         return ledger.fields.log_e if ledger.fields and horizon == ATTEMPT else 0.0
     stakes = ledger.stakes.get(check.name, {})
-    values = [of_bets(getattr(stakes.get(source, Stakes()), horizon)) for source in bets.sources(check)]
+    mine = [stakes.get(source, Stakes()) for source in bets.sources(check)]
+    if horizon == ATTEMPT:
+        values = [of_bets(each.attempt) for each in mine]
+    else:
+        values = [coin.log_e(list(each.epoch), ledger.restarts) if each.epoch else 0.0 for each in mine]
     # A user's lot that one check has seen is no lot for the next one: of sticky users only the largest counts.
     return budget.log_mean(values) if plan.sticky is None else budget.log_highest(values)
 

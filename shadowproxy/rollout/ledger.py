@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from shadowproxy.evidence.ledger import RESTART_EVERY
 from shadowproxy.evidence.unpaired import ASIDE, Bets
 from shadowproxy.rollout.facts import Both, FieldsFact, GateAnswer, RouteCounts
 
 
 class Stakes(Struct, frozen=True, array_like=True):
     """The bets of one source of one check: on harm since the attempt and since the epoch began, and on its being no
-    worse than tolerated in this epoch.
+    worse than tolerated in this epoch. Those of the epoch begin anew every ten minutes with a share of the stake.
     """
 
     attempt: Bets = ()
@@ -115,3 +116,8 @@ class Ledger(Struct, frozen=True):
     series: dict[str, Series] = {}
     """By check that looks for a slope."""
     scraped: dict[str, Scraped] = {}
+
+    @property
+    def restarts(self) -> int:
+        """How often the bets on harm of this epoch have begun anew (`evidence.coin`)."""
+        return 1 + int(self.seconds / RESTART_EVERY)

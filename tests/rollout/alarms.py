@@ -161,16 +161,16 @@ def pairs_until(seed: int, this: Plan, rates: tuple[float, float], shared: float
     return inf
 
 
-def minutes_late(seed: int, this: Plan, epochs: bool, rate: int = 200) -> float:
-    """Minutes until errors that go from 1 to 2 % after a healthy day are found, at 5 % and `rate` requests a second."""
+def minutes_late(seed: int, this: Plan, hours: int, rate: int = 200) -> float:
+    """Minutes until errors that go from 1 to 2 % after healthy hours are found, at 5 % and `rate` requests a second."""
     draw, watched = Random(seed), Watched(this, seed)
-    for half_hour, moment in enumerate(steady(48, 0.05, 1800 * rate, 0.01, 0.01)):
-        if epochs and half_hour and half_hour % 12 == 0:
+    for part, moment in enumerate(steady(6 * hours, 0.05, 600 * rate, 0.01, 0.01)):
+        if part and part % 36 == 0:
             watched.begin_epoch()
         route = RouteCounts("item", moment.requests, errors(draw, moment))
-        watched.see(Facts(watched.at, HOUR / 2, routes=(route,)), step(0.05))
+        watched.see(Facts(watched.at, HOUR / 6, routes=(route,)), step(0.05))
     began = watched.at
-    if epochs:
+    if hours % 6 == 0:
         watched.begin_epoch()
     for moment in steady(1200, 0.05, 10 * rate, 0.01, 0.02):
         route = RouteCounts("item", moment.requests, errors(draw, moment))

@@ -239,7 +239,8 @@ def test_an_epoch_begins_at_nothing_and_the_attempt_goes_on() -> None:
     assert anew.epoch == 2
     stakes, before = anew.stakes["error_rate"], ledger.stakes["error_rate"]
     assert {each.attempt for each in stakes.values()} == {each.attempt for each in before.values()}
-    assert all(bet == 0.0 for each in stakes.values() for bet in (*each.epoch, *each.better))
+    assert all(each.epoch == () for each in stakes.values())
+    assert all(bet == 0.0 for each in stakes.values() for bet in each.better)
 
 
 # -- the stronger answer

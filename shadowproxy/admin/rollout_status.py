@@ -22,7 +22,7 @@ from shadowproxy.rollout.bake import KEPT, lacks, lately, window
 from shadowproxy.rollout.explaining import coming
 from shadowproxy.rollout.facts import ManualFreeze
 from shadowproxy.rollout.freeze import is_active, turn_of
-from shadowproxy.rollout.holds import lacking
+from shadowproxy.rollout.holds import FAILED, held_by, lacking
 from shadowproxy.rollout.projecting import Freezes, Projected, project, project_on
 from shadowproxy.rollout.steps import steps
 from shadowproxy.rollout.values import State, View, Watch
@@ -118,7 +118,8 @@ def _projected(view: View, now: float) -> tuple[Projected, ...]:
     freezes = Freezes(state.windows, manual, state.service, state.plan.change_class, state.override)
     if state.phase == PENDING:
         return project(state.plan, freezes, now)
-    return project_on(state, freezes, _rate(state)) if state.phase == RUNNING else ()
+    goes_on = state.phase == RUNNING and not held_by(state, FAILED)
+    return project_on(state, freezes, _rate(state)) if goes_on else ()
 
 
 def _rate(state: State) -> float | None:
@@ -165,7 +166,7 @@ def _bake(state: State) -> BakeStatus | None:
 def _missing(state: State) -> Iterator[str]:
     """What the present part still needs by itself; the checks say why they lack data."""
     part = steps(state.plan)[state.step]
-    if state.phase == RUNNING and part.kind != APPROVE:
+    if state.phase == RUNNING and part.kind != APPROVE and not held_by(state, FAILED):
         yield from lacks(state.progress, state.plan, part.bake)
         for check in lacking(state, part):
             if check.verdict == INCONCLUSIVE:

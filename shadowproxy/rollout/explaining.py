@@ -8,7 +8,7 @@ from shadowproxy.model.rollout import ABORTED, APPROVE, FAIL, PASS, PENDING, PRO
 from shadowproxy.model.terms import CANDIDATE
 from shadowproxy.rollout import bake
 from shadowproxy.rollout.freeze import next_change
-from shadowproxy.rollout.holds import LACKING, enforced, held_by, is_overridden, lacking
+from shadowproxy.rollout.holds import FAILED, LACKING, enforced, held_by, is_overridden, lacking
 from shadowproxy.rollout.phrases import moment, percent, span
 from shadowproxy.rollout.steps import steps
 from shadowproxy.rollout.values import PRODUCT, State
@@ -49,8 +49,8 @@ def _users(weight: float, part: Step) -> str:
 
 
 def _why(state: State) -> Iterator[str]:
-    is_told_below = state.phase == RUNNING and state.holds and state.why.startswith("held: ")
-    if state.why and not is_told_below:
+    told_below = state.phase == RUNNING and state.holds and state.why.startswith("held: ")
+    if state.why and not told_below and not held_by(state, FAILED):
         yield f"Newest: {state.why}."
 
 
@@ -64,12 +64,12 @@ def _holds(state: State, now: float) -> Iterator[str]:
 
 def _checks(state: State) -> Iterator[str]:
     for result in enforced(state):
-        if result.verdict == FAIL:
+        if result.verdict == FAIL and not any(result.words in hold.detail for hold in state.holds):
             yield f"{result.name} fails: {result.words}."
 
 
 def _missing(state: State, part: Step) -> Iterator[str]:
-    if part.kind == APPROVE:
+    if part.kind == APPROVE or held_by(state, FAILED):
         return
     needs = list(bake.lacks(state.progress, state.plan, part.bake))
     if not held_by(state, LACKING):  # that says it
@@ -81,6 +81,8 @@ def _missing(state: State, part: Step) -> Iterator[str]:
 
 def coming(state: State, row: tuple[Step, ...]) -> str:
     """What comes after the present part."""
+    if held_by(state, FAILED):
+        return f"`retry` starts attempt {state.attempt + 1}, `rollback` and `abort` end this one"
     if state.step + 1 == len(row):
         return "promotion, all users are the candidate's"
     step = row[state.step + 1]

@@ -16,6 +16,7 @@ from shadowproxy.admin.api import application
 from shadowproxy.control.state import State
 from shadowproxy.model.policy import AdminPolicy, Bind, Launch, TokenPolicy
 from shadowproxy.model.rollout import ROLLED_BACK
+from shadowproxy.rollout.holds import FAILED, placed
 from shadowproxy.rollout.values import CheckResult, Tick
 from tests.admin.conftest import MemoryStore
 from tests.admin.rollouts import PLAN, Rollouts, with_rollout
@@ -91,6 +92,14 @@ async def test_a_part_that_has_just_begun_is_not_said_to_get_no_requests(
     state.rollouts.states["shop"] = replace(begun, progress=replace(begun.progress, recent=(Tick(seconds, 0),)))
     found = await (await client.get(PATH)).json()
     assert (found["finish_why"], found["finish_at"] is None) == (why, bool(why))
+
+
+async def test_what_a_failed_check_holds_is_not_projected(client: Client, state: State) -> None:
+    await post(client, f"{PATH}/start")
+    state.rollouts.states["shop"] = placed(state.rollouts.states["shop"], FAILED, "error_rate: fails")
+    found = await (await client.get(PATH)).json()
+    assert (found["missing"], found["finish_at"], found["finish_why"]) == ([], None, "")
+    assert found["next"] == "`retry` starts attempt 2, `rollback` and `abort` end this one"
 
 
 async def test_two_operators_get_one_winner_and_one_clear_answer(client: Client) -> None:

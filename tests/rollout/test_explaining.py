@@ -51,7 +51,8 @@ def test_checks_that_fail_or_lack_data_are_named(checks: Checks) -> None:
     assert "Held (inconclusive) for 29 s: error_rate: needs about 400 more requests." in told(run)
     checks.say("fail", "slow_burn", "memory", words="it rises by 7% an hour")
     run.tick()
-    assert "memory fails: it rises by 7% an hour." in told(run)
+    assert "Held (slow_burn) for 0 s: memory: it rises by 7% an hour." in told(run)
+    assert told(run).count("7% an hour") == 1
 
 
 def test_who_is_chosen_is_told_and_not_while_all_are_back(checks: Checks) -> None:
@@ -61,6 +62,18 @@ def test_who_is_chosen_is_told_and_not_while_all_are_back(checks: Checks) -> Non
     checks.say("fail", harm="error_rate: worse")
     run.tick()
     assert "no user is the candidate's." in told(run)
+
+
+def test_a_failure_that_a_person_decides_about_is_told_once_and_with_what_can_be_done(checks: Checks) -> None:
+    run = Run(FIRST, on_fail="pause")
+    run.do("start")
+    run.tick(3)
+    checks.say("fail", words="twice as many: fails", harm="error_rate: twice as many: fails")
+    run.tick()
+    assert explain(run.state, run.state.at)[1:] == [
+        "Held (failed) for 0 s: error_rate: twice as many: fails.",
+        "Next: `retry` starts attempt 2, `rollback` and `abort` end this one.",
+    ]
 
 
 def test_the_last_part_ends_in_promotion_and_a_promotion_wants_to_be_configured() -> None:

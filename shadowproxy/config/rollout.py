@@ -151,7 +151,7 @@ class Notification(Section):
     fills: ClassVar[Struct | None] = r.Notify("")
     webhook: rv.Link | None = about("Where to.")
     secret: rv.Key | None = about("Signs the body, HMAC with SHA-256; best from `${NAME}` or `${file:/path}`.")
-    events: tuple[v.Name, ...] | None = about("Which events. Absent: all.")
+    events: tuple[rv.Event, ...] | None = about("Which events. Absent: all.")
 
 
 class Prometheus(Section):

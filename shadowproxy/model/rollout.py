@@ -7,7 +7,7 @@ read by control alone.
 from __future__ import annotations
 
 import hashlib
-from typing import Final
+from typing import Final, Literal, get_args
 
 import msgspec
 from msgspec import Struct
@@ -79,6 +79,39 @@ HOLD_REASONS: Final = (
     "recalled",
 )
 """The closed list of why a rollout does not advance. `applying`: not every worker runs the policy yet."""
+
+
+Event = Literal[
+    "started",
+    "approved",
+    "advanced",
+    "promoted",
+    "settled",
+    "held",
+    "released",
+    "paused",
+    "resumed",
+    "overridden",
+    "failed",
+    "rolled_back",
+    "aborted",
+    "recalled",
+    "retried",
+    "restarted",
+    "version_changed",
+    "plan_pending",
+    "plan_replaced",
+    "plan_removed",
+    "freezes_changed",
+    "state_lost",
+    "watch_taken",
+    "watch_handed_over",
+    "watch_released",
+    "watch_lapsed",
+]
+"""What happens to one rollout, as the audit and webhooks name it."""
+Action = Literal[Event, "freeze_started", "freeze_ended"]
+EVENTS: Final[tuple[str, ...]] = get_args(Event)
 
 
 class Sticky(Struct, frozen=True):

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
-from shadowproxy.model.rollout import APPROVE, PENDING, FreezeWindow, Plan
+from shadowproxy.model.rollout import APPROVE, PENDING, Event, FreezeWindow, Plan
 from shadowproxy.model.terms import CANDIDATE, PRIMARY
 from shadowproxy.rollout import table
 from shadowproxy.rollout.steps import steps
@@ -63,7 +63,7 @@ def _planned(state: State, plan: Plan | None, was_configured: bool) -> Decision:
     return after, (entry("plan_pending", state, after, PRODUCT, why, pending=plan.hash),)
 
 
-def entry(action: str, before: State, after: State, by: str, why: str, **more: Any) -> Entry:
+def entry(action: Event, before: State, after: State, by: str, why: str, **more: Any) -> Entry:
     """One decision with what it was decided from: the part, the weights, how far it was and what the checks said."""
     what = {
         "rollout": after.plan.name,

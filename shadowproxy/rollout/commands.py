@@ -189,8 +189,16 @@ def _promote(state: State, command: Command, facts: Facts) -> Answer:
     why = _because(f"promoted by {command.who}", command)
     after = attempts.finished(state, why) if command.full else attempts.advanced(state, why)
     after = replace(after, why=_because(f"promoted by {command.who}", command, next_words(after)))
-    action = "promoted" if after.phase == PROMOTED else "advanced"
-    return after, (entry(action, state, after, command.who, after.why, manual=True, full=command.full),)
+    decided = entry(
+        "promoted" if after.phase == PROMOTED else "advanced",
+        state,
+        after,
+        command.who,
+        after.why,
+        manual=True,
+        full=command.full,
+    )
+    return after, (decided,)
 
 
 def _abort(state: State, command: Command, facts: Facts) -> Answer:

@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from shadowproxy.model.rollout import APPROVE, PROMOTED, PROMQL, RUNNING, WEBHOOK, Step
+from shadowproxy.model.rollout import APPROVE, PROMOTED, PROMQL, RUNNING, WEBHOOK, Event, Step
 from shadowproxy.model.terms import CANDIDATE, PRIMARY
 from shadowproxy.rollout import analysis, attempts, bake, holds, table
 from shadowproxy.rollout.attempts import entry
@@ -186,7 +186,7 @@ def _failed(state: State, harm: str) -> Decision:
     return after, (entry("failed", state, after, PRODUCT, after.why),)
 
 
-def _went_back(state: State, why: str, action: str = "rolled_back") -> Decision:
+def _went_back(state: State, why: str, action: Event = "rolled_back") -> Decision:
     after = attempts.ended(state, table.FAIL, f"rolled back: {why}")
     return after, (entry(action, state, after, PRODUCT, after.why),)
 

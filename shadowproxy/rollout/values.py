@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from shadowproxy.model.rollout import PENDING, FreezeWindow, Plan
+from shadowproxy.model.rollout import PENDING, Action, FreezeWindow, Plan
 from shadowproxy.rollout.facts import Both, Facts
 from shadowproxy.rollout.ledger import Ledger
 
@@ -67,11 +67,9 @@ class Command(Struct, frozen=True):
 
 
 class Entry(Struct, frozen=True):
-    """One decision, for the audit: what was done (`started`, `advanced`, `held`, `released`, `failed`, `rolled_back`,
-    `promoted`, …), by whom, why in a sentence, and what it was decided from.
-    """
+    """One decision, for the audit: what was done, by whom, why in a sentence, and what it was decided from."""
 
-    action: str
+    action: Action
     at: float
     by: str
     why: str

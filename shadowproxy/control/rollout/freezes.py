@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from shadowproxy.model.rollout import Action
 from shadowproxy.rollout.facts import ManualFreeze
 from shadowproxy.rollout.values import Entry, FreezeCommand, Refusal
 
@@ -59,6 +60,6 @@ class ManualFreezes:
         return freeze, _entry("freeze_started", command, freeze, f"{command.who} started the freeze {freeze.id}")
 
 
-def _entry(action: str, command: FreezeCommand, freeze: ManualFreeze, words: str) -> Entry:
+def _entry(action: Action, command: FreezeCommand, freeze: ManualFreeze, words: str) -> Entry:
     why = f"{words}: {command.reason}" if command.reason else words
     return Entry(action, command.at, command.who, why, {"freeze": msgspec.to_builtins(freeze)})

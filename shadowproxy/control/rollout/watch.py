@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from shadowproxy.model.rollout import Event
 from shadowproxy.rollout.values import PRODUCT, Entry, Refusal, Watch, WatchCommand
 
 HOLD: Final = "hold"
@@ -65,6 +66,6 @@ class Watches:
         return watch, _entry("watch_taken", command, f"{command.who} holds the watch")
 
 
-def _entry(action: str, command: WatchCommand, words: str) -> Entry:
+def _entry(action: Event, command: WatchCommand, words: str) -> Entry:
     why = f"{words}: {command.reason}" if command.reason else words
     return Entry(action, command.at, command.who, why, {"command": msgspec.to_builtins(command)})

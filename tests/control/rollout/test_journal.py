@@ -22,12 +22,12 @@ STATE = State("shop", Plan("checkout-v2", ()))
 
 
 class Disk:
-    """Stands for a store: it takes what comes, fails while `why` says so, and hangs while `hangs` is not set."""
+    """Stands for a store: it takes what comes, fails while `why` says so, and hangs while `answers` is not set."""
 
     def __init__(self) -> None:
         self.why: Exception | None = None
-        self.hangs = threading.Event()
-        self.hangs.set()
+        self.answers = threading.Event()
+        self.answers.set()
         self.written: list[tuple[float, bool]] = []
         """Of each state its time, and whether it was derived."""
         self.entries: list[str] = []
@@ -54,7 +54,7 @@ class Disk:
         self.documents |= documents
 
     def _wait(self) -> None:
-        self.hangs.wait(10)
+        self.answers.wait(10)
         if self.why:
             raise self.why
 
@@ -71,7 +71,7 @@ def disk() -> Disk:
 @pytest.fixture
 def log(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> Journal:
     monkeypatch.setattr(journal, "RETRY_EVERY", 0.0)
-    monkeypatch.setattr(journal, "WITHIN", 0.05)
+    monkeypatch.setattr(journal, "WITHIN", 0.5)
     return Journal(cast("RolloutStore", disk), lambda: "f00d")
 
 
@@ -109,14 +109,14 @@ async def test_what_is_taken_back_is_not_written(disk: Disk, log: Journal) -> No
 
 
 async def test_a_disk_that_hangs_is_waited_for_once(disk: Disk, log: Journal) -> None:
-    disk.hangs.clear()
+    disk.answers.clear()
     hanging = record(1.0)
     assert not await log.write(hanging)
     assert not log.is_well
     assert not log.take_back(hanging), "nobody knows what comes of it"
     async with asyncio.timeout(0.04):
         assert not await log.write(record(2.0))
-    disk.hangs.set()
+    disk.answers.set()
     await log.close(5.0)
     assert log.is_well
     assert disk.written == [(1.0, True), (2.0, True)]

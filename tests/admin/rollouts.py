@@ -1,4 +1,4 @@
-"""A controller that decides as the real one does, and neither ticks nor keeps anything."""
+"""A controller that decides as the real one does, and neither ticks nor keeps anything: what it says is in force."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ class Rollouts:
         answer = obey(self.states[service], command, self._facts(command.at))
         if isinstance(answer, Refusal):
             return answer
-        self.states[service] = answer[0]
-        return answer[0]
+        state = self.states[service] = replace(answer[0], progress=replace(answer[0].progress, applied=True))
+        return state
 
     async def watch(self, service: str, command: Watching) -> Watch | Refusal | None:
         answer = self.watches.obey(service, command, self.states[service].plan.watch_ttl)

@@ -73,6 +73,7 @@ def test_resume_says_what_holds_where_nobody_paused() -> None:
 
 def test_promote_skips_the_bake_and_is_marked_as_manual() -> None:
     run = started()
+    run.tick()
     run.do("promote", "ana", reason="tested by hand")
     assert (run.state.step, run.state.weight) == (1, 0.05)
     assert run.entries[-1].what["manual"] is True
@@ -80,6 +81,19 @@ def test_promote_skips_the_bake_and_is_marked_as_manual() -> None:
     run.do("promote", full=True)
     assert (run.state.phase, run.state.weight) == ("promoted", 1.0)
     assert run.do("promote") == run.state
+
+
+def test_who_promotes_at_the_same_time_or_once_more_passes_over_nothing() -> None:
+    run = started(FIRST, RAMP)
+    run.tick()
+    run.do("promote", "ana")
+    assert "has only just begun, not every worker runs it yet: promoted by ana" in run.refused("promote", "bob")
+    run.tick(applied=False)
+    assert "not every worker runs it yet" in run.refused("promote", "bob")
+    run.tick()
+    step = run.state.step
+    run.do("promote", "bob")
+    assert run.state.step == step + 1
 
 
 def test_promote_is_refused_while_a_check_fails(checks: Checks) -> None:
@@ -155,6 +169,7 @@ def test_a_freeze_stops_starting_and_says_until_when(action: str) -> None:
 def test_a_freeze_stops_promotion_unless_what_is_in_flight_goes_on() -> None:
     run = started()
     assert "frozen by eva" in run.refused("promote", given=facts(freezes=(FROZEN,)))
+    run.tick()
     run.do("promote", given=facts(freezes=(replace(FROZEN, in_flight="continue"),)))
     assert run.state.step == 1
 
@@ -214,6 +229,7 @@ def test_without_an_audit_nothing_is_started_and_everything_is_taken_back() -> N
     run = Run()
     assert "the audit cannot be written" in run.refused("start", given=dead)
     run.do("start")
+    run.tick()
     assert "the audit cannot be written" in run.refused("promote", given=dead)
     assert run.do("rollback", given=dead).phase == "rolled_back"
 

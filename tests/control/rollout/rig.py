@@ -156,8 +156,8 @@ class Rig:
             self.requests()
             await self.controller.tick()
             if self.is_dead:
-                self.is_dead = False
                 self.start()
+                self.is_dead = False  # by now what the one before still writes is nobody's
 
     async def until(self, stage: int, most: int = 30) -> None:
         """Seconds pass until the rollout is in this step."""

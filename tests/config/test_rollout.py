@@ -413,7 +413,7 @@ CANARY = "{canary: {weight: 5%}}"
         ),
         (
             "strategy: canary, notify: {webhook: http://c, events: [promotd]}",
-            [f'notify[0].events[0]: cannot be "promotd": write one of: {", ".join(r.EVENTS)}'],
+            [f'notify.events[0]: cannot be "promotd": write one of: {", ".join(r.EVENTS)}'],
         ),
         ("strategy: canary, on_fail: retry", ['on_fail: cannot be "retry": write one of: rollback, pause']),
         ("strategy: canary, lease: 1s", ["lease: is too short to be renewed: write at least 5s"]),

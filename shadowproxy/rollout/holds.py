@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from shadowproxy.model.rollout import APPROVE, ENFORCE, FAIL, INCONCLUSIVE, PASS, PROMQL, WEBHOOK, Step
 from shadowproxy.model.terms import CANDIDATE, PRIMARY
-from shadowproxy.rollout import bake
+from shadowproxy.rollout import bake, bets
 from shadowproxy.rollout.facts import Facts
 from shadowproxy.rollout.freeze import Blocking, blocking
 from shadowproxy.rollout.phrases import count, moment, percent, span
@@ -170,6 +170,14 @@ def lacking(state: State, step: Step) -> list[CheckResult]:
 def unproven(state: State, step: Step) -> list[CheckResult]:
     """The enforced checks that this part needs and that have not shown that the candidate is not worse."""
     return [one for one in enforced(state) if not one.not_worse and _needed(state, step, one)]
+
+
+def shown(state: State, step: Step) -> list[CheckResult]:
+    """Those that have shown it by evidence; that a guard, a query or a field passes shows nothing, and at weight 1 what
+    is relative to the primary shows nothing either.
+    """
+    kinds = bets.RATES.keys() | bets.LATENCIES.keys()
+    return [one for one in enforced(state) if one.not_worse and one.kind in kinds and _needed(state, step, one)]
 
 
 def _needed(state: State, step: Step, result: CheckResult) -> bool:

@@ -262,8 +262,7 @@ def _is_early(state: State, part: Step) -> bool:
     """Whether everything that can be shown is shown, and the plan lets that do."""
     if not part.bake.early or bake.is_over(state.progress, part.bake):
         return False
-    shown = [one for one in holds.enforced(state) if one.not_worse]
-    return bool(shown) and not holds.lacking(state, part) and not holds.unproven(state, part)
+    return bool(holds.shown(state, part)) and not holds.lacking(state, part) and not holds.unproven(state, part)
 
 
 def _advanced(state: State, part: Step) -> Decision:

@@ -225,6 +225,16 @@ def test_a_part_may_be_over_before_its_time_once_that_is_shown(checks: Checks) -
     assert "over before its time: the candidate is shown not to be worse" in run.state.why
 
 
+@pytest.mark.parametrize(
+    ("weight", "kind"), [(1.0, "error_rate"), (1.0, "sample_ratio"), (0.05, "slow_burn"), (0.05, "regressed_fields")]
+)
+def test_what_cannot_be_shown_makes_no_part_early(checks: Checks, weight: float, kind: str) -> None:
+    run = started(Stage("first", "canary", bake=replace(BAKE, early=True), weights=(weight,)), RAMP)
+    checks.say("pass", kind, not_worse=True)
+    run.tick(5)
+    assert run.state.step == 0
+
+
 def test_without_checks_nothing_is_shown_and_nothing_is_early() -> None:
     run = started(Stage("first", "canary", bake=replace(BAKE, early=True), weights=(0.05,)), RAMP)
     run.tick(15)

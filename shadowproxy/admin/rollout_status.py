@@ -117,7 +117,7 @@ def _projected(view: View, now: float) -> tuple[Projected, ...]:
     manual = view.facts.freezes if view.facts else ()
     freezes = Freezes(state.windows, manual, state.service, state.plan.change_class, state.override)
     if state.phase == PENDING:
-        return project(state.plan, freezes, now)
+        return project(state.plan, freezes, now) if state.is_configured else ()
     goes_on = state.phase == RUNNING and not held_by(state, FAILED)
     return project_on(state, freezes, _rate(state)) if goes_on else ()
 
@@ -177,7 +177,7 @@ def _next(state: State) -> str:
     if state.phase == RUNNING:
         return coming(state, steps(state.plan))
     if state.phase == PENDING:
-        return "`start` begins it"
+        return "`start` begins it" if state.is_configured else "nothing: the configuration has no rollout any more"
     if state.phase == PROMOTED:
         return "make the promoted version the configuration's primary; until then `rollback` goes back"
     return f"`retry` starts attempt {state.attempt + 1}"

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
-from shadowproxy.model.rollout import APPROVE, PENDING, Event, FreezeWindow, Plan
+from shadowproxy.model.rollout import APPROVE, PENDING, RUNNING, Event, FreezeWindow, Plan
 from shadowproxy.model.terms import CANDIDATE, PRIMARY
 from shadowproxy.rollout import table
 from shadowproxy.rollout.steps import steps
@@ -47,8 +47,9 @@ def _planned(state: State, plan: Plan | None, was_configured: bool) -> Decision:
     if plan is None:
         if not was_configured:
             return state, ()
-        after = replace(state, why="the configuration has no rollout for this service any more; it stays as it is")
-        return after, (entry("plan_removed", state, after, PRODUCT, after.why),)
+        why = "the configuration has no rollout for this service any more; it stays as it is"
+        after = replace(state, why=why) if state.phase == RUNNING else state  # of what is over it stays why it ended
+        return after, (entry("plan_removed", state, after, PRODUCT, why),)
     if plan == (state.pending_plan or state.plan):
         return state, ()
     if plan == state.plan:

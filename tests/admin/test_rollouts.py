@@ -94,6 +94,12 @@ async def test_a_part_that_has_just_begun_is_not_said_to_get_no_requests(
     assert (found["finish_why"], found["finish_at"] is None) == (why, bool(why))
 
 
+async def test_what_the_configuration_does_not_have_any_more_is_not_to_be_started(client: Client, state: State) -> None:
+    state.rollouts.states["shop"] = replace(state.rollouts.states["shop"], is_configured=False)
+    found = await (await client.get(PATH)).json()
+    assert (found["next"], found["finish_at"]) == ("nothing: the configuration has no rollout any more", None)
+
+
 async def test_what_a_failed_check_holds_is_not_projected(client: Client, state: State) -> None:
     await post(client, f"{PATH}/start")
     state.rollouts.states["shop"] = placed(state.rollouts.states["shop"], FAILED, "error_rate: fails")

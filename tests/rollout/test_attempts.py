@@ -239,6 +239,17 @@ def test_a_promotion_keeps_its_users_whatever_plan_comes_next() -> None:
     assert (run.state.phase, run.state.plan) == ("pending", other)
 
 
+def test_why_an_attempt_ended_outlives_its_plan() -> None:
+    run = at_ramp()
+    run.do("promote", full=True, reason="a sale")
+    promoted = run.state.why
+    (entry,) = reloaded(run, None)
+    assert (entry.action, run.state.why) == ("plan_removed", promoted)
+    reloaded(run, replace(plan(FIRST), name="checkout-v3"))
+    run.tick(settled=True, identity=V2)
+    assert run.state.earlier[-1].why == promoted
+
+
 def test_an_attempt_whose_plan_was_removed_goes_on() -> None:
     run = at_ramp()
     (entry,) = reloaded(run, None)

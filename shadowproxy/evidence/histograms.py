@@ -15,6 +15,7 @@ from math import ceil
 from typing import NamedTuple
 
 from shadowproxy.model.bins import FINE_EDGES
+from shadowproxy.model.totals import Distribution
 
 Bins = Mapping[int, int]
 """How many values lie in the bins of `FINE_EDGES` that have any."""
@@ -33,6 +34,21 @@ def _reduced(relative: float, absolute: float) -> tuple[int, ...]:
     """By bin the one that its lower end falls into when the larger of both tolerances is taken off."""
     lower = (0.0, *FINE_EDGES)
     return tuple(bisect_right(FINE_EDGES, min(edge / (1.0 + relative), edge - absolute)) for edge in lower)
+
+
+def summed(one: Bins, other: Bins) -> dict[int, int]:
+    found = dict(one)
+    for index, count in other.items():
+        found[index] = found.get(index, 0) + count
+    return found
+
+
+def quantile(values: Bins, q: float) -> float | None:
+    """Seconds; None without values."""
+    bins = [0] * (len(FINE_EDGES) + 1)
+    for index, count in values.items():
+        bins[index] = count
+    return Distribution(FINE_EDGES, tuple(bins)).quantile(q)
 
 
 def above(primary: Bins, candidate: Bins, q: float, relative: float, absolute: float) -> Above:

@@ -17,6 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from shadowproxy.evidence import coin, unpaired
+from shadowproxy.evidence.histograms import quantile
 from shadowproxy.evidence.unpaired import ASIDE, Bets
 from shadowproxy.model.rollout import ENFORCE, PROMQL, SLOW_BURN, Plan, Step
 from shadowproxy.rollout import bets, e_values, judging, pooling, promql, series
@@ -86,7 +87,7 @@ def observe(ledger: Ledger, plan: Plan, step: Step, facts: Facts, weight: float,
         seconds=ledger.seconds + elapsed(facts),
         keyed=keyed,
         tally=tally,
-        latency=series.joined(ledger.latency, answers),
+        latency=ledger.latency.joined(answers),
         pool=pool,
     )
     ledger = replace(ledger, stakes=_restarted(ledger, before))
@@ -198,7 +199,7 @@ def _watched(ledger: Ledger, plan: Plan, step: Step, answers: Histograms, second
     cell = series.gathered(ledger.cell, answers, seconds)
     if not series.is_full(cell, step.bake):
         return replace(ledger, cell=cell)
-    primary, candidate = (series.quantile(bins, 0.5) for bins in (cell.answers.primary, cell.answers.candidate))
+    primary, candidate = (quantile(bins, 0.5) for bins in (cell.answers.primary, cell.answers.candidate))
     if primary is None or candidate is None:
         return replace(ledger, cell=cell)
     at = ledger.tally.seconds - cell.seconds / 2

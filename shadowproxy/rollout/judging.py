@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
+from shadowproxy.evidence.histograms import quantile
 from shadowproxy.model.rollout import (
     FAIL,
     INCONCLUSIVE,
@@ -25,7 +26,6 @@ from shadowproxy.rollout.e_values import EValue
 from shadowproxy.rollout.facts import Both
 from shadowproxy.rollout.ledger import Ledger
 from shadowproxy.rollout.phrases import against, count, latency, rate, span
-from shadowproxy.rollout.series import quantile
 from shadowproxy.rollout.values import CheckResult
 
 _HINT: Final = 1.0

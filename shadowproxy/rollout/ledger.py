@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from shadowproxy.evidence.histograms import summed
 from shadowproxy.evidence.ledger import RESTART_EVERY
 from shadowproxy.evidence.unpaired import ASIDE, Bets
 from shadowproxy.rollout.facts import Both, FieldsFact, GateAnswer, RouteCounts
@@ -47,6 +48,9 @@ class Histograms(Struct, frozen=True, array_like=True):
     @property
     def counts(self) -> Both:
         return sum(self.primary.values()), sum(self.candidate.values())
+
+    def joined(self, other: Histograms) -> Histograms:
+        return Histograms(summed(self.primary, other.primary), summed(self.candidate, other.candidate))
 
 
 class Pool(Struct, frozen=True, array_like=True):

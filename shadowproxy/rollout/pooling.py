@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from shadowproxy.evidence import latency
-from shadowproxy.rollout import series
 from shadowproxy.rollout.facts import Both, RouteCounts
 from shadowproxy.rollout.ledger import Histograms, Pool
 
@@ -33,7 +32,7 @@ def pooled(pool: Pool, answers: Histograms, routes: Sequence[RouteCounts], weigh
     if pool.weight != weight:
         pool = Pool(weight=weight, before=pool.before)
     waiting, full = _routes(pool.routes, routes, EXPECTED / min(weight, 1.0 - weight))
-    stratum = series.joined(pool.answers, answers)
+    stratum = pool.answers.joined(answers)
     size = sum(stratum.counts)
     if size < latency.stratum_size(pool.before):
         return Pool(stratum, weight, pool.before, waiting), Strata(None, full)

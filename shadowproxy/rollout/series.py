@@ -5,14 +5,11 @@ A series never grows beyond `MOST` points: neighbours are joined, and further po
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
 from msgspec.structs import replace
 
-from shadowproxy.model.bins import FINE_EDGES
 from shadowproxy.model.rollout import Bake
-from shadowproxy.model.totals import Distribution
 from shadowproxy.rollout.ledger import Cell, Histograms, Series
 
 MOST: Final = 240
@@ -43,29 +40,10 @@ def block_seconds(bake: Bake) -> float:
 
 
 def gathered(cell: Cell, answers: Histograms, seconds: float) -> Cell:
-    return Cell(joined(cell.answers, answers), cell.seconds + seconds)
+    return Cell(cell.answers.joined(answers), cell.seconds + seconds)
 
 
 def is_full(cell: Cell, bake: Bake) -> bool:
     """Whether it makes a point. A moment without any length makes none: points follow each other in time."""
     enough = cell.seconds > 0.0 and cell.seconds * BLOCKS * _CELLS >= bake.seconds
     return enough and min(cell.answers.counts) >= _FEWEST
-
-
-def joined(one: Histograms, other: Histograms) -> Histograms:
-    return Histograms(_sum(one.primary, other.primary), _sum(one.candidate, other.candidate))
-
-
-def _sum(one: Mapping[int, int], other: Mapping[int, int]) -> dict[int, int]:
-    found = dict(one)
-    for index, count in other.items():
-        found[index] = found.get(index, 0) + count
-    return found
-
-
-def quantile(values: Mapping[int, int], q: float) -> float | None:
-    """Seconds; None without values."""
-    bins = [0] * (len(FINE_EDGES) + 1)
-    for index, count in values.items():
-        bins[index] = count
-    return Distribution(FINE_EDGES, tuple(bins)).quantile(q)

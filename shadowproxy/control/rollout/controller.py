@@ -77,6 +77,8 @@ class Controller:
         """Every rollout has been looked at."""
         self._loose: dict[str, bytes | None] = {}
         """Documents that the next record takes along."""
+        self._recoveries = 0
+        """Of the journal, as many as freezes by hand have been kept again after."""
         self._faults: dict[str, str] = {}
         self._session: aiohttp.ClientSession | None = None
         self._printed: tuple[Policy, str] | None = None
@@ -106,6 +108,9 @@ class Controller:
         if self._stored is None and (not self._is_needed or not await self._load()):
             return
         now = self._clock()
+        if self._recoveries != self._journal.recoveries:
+            self._recoveries = self._journal.recoveries
+            self._loose |= {f"{FREEZE}/{each.id}": _encode(each) for each in self.freezes(now.wall)}
         await self._meet(now)
         self.known.set()
         await asyncio.gather(*(self._drive(name, driver, now) for name, driver in self._drivers.items()))

@@ -73,6 +73,8 @@ class Journal:
         self._writer: asyncio.Task[None] | None = None
         self._why = ""
         self._is_stuck = False
+        self.recoveries = 0
+        """How often it could be written again: what was kept before may be gone with the file."""
 
     @property
     def is_well(self) -> bool:
@@ -173,6 +175,7 @@ class Journal:
     def _succeed(self, item: _Item) -> None:
         if not self.is_well:
             log.info("the audit can be written again")
+            self.recoveries += 1
         self._why, self._is_stuck, self._writing = "", False, None
         item.answer(True)
 

@@ -645,3 +645,16 @@ async def test_a_freeze_by_hand_is_kept_until_it_is_ended(rig: Rig) -> None:
     rig.start()
     assert rig.controller.freezes(rig.wall) == ()
     assert isinstance(await rig.controller.freeze(FreezeCommand("end", "ada", "", rig.wall, "f-1")), Refusal)
+
+
+async def test_a_freeze_by_hand_outlives_an_audit_that_is_no_database_any_more(rig: Rig) -> None:
+    await started(rig, 1)
+    freeze = await rig.controller.freeze(FreezeCommand("start", "ada", "the fair", rig.wall, "f-1"))
+    for path in rig.directory.glob("audit.sqlite*"):
+        path.write_bytes(b"turned" * 4096)
+    await rig.tick(2)
+    await recovered(rig)
+    assert list(rig.directory.glob("audit.sqlite.corrupt-*"))
+    rig.start()
+    await rig.tick(2)
+    assert (rig.controller.freezes(rig.wall), rig.holds) == ((freeze,), {"freeze"})

@@ -60,7 +60,7 @@ ROLLED_BACK: Final = "rolled_back"
 ABORTED: Final = "aborted"
 PHASES: Final = (PENDING, RUNNING, PROMOTED, ROLLED_BACK, ABORTED)
 
-HOLD_REASONS: Final = (
+HoldReason = Literal[
     "operator",
     "approval",
     "freeze",
@@ -77,8 +77,9 @@ HOLD_REASONS: Final = (
     "store",
     "applying",
     "recalled",
-)
+]
 """The closed list of why a rollout does not advance. `applying`: not every worker runs the policy yet."""
+HOLD_REASONS: Final[tuple[str, ...]] = get_args(HoldReason)
 
 
 Event = Literal[

@@ -12,7 +12,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from shadowproxy.model.rollout import APPROVE, ENFORCE, FAIL, INCONCLUSIVE, PASS, PROMQL, WEBHOOK, Step
+from shadowproxy.model.rollout import APPROVE, ENFORCE, FAIL, INCONCLUSIVE, PASS, PROMQL, WEBHOOK, HoldReason, Step
 from shadowproxy.model.terms import CANDIDATE, PRIMARY
 from shadowproxy.rollout import bake, bets
 from shadowproxy.rollout.facts import Facts
@@ -70,7 +70,7 @@ def stops_bake(holds: tuple[Hold, ...]) -> bool:
     return any(hold.reason not in WAITING for hold in holds)
 
 
-def placed(state: State, reason: str, detail: str, by: str = PRODUCT) -> State:
+def placed(state: State, reason: HoldReason, detail: str, by: str = PRODUCT) -> State:
     """`state` with a hold of this reason that stays until a person takes it away."""
     others = tuple(hold for hold in state.holds if hold.reason != reason)
     return replace(state, holds=(*others, Hold(reason, state.at, by, detail)))

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from shadowproxy.model.rollout import PENDING, Action, FreezeWindow, Plan
+from shadowproxy.model.rollout import PENDING, Action, FreezeWindow, HoldReason, Plan
 from shadowproxy.rollout.facts import Both, Facts
 from shadowproxy.rollout.ledger import Ledger
 
@@ -43,7 +43,7 @@ class CheckResult(Struct, frozen=True):
 class Hold(Struct, frozen=True):
     """Why a rollout does not advance. `by` is a person, or `shadowproxy`."""
 
-    reason: str
+    reason: HoldReason
     since: float
     by: str = PRODUCT
     detail: str = ""

@@ -113,7 +113,7 @@ class Exchange:
     # -- begin, route, mirror, send
 
     def begin(self) -> None:
-        """Decide everything that the head decides, and ask the primary."""
+        """Decide everything that the head decides, and ask the upstream that serves."""
         head, site, client = self.head, self._site, self._client
         self._started = perf_counter()
         self.at = time()

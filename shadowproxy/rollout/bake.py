@@ -18,9 +18,11 @@ from shadowproxy.rollout.phrases import count, span
 from shadowproxy.rollout.values import Progress, Tick
 
 MAX_TICK: Final = 5.0
+"""Seconds that one tick counts at most: a machine that was suspended has baked nothing."""
 KEPT: Final = 60.0
 """Seconds of ticks that are kept, and the longest window."""
 SHORTEST: Final = 2.0
+"""Seconds of the shortest window."""
 USEFUL: Final = 0.1
 """The share of requests / seconds below which the candidate is starved: a bake that takes ten times its time."""
 

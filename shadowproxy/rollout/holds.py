@@ -55,6 +55,7 @@ MAX_OVERRIDE: Final = 24 * 3600.0
 """The longest time for which a freeze can be overridden."""
 
 BROKEN_WINDOW: Final = 10.0
+"""Seconds."""
 BROKEN_REQUESTS: Final = 20
 """In as many seconds, of each arm: fewer say nothing of who is broken."""
 BROKEN_SHARE: Final = 0.2

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from shadowproxy.control.state import State as Control
 
 TICK: Final = 1.0
+"""Seconds from one look at the facts to the next."""
 CLOSE_SECONDS: Final = 2.0
 FIRST_LOOK: Final = 2.0
 """Seconds that a command waits for what is known of rollouts to be read."""

@@ -7,7 +7,7 @@ written together with the facts that it belongs to.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import aiohttp
 from msgspec import Struct
@@ -22,6 +22,7 @@ from shadowproxy.metrics.reading import workers
 from shadowproxy.model.policy import ServicePolicy, is_another
 from shadowproxy.model.rollout import PROMOTED, RUNNING, Split
 from shadowproxy.model.terms import CANDIDATE, PRIMARY
+from shadowproxy.rollout.bake import MAX_TICK
 from shadowproxy.rollout.facts import ANOTHER, GONE, Facts, FieldsFact, KeyCounts, ManualFreeze
 from shadowproxy.rollout.steps import steps
 from shadowproxy.rollout.traffic import traffic
@@ -29,9 +30,6 @@ from shadowproxy.rollout.values import State
 
 if TYPE_CHECKING:
     from shadowproxy.control.state import State as Control
-
-LONGEST: Final = 5.0
-"""Seconds that one tick counts at most: a machine that was suspended has baked nothing."""
 
 
 class Now(NamedTuple):
@@ -102,7 +100,7 @@ class Gathering:
     def facts(self, state: State, around: Around, now: Now) -> tuple[Facts, Kept]:
         """What happened since the facts before, and what belongs to it: `keep` that once they have been used."""
         policy, before = self.policy, self.kept.bases
-        elapsed = 0.0 if self._looked is None else min(max(now.monotonic - self._looked, 0.0), LONGEST)
+        elapsed = 0.0 if self._looked is None else min(max(now.monotonic - self._looked, 0.0), MAX_TICK)
         self._looked = now.monotonic
         bases = read(
             self._control.counters,

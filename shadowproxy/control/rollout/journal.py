@@ -26,7 +26,9 @@ from shadowproxy.upstream.tasks import spawn
 WITHIN: Final = 2.0
 """Seconds after which a disk that does not answer counts as one that cannot be written."""
 RETRY_EVERY: Final = 1.0
+"""Seconds."""
 MAX_WAITING: Final = 600
+"""Items: ten minutes of a rollout's ticks. Beyond, ticks are joined; twice as many are the most that wait."""
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

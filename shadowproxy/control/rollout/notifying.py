@@ -24,8 +24,10 @@ from shadowproxy.rollout.values import Entry, State
 from shadowproxy.upstream.tasks import spawn
 
 WITHIN: Final = 10.0
+"""Seconds for a receiver to answer."""
 FIRST_WAIT: Final = 1.0
 LONGEST_WAIT: Final = 300.0
+"""Seconds between two tries; each wait is twice the one before."""
 MAX_AGE: Final = 3 * 86400.0
 """Seconds after which an event that nobody took is given up."""
 MAX_WAITING: Final = 500

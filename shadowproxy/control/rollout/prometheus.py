@@ -22,6 +22,7 @@ from shadowproxy.rollout.facts import Answer
 from shadowproxy.upstream.tasks import spawn
 
 MAX_ANSWER: Final = 1024 * 1024
+"""Bytes."""
 CATCH_UP: Final = 60
 """Steps that one query reaches back at most: what was missed while Prometheus was gone is asked for later."""
 LATE: Final = 3

@@ -21,6 +21,7 @@ from shadowproxy.upstream.tasks import spawn
 MAX_DETAIL: Final = 200
 """Characters of an answer that are kept: the reason it gives."""
 RETRY_AFTER: Final = 1.0
+"""Seconds."""
 
 _encode: Final = msgspec.json.Encoder().encode
 

@@ -9,11 +9,12 @@ import pytest
 from msgspec.structs import replace
 
 from shadowproxy.control.rollout.counting import Bases
-from shadowproxy.control.rollout.gathering import LONGEST, Around, Gathering, Kept, Now, reachable
+from shadowproxy.control.rollout.gathering import Around, Gathering, Kept, Now, reachable
 from shadowproxy.metrics import layout as at
 from shadowproxy.model.policy import Endpoint, UpstreamPolicy, VersionPolicy
 from shadowproxy.model.rollout import PENDING, PROMOTED, PROMQL, RUNNING, WEBHOOK, Check, Prometheus, Sticky
 from shadowproxy.rollout.attempts import begin
+from shadowproxy.rollout.bake import MAX_TICK
 from shadowproxy.rollout.facts import Facts, KeyCounts, RouteCounts
 from shadowproxy.rollout.traffic import traffic
 from shadowproxy.rollout.values import State
@@ -63,7 +64,7 @@ def test_time_is_measured_by_a_clock_that_nobody_sets(shop: Gathered) -> None:
     assert shop.look().elapsed == 0.0
     shop.rig.wall -= 3600
     assert shop.look(1.5).elapsed == 1.5
-    assert shop.look(3600.0).elapsed == LONGEST
+    assert shop.look(3600.0).elapsed == MAX_TICK
 
 
 def test_what_was_counted_under_another_split_is_no_evidence(shop: Gathered) -> None:

@@ -175,8 +175,10 @@ class Driver:
         record = Record(after, None if self._is_unsure else cause, entries, documents)
         self._is_unsure = False
         wanted = traffic(after)
-        gains = gives_more(wanted, traffic(self.state)) and gives_more(wanted, self._gathering.policy.split)
-        if not gains:
+        before = traffic(self.state)
+        gains = gives_more(wanted, before) and gives_more(wanted, self._gathering.policy.split)
+        goes_back = not gains and wanted != before
+        if goes_back:
             self._adopt(after, entries, kept, deliveries)
         is_written = await self._journal.write(record)
         if gains and not is_written:
@@ -184,7 +186,7 @@ class Driver:
             return False
         for key in loose:
             self._loose.pop(key, None)
-        if gains:
+        if not goes_back:  # what is shown is on disk: a control that takes over has lost nothing of it
             self._adopt(after, entries, kept, deliveries)
         return True
 
@@ -217,9 +219,9 @@ class Driver:
             self._ask_for(wanted)
 
     def _renew(self, now: Now) -> None:
-        wanted = traffic(self.state)
-        is_leased = wanted is not None and wanted.leased and sends_users(wanted) and not self._sending_back
-        until = int((now.monotonic + self.state.plan.lease) * 1000) if is_leased else 0
+        """A promotion is not leased; but until every worker has heard of it the weight before it is."""
+        has_users = sends_users(traffic(self.state)) and not self._sending_back
+        until = int((now.monotonic + self.state.plan.lease) * 1000) if has_users else 0
         self._control.counters.control[at.LEASES + self._gathering.policy.index] = until
 
 

@@ -101,6 +101,7 @@ async def test_it_goes_through_its_stages_and_each_weight_is_on_disk_before_it_i
     assert [split.weight for _, split in rig.sent if split] == [0.0, 0.05, 0.5, 1.0]
     assert rig.split is not None
     assert not rig.split.leased
+    assert rig.lease > 299, "a worker that has not heard of it yet goes by the lease"
     assert rig.actions() == ["started", "advanced", "advanced", "promoted"]
 
 

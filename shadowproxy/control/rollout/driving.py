@@ -240,8 +240,12 @@ def sent_back(split: Split | None) -> Split | None:
 
 
 def is_sent_back(split: Split | None, state: State) -> bool:
-    """Whether it is what `sent_back` made of a split of this state; a recall that the state has not heard of is not."""
-    return split is not None and not split.leased and not sends_users(split) and split.recalled == state.recalled
+    """Whether it is what `sent_back` made of a split of this state, or of a later attempt that was never written; a
+    recall that the state has not heard of is not, nor what an earlier attempt left.
+    """
+    if split is None or split.leased or sends_users(split):
+        return False
+    return split.recalled == state.recalled and split.attempt >= state.attempt
 
 
 def _documents(deliveries: tuple[Delivery, ...]) -> dict[str, bytes]:

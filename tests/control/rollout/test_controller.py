@@ -343,6 +343,19 @@ async def test_that_holds_after_a_recall_that_was_heard_of_too(rig: Rig) -> None
     assert (rig.state.phase, rig.state.attempt, rig.weight) == (ROLLED_BACK, 2, 0.0)
 
 
+async def test_an_attempt_that_was_written_and_not_published_does_not_end_with_the_one_before(rig: Rig) -> None:
+    await started(rig, 1)
+    rig.recall()
+    await rig.tick(2)
+    rig.hears = False
+    await rig.do("retry")
+    rig.start()
+    rig.hears = True
+    await rig.tick(2)
+    assert (rig.state.phase, rig.state.attempt) == (RUNNING, 2)
+    await rig.until(1)
+
+
 async def test_a_recall_while_nobody_was_there_is_heard_of_later(rig: Rig) -> None:
     await started(rig)
     await rig.do("promote", full=True)

@@ -254,6 +254,7 @@ class Controller:
         if entry is None:
             self._loose[key] = body
             return
+        self._loose.pop(key, None)  # what waited is older than this, and would come after it
         if service:
             await self._drivers[service].note(entry, {key: body})
         else:

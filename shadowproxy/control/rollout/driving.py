@@ -184,8 +184,9 @@ class Driver:
         if gains and not is_written:
             self._is_unsure = not self._journal.take_back(record)
             return False
-        for key in loose:
-            self._loose.pop(key, None)
+        for key, body in loose.items():
+            if self._loose.get(key) is body:  # else there is something newer already
+                self._loose.pop(key, None)
         if not goes_back:  # what is shown is on disk: a control that takes over has lost nothing of it
             self._adopt(after, entries, kept, deliveries)
         return True

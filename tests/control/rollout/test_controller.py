@@ -644,6 +644,19 @@ async def test_the_watch_is_kept_and_its_end_is_a_hold(rig: Rig) -> None:
     assert isinstance(await rig.controller.watch("mail", WatchCommand("hold", "ada", rig.wall)), Refusal)
 
 
+@pytest.mark.parametrize(("action", "holder"), [("handover", "bob"), ("release", "")])
+async def test_a_renewal_does_not_bring_back_who_gave_the_watch_away_since(rig: Rig, action: str, holder: str) -> None:
+    await started(rig, 1)
+    for each in ("hold", "renew", action):
+        await rig.controller.watch("shop", WatchCommand(each, "ada", rig.wall, to="bob" if each == "handover" else ""))
+    await rig.tick(2)
+    rig.start()
+    await rig.tick()
+    view = rig.controller.view("shop", rig.wall)
+    assert view is not None
+    assert (view.watch.holder if view.watch else "") == holder
+
+
 async def test_a_freeze_by_hand_is_kept_until_it_is_ended(rig: Rig) -> None:
     await started(rig, 1)
     freeze = await rig.controller.freeze(FreezeCommand("start", "ada", "the fair", rig.wall, "f-1"))

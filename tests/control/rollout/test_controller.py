@@ -630,10 +630,11 @@ async def test_the_watch_is_kept_and_its_end_is_a_hold(rig: Rig) -> None:
     assert isinstance(watch, Watch)
     await rig.tick()
     assert rig.holds == set()
-    await rig.controller.watch("shop", WatchCommand("renew", "ada", rig.wall + 50))
+    rig.wall += 50
+    await rig.controller.watch("shop", WatchCommand("renew", "ada", rig.wall))
     await rig.tick()
     rig.start()
-    rig.wall += 70
+    rig.wall += 20
     await rig.tick()
     view = rig.controller.view("shop", rig.wall)
     assert view is not None

@@ -145,7 +145,7 @@ class Watch(Section):
 
 
 class Notification(Section):
-    """Who hears of what happens: a POST for each event, once, signed with `secret`."""
+    """Who hears of what happens: a POST for each event, repeated until it is taken, signed with `secret`."""
 
     needs: ClassVar[tuple[str, ...]] = ("webhook",)
     fills: ClassVar[Struct | None] = r.Notify("")

@@ -48,7 +48,7 @@ def _other_attempt(state: State, asked: int) -> str:
     if asked > state.attempt:
         return f"there is no attempt {asked} yet: the present one is {state.attempt}"
     since = f" since {moment(state.started_at)}" if state.started_at else ""
-    return f"attempt {asked} is over; {state.attempt} is {state.phase.replace('_', ' ')}{since}"
+    return f"attempt {asked} is over; {state.attempt} is {_phase(state)}{since}"
 
 
 def _overridden(state: State, command: Command, facts: Facts) -> State | Refusal:

@@ -108,7 +108,20 @@ def _log(database: sqlite3.Connection, service: str) -> str:
         if found != facts:
             told = f"entry {number} ({_when(at)}, {action}) was decided by item {log}"
             return f"item {log}{items.of} was replaced: {told} and has another hash of it"
-    return _state(database, service, last)
+    return _chunks(database, service, start) or _state(database, service, last)
+
+
+def _chunks(database: sqlite3.Connection, service: str, start: Head) -> str:
+    """A log is read by its chunks, and what belongs to none is deleted as old: they begin where it was last cut off."""
+    first, every = database.execute(
+        "SELECT min(first), coalesce(sum(items), 0) FROM chunks WHERE service = ?", (service,)
+    ).fetchone()
+    (kept,) = database.execute(
+        "SELECT count(*) FROM log WHERE service = ? AND number > ?", (service, start.number)
+    ).fetchone()
+    if kept and (first != start.number + 1 or every != kept):
+        return f"the chunks of the log of {service} were changed: they have {every} of its {kept} items"
+    return ""
 
 
 def _state(database: sqlite3.Connection, service: str, last: Head) -> str:

@@ -299,7 +299,7 @@ def test_a_log_that_somebody_took_away_is_begun_again(make: Make) -> None:
     sql(store, "DELETE FROM chunks")
     store.commit(state(1010.0), facts(1010.0))
     assert [type(item.cause) for item in store.facts("checkout", 1)] == [State]
-    assert verify(store) == []
+    assert verify(store)[0].startswith("the chunks of the log of checkout were changed")
     sql(store, "DELETE FROM log")
     store.commit(state(1011.0), facts(1011.0))
     store.commit(state(1012.0, attempt=20), facts(1012.0))

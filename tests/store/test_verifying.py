@@ -120,6 +120,16 @@ def test_a_missing_entry_is_named(there: Path, gone: str, said: str) -> None:
     assert verify(there)[0].startswith(said)
 
 
+@pytest.mark.parametrize(
+    "change",
+    ["DELETE FROM chunks", "UPDATE chunks SET first = first + 1", "UPDATE chunks SET items = items - 1"],
+)
+def test_a_log_whose_chunks_were_changed_is_named(there: Path, change: str) -> None:
+    sql(there, f"{change} WHERE service = 'checkout'")
+    (said,) = verify(there)
+    assert said.startswith("the chunks of the log of checkout were changed: they have ")
+
+
 def test_entries_at_the_end_are_missed_without_the_second_copy_as_well(there: Path) -> None:
     (there / HEAD_NAME).unlink()
     assert verify(there) == ["audit.head is missing: whether entries after 9 were taken away cannot be told"]

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
-from shadowproxy.model.rollout import Plan
+from shadowproxy.model.rollout import CHECK_KINDS, Check, Plan
 from shadowproxy.rollout.attempts import begin
 from shadowproxy.rollout.chain import canonical, digest
 from shadowproxy.rollout.facts import Answer, FieldsFact, GateAnswer, KeyCounts, ManualFreeze, PairCounts, RouteCounts
@@ -15,7 +15,15 @@ from shadowproxy.rollout.logged import Cause, Logged, Ordered, Reload, decode, e
 from shadowproxy.rollout.replaying import derived
 from shadowproxy.rollout.values import Command, Entry, Refusal, State
 from tests.rollout import plans
-from tests.rollout.plans import NOW
+from tests.rollout.plans import FIRST, GO, MIRROR, NOW, RAMP, SOAK
+
+CHECKS = (
+    *(Check(kind, kind, max_relative=0.1, max_absolute=0.001) for kind in CHECK_KINDS),
+    Check("memory", "promql", promql="rss", against="primary", max_slope=0.001, max=2.0),
+    Check("gate", "webhook", url="http://gate"),
+)
+PLAN = plans.plan(MIRROR, GO, FIRST, RAMP, SOAK, warmup=2.0, checks=CHECKS)
+"""Every kind of check and of part."""
 
 
 class Log:
@@ -106,4 +114,12 @@ def logs(draw: st.DrawFn, plan: Plan) -> Log:
             log.restart()
         else:
             log.keep(log.state)
+    return log
+
+
+def promoted(plan: Plan) -> Log:
+    log = Log(plan)
+    log.order("start")
+    log.tick(200)
+    assert log.state.phase == "promoted"
     return log

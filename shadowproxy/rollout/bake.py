@@ -23,6 +23,8 @@ KEPT: Final = 60.0
 """Seconds of ticks that are kept, and the longest window."""
 SHORTEST: Final = 2.0
 """Seconds of the shortest window."""
+PATIENCE: Final = 600.0
+"""Seconds without any request, at most, where a request or less is of use in a window: one a minute comes unevenly."""
 USEFUL: Final = 0.1
 """The share of requests / seconds below which the candidate is starved: a bake that takes ten times its time."""
 
@@ -52,6 +54,7 @@ def ticked(progress: Progress, step: Step, facts: Facts) -> Progress:
         warm=progress.warm + (spent if in_force else 0.0),
         epoch=progress.epoch + spent,
         requests=progress.requests + (tick.tested if counts(progress, facts) else 0),
+        idle=0.0 if tick.tested or not in_force else progress.idle + spent,
         recent=_kept(progress.recent, tick) if in_force else progress.recent,
         applied=facts.applied,
     )
@@ -106,7 +109,15 @@ def lately(recent: tuple[Tick, ...], seconds: float) -> Tick:
 
 def window(bake: Bake) -> float:
     """Seconds over which the rate of the candidate is looked at."""
-    return min(max(bake.seconds / 10, SHORTEST), KEPT) if bake.seconds else KEPT
+    return _tenth(bake, KEPT) if bake.seconds else KEPT
+
+
+def _patience(bake: Bake) -> float:
+    return _tenth(bake, PATIENCE) if bake.seconds else KEPT
+
+
+def _tenth(bake: Bake, most: float) -> float:
+    return min(max(bake.seconds / 10, SHORTEST), most)
 
 
 def is_starved(progress: Progress, bake: Bake) -> bool:
@@ -114,7 +125,10 @@ def is_starved(progress: Progress, bake: Bake) -> bool:
     if not bake.seconds and not bake.requests:
         return False
     seen = lately(progress.recent, window(bake))
-    return seen.seconds >= window(bake) and seen.tested < useful(bake, seen.seconds)
+    wanted = useful(bake, seen.seconds)
+    if seen.seconds < window(bake) or seen.tested >= wanted:
+        return False
+    return wanted > 1 or progress.idle >= _patience(bake)
 
 
 def useful(bake: Bake, seconds: float) -> int:

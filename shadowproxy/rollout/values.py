@@ -109,7 +109,8 @@ class Progress(Struct, frozen=True):
     """How far the present part has got. `baked` runs only while the candidate gets traffic and nothing holds.
 
     `entered_at` is Unix time; `spent` all seconds since then by a clock that nobody sets, `warm` those since the weight
-    rose, `epoch` those since the evidence began anew; `requests` of the arm under test; `recent` the last minute.
+    rose, `epoch` those since the evidence began anew; `requests` of the arm under test, `idle` seconds since
+    the last one; `recent` the last minute.
     `applied`: every worker ran the policy at the last facts already, so that what came since is the policy's alone.
     `begun`: the warm-up is over and the evidence of this part has begun.
     `dismissed` are the holds that a person has let go for this part.
@@ -121,6 +122,7 @@ class Progress(Struct, frozen=True):
     epoch: float = 0.0
     baked: float = 0.0
     requests: int = 0
+    idle: float = 0.0
     recent: tuple[Tick, ...] = ()
     applied: bool = False
     begun: bool = False

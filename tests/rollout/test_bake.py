@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from shadowproxy.model.rollout import Bake, Stage
 from shadowproxy.rollout.bake import is_starved, lacks, lately, ticked, window
-from shadowproxy.rollout.facts import PairCounts, RouteCounts
+from shadowproxy.rollout.facts import Facts, PairCounts, RouteCounts
 from shadowproxy.rollout.steps import steps
 from shadowproxy.rollout.values import Progress, Tick
 from tests.rollout.plans import BAKE, FIRST, MIRROR, NOW, Run, facts, plan
@@ -35,8 +35,23 @@ def test_the_rate_is_looked_at_over_a_tenth_of_the_bake_within_bounds(seconds: f
     ],
 )
 def test_starved_is_less_than_a_tenth_of_the_planned_rate_or_nothing(bake: Bake, tested: int, starved: bool) -> None:
-    progress = Progress(recent=(*(Tick(1.0, 0) for _ in range(9)), Tick(1.0, tested)))
-    assert is_starved(progress, bake) is starved
+    recent = (*(Tick(1.0, 0) for _ in range(9)), Tick(1.0, tested))
+    assert is_starved(Progress(recent=recent, idle=0.0 if tested else 10.0), bake) is starved
+
+
+@pytest.mark.parametrize(("requests", "idle", "starved"), [(0, 599.0, False), (500, 599.0, False), (500, 600.0, True)])
+def test_a_request_a_minute_comes_unevenly(requests: int, idle: float, starved: bool) -> None:
+    """In a day a minute without any says nothing, whether few are planned or none."""
+    progress = Progress(recent=(Tick(60.0, 0),), idle=idle)
+    assert is_starved(progress, Bake(seconds=86400.0, requests=requests)) is starved
+    assert is_starved(progress, Bake(seconds=86400.0, requests=100_000))
+
+
+def test_how_long_nobody_has_come_is_counted_while_the_policy_is_in_force() -> None:
+    idle = replace(IN_FORCE, idle=7.0)
+    assert ticked(idle, CANARY, Facts(0.0, 2.0)).idle == 9.0
+    assert ticked(idle, CANARY, Facts(0.0, 2.0, routes=(RouteCounts("item", (9, 1)),))).idle == 0.0
+    assert ticked(replace(idle, applied=False), CANARY, Facts(0.0, 2.0)).idle == 0.0
 
 
 def test_nothing_is_starved_before_its_window_has_passed() -> None:

@@ -31,9 +31,9 @@ def test_the_chosen_stay_through_approval_and_soak_and_do_not_matter_at_the_end(
         split = traffic(run.state)
         assert split is not None
         assert split.chosen == (GREEN,)
-        run.ask("approve", "ana", given=None)
         if part == 1:
             run.do("approve")
+    run.tick()
     run.do("promote")
     split = traffic(run.state)
     assert split is not None

@@ -223,8 +223,13 @@ def _followed(admin: str, token: str | None, service: str | None, output: Output
             return render(found, paint, min(max(columns, _NARROWEST), WIDTH), is_brief=is_brief)
 
         view = Screen(draw, sys.stdout)
+
+    def is_over(found: RolloutStatus) -> bool:
+        """Whether nothing more happens; in a pipe nobody is there to decide what becomes of a failed check."""
+        return found.ended_at is not None or (isinstance(view, Lines) and exit_code(found) != 0)
+
     try:
-        found = follow(asked, view, lambda found: found.ended_at is not None)
+        found = follow(asked, view, is_over)
     except ClientError as error:
         fail(str(error))
     return 0 if found is None else exit_code(found)

@@ -104,13 +104,14 @@ def outcome(status: RolloutStatus, paint: Paint) -> Iterator[str]:
 def changes(before: RolloutStatus | None, status: RolloutStatus) -> Iterator[str]:
     """A line for everything that is not as it was, with its time. Without `before` the lines say what is so."""
     when = moment(status.at)
+    failed = [check for check in status.checks if check.verdict == FAIL]  # they say why themselves
     paint = Paint(False)
     if before is None or headline(before, paint) != headline(status, paint):
-        yield f"{when}  {headline(status, paint)}" + (f": {plain(status.why)}" if status.why else "")
+        yield f"{when}  {headline(status, paint)}" + (f": {plain(_named(status.why, failed))}" if status.why else "")
     known = {hold.reason for hold in before.holds} if before else set()
     for hold in status.holds:
         if hold.reason not in known:
-            yield f"{when}  hold: {plain(hold_words(hold, status.at))}"
+            yield f"{when}  hold: {plain(_named(hold_words(hold, status.at), failed))}"
     for reason in sorted(known - {hold.reason for hold in status.holds}):
         yield f"{when}  no hold any more: {reason}"
     failing = {check.name for check in before.checks if check.verdict == FAIL} if before else set()

@@ -90,6 +90,15 @@ def test_a_status_is_followed_line_by_line_until_the_rollout_is_over(
     assert [json.loads(line)["phase"] for line in out.splitlines()] == ["running", "rolled_back"]
 
 
+def test_a_pipeline_does_not_wait_for_what_a_person_has_to_decide(
+    run: Run, answers: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "sleep", lambda _: answers.update({PATH: rollout(holds=[Hold("failed", AT)])}))
+    answers[PATH] = HALFWAY
+    code, out, _ = run("rollout", "status", "--watch")
+    assert (code, "hold: failed" in out) == (1, True)
+
+
 def test_a_status_that_nobody_answers_cannot_be_followed(
     run: Run, answers: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

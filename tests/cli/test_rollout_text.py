@@ -78,6 +78,18 @@ def test_an_attempt_that_another_one_followed_does_not_run() -> None:
     assert "  earlier    attempt 1 given up Sun 19:13 UTC: the candidate runs v3, no longer v2" in lines
 
 
+def test_what_failed_is_told_once_when_it_fails() -> None:
+    failing = replace(HALFWAY.checks[0], verdict="fail", words="twice as many: fails")
+    held = Hold("failed", AT, "shadowproxy", "error_rate: twice as many: fails")
+    later = rollout(weight=0.0, why="all are back: error_rate: twice as many: fails", checks=[failing], holds=[held])
+    assert [line.partition("  ")[2] for line in changes(HALFWAY, later)] == [
+        "checkout-v2 · attempt 2 · running · first users · 0% to the candidate: all are back: error_rate fails",
+        "hold: failed for 0 s: error_rate fails",
+        "no hold any more: freeze",
+        "check error_rate: fail: twice as many: fails",
+    ]
+
+
 def test_what_is_more_than_needed_is_not_told_as_a_part_of_it() -> None:
     assert HALFWAY.bake
     lines = list(render(rollout(bake=replace(HALFWAY.bake, seconds=13.2, needed_seconds=8.0, requests=0)), PLAIN))

@@ -121,9 +121,10 @@ class AdvanceChange(RolloutChange, frozen=True, forbid_unknown_fields=True):
 
 
 class PromoteChange(AdvanceChange, frozen=True, forbid_unknown_fields=True):
-    """To the next part; `full`: to the end of the plan, which needs a reason."""
+    """To the next part, with `stage` only out of that part; `full`: to the end of the plan, which needs a reason."""
 
     full: bool = False
+    stage: str | None = None
 
 
 class RetryChange(AdvanceChange, frozen=True, forbid_unknown_fields=True):

@@ -148,7 +148,7 @@ def _command(action: str, wanted: RolloutChange, who: str, now: float) -> Comman
         reason=bodies.words(wanted.reason),
         at=now,
         full=is_full,
-        stage=wanted.stage if isinstance(wanted, RetryChange) else None,
+        stage=wanted.stage if isinstance(wanted, PromoteChange | RetryChange) else None,
         attempt=wanted.attempt,
         override=bodies.moment("override.until", override.until, now) if override is not None else None,
     )

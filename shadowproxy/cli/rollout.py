@@ -92,6 +92,7 @@ def _stop(action: str) -> Callable[..., None]:
 def promote(
     reason: Reason = "",
     full: Annotated[bool, typer.Option("--full", help="To the end of the plan: all users. Needs -m.")] = False,
+    stage: Annotated[str | None, typer.Option("--from", metavar="PART", help="Only out of this part.")] = None,
     override: Override = None,
     attempt: Attempt = None,
     admin: Admin = DEFAULT_ADMIN,
@@ -101,7 +102,7 @@ def promote(
 ) -> None:
     """Go on to the next part of the plan now, whatever is missing in this one."""
     body = {"override": _until(override), "attempt": attempt, "service": service, "reason": reason}
-    _order("promote", admin, token, output, {**body, "full": full or None})
+    _order("promote", admin, token, output, {**body, "full": full or None, "stage": stage})
 
 
 def retry(

@@ -186,9 +186,11 @@ def _promote(state: State, command: Command, facts: Facts) -> Answer:
     freeze = holds.freeze_of(state, facts)
     if refusal := _unwritable(facts) or (_frozen(freeze) if freeze and freeze.in_flight != "continue" else None):
         return refusal
+    part = steps(state.plan)[state.step].name
+    if command.stage is not None and command.stage != part:
+        return Refusal(f"it is in {part}, not in {command.stage}: {state.why}")
     if not command.full and not state.progress.applied:
         # Else whoever asks at the same time, or once more because no answer came, would pass over a part.
-        part = steps(state.plan)[state.step].name
         return Refusal(f"{part} has only just begun, not every worker runs it yet: {state.why}")
     why = _because(f"promoted by {command.who}", command)
     after = attempts.finished(state, why) if command.full else attempts.advanced(state, why)

@@ -52,7 +52,8 @@ class Hold(Struct, frozen=True):
 class Command(Struct, frozen=True):
     """What somebody asks for: start, approve, pause, resume, promote, abort, rollback or retry.
 
-    `full` of promote: to the end. `stage` of retry: from there. `attempt`: only if it is still this one.
+    `full` of promote: to the end. `stage` of retry: from there; of promote: only out of this part, by its name.
+    `attempt`: only if it is still this one.
     `override` of a freeze: until then (Unix time) it does not hold this rollout.
     """
 

@@ -5,6 +5,7 @@ from msgspec.structs import replace
 
 from shadowproxy.model.rollout import FreezeWindow, Stage
 from shadowproxy.rollout.facts import ManualFreeze
+from shadowproxy.rollout.steps import steps
 from tests.rollout.conftest import Checks
 from tests.rollout.plans import BAKE, FIRST, GO, MIRROR, NOW, RAMP, Run, facts, plan
 
@@ -94,6 +95,17 @@ def test_who_promotes_at_the_same_time_or_once_more_passes_over_nothing() -> Non
     step = run.state.step
     run.do("promote", "bob")
     assert run.state.step == step + 1
+
+
+def test_promote_out_of_a_part_that_is_over_is_refused() -> None:
+    run = started(FIRST, RAMP)
+    run.tick()
+    part = steps(run.state.plan)[0].name
+    run.do("promote", "ana", stage=part)
+    run.tick()
+    assert f", not in {part}: promoted by ana" in run.refused("promote", "bob", stage=part)
+    run.do("promote", "bob", stage=steps(run.state.plan)[1].name)
+    assert run.state.step == 2
 
 
 def test_promote_is_refused_while_a_check_fails(checks: Checks) -> None:

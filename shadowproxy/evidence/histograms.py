@@ -2,7 +2,9 @@
 
 In a stratum the answers of both arms are pooled, and those strictly above a quantile of the pool are counted by arm:
 what goes above is drawn from all as errors are (`evidence.unpaired`), exactly so with unequal numbers and ties, and
-however the traffic drifts. The candidate's are first made shorter by the tolerance, down to the lower end of their
+however the traffic drifts. Of a candidate that is slow throughout the pool's p99 shows one answer in a hundred; so
+where the primary's own quantile is known from the strata before, it is the limit. It was there first, so that the
+counts are drawn as before. The candidate's are first made shorter by the tolerance, down to the lower end of their
 bin: within a bin the doubt is the candidate's.
 """
 
@@ -12,13 +14,18 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from functools import lru_cache
 from math import ceil
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from shadowproxy.model.bins import FINE_EDGES
 from shadowproxy.model.totals import Distribution
 
 Bins = Mapping[int, int]
 """How many values lie in the bins of `FINE_EDGES` that have any."""
+NONE: Final[Bins] = {}
+FEWEST: Final = 20
+"""Earlier answers of the primary from which its quantile is taken."""
+_DRIFT: Final = 3.0
+"""Times as many of the primary's answers as usual above its quantile: then it is not what it was."""
 
 
 class Above(NamedTuple):
@@ -51,9 +58,9 @@ def quantile(values: Bins, q: float) -> float | None:
     return Distribution(FINE_EDGES, tuple(bins)).quantile(q)
 
 
-def above(primary: Bins, candidate: Bins, q: float, relative: float, absolute: float) -> Above:
+def above(primary: Bins, candidate: Bins, q: float, relative: float, absolute: float, usual: Bins = NONE) -> Above:
     """`relative` and `absolute` (seconds): the candidate may take longer by the larger of the two. Of one value at
-    least.
+    least. `usual` are earlier answers of the primary.
     """
     shorter = _reduced(relative, absolute)
     ours: dict[int, int] = {}
@@ -61,13 +68,28 @@ def above(primary: Bins, candidate: Bins, q: float, relative: float, absolute: f
         ours[shorter[index]] = ours.get(shorter[index], 0) + count
     mine = sum(ours.values())
     every = mine + sum(primary.values())
-    limit, below = 0, 0
-    for index in sorted(ours.keys() | primary.keys()):
-        limit, below = index, below + ours.get(index, 0) + primary.get(index, 0)
-        if below >= ceil(q * every):
-            break
-    slow = sum(count for index, count in ours.items() if index > limit)
-    return Above(slow, every - below, mine / every)
+    pool = summed(ours, primary)
+    limit = _bin(pool, q)
+    if sum(usual.values()) >= FEWEST:
+        known = _bin(usual, q)
+        # If far more lies above than a slow candidate puts there, the traffic has changed, and tells nothing there.
+        if _beyond(pool, known) <= mine + _DRIFT * (1.0 - q) * (every - mine):
+            limit = min(limit, known)
+    return Above(_beyond(ours, limit), _beyond(pool, limit), mine / every)
+
+
+def _bin(values: Bins, q: float) -> int:
+    """The bin of a quantile."""
+    number, below = ceil(q * sum(values.values())), 0
+    for index in sorted(values):
+        below += values[index]
+        if below >= number:
+            return index
+    return 0
+
+
+def _beyond(values: Bins, limit: int) -> int:
+    return sum(count for index, count in values.items() if index > limit)
 
 
 def longer(values: Bins, seconds: float) -> int:

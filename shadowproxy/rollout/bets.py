@@ -15,7 +15,6 @@ from shadowproxy.evidence.unpaired import OVER, UNDER, Bets
 from shadowproxy.model.rollout import CLIENT_ERROR_RATE, ERROR_RATE, LATENCY_P50, LATENCY_P95, LATENCY_P99, Check
 from shadowproxy.model.terms import QUANTILES
 from shadowproxy.rollout.facts import Both, Facts, KeyCounts, PairCounts, RouteCounts
-from shadowproxy.rollout.ledger import Histograms
 from shadowproxy.rollout.pooling import Strata
 
 UNPAIRED: Final = "unpaired"
@@ -98,7 +97,7 @@ def gains(check: Check, facts: Facts, full: Strata, weight: float, sticky: bool)
     """`weight` is the one in force, `full` are the strata of users who are split that are compared now."""
     if check.kind in RATES:
         return _of_rates(check, facts, full, weight, sticky)
-    return _of_latencies(check, facts, full.answers) if check.kind in LATENCIES else iter(())
+    return _of_latencies(check, facts, full) if check.kind in LATENCIES else iter(())
 
 
 def _of_rates(check: Check, facts: Facts, full: Strata, weight: float, sticky: bool) -> Iterator[Gain]:
@@ -167,14 +166,15 @@ def _of_pairs(pairs: Sequence[PairCounts], limits: Tolerance) -> Gain:
     )
 
 
-def _of_latencies(check: Check, facts: Facts, stratum: Histograms | None) -> Iterator[Gain]:
-    name = LATENCIES[check.kind]
+def _of_latencies(check: Check, facts: Facts, full: Strata) -> Iterator[Gain]:
+    name, stratum = LATENCIES[check.kind], full.answers
     q = QUANTILES[name]
     if compares(check):
         more, absolute = tolerance(check)
         if stratum is not None:
-            slow = histograms.above(stratum.primary, stratum.candidate, q, more, absolute)
-            late = histograms.above(stratum.primary, stratum.candidate, q, 2.0 * more, 2.0 * absolute)
+            arms = stratum.primary, stratum.candidate
+            slow = histograms.above(*arms, q, more, absolute, full.usual)
+            late = histograms.above(*arms, q, 2.0 * more, 2.0 * absolute, full.usual)
             yield Gain(UNPAIRED, unpaired.gains(OVER, *slow), unpaired.gains(UNDER, *late))
         if has_pairs(check) and facts.pairs:
             splits = [each.splits.get(name, (0, 0)) for each in facts.pairs]

@@ -55,13 +55,14 @@ class Histograms(Struct, frozen=True, array_like=True):
 
 class Pool(Struct, frozen=True, array_like=True):
     """Strata that are not large enough yet, at this weight: of answers, of which `before` were in earlier ones, and of
-    the counts of `routes`.
+    the counts of `routes`. `usual` are the primary's answers of the earlier ones.
     """
 
     answers: Histograms = Histograms()
     weight: float = 0.0
     before: int = 0
     routes: dict[str, RouteCounts] = {}
+    usual: dict[int, int] = {}
 
 
 class Cell(Struct, frozen=True, array_like=True):

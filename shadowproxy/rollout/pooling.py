@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from shadowproxy.evidence import latency
+from shadowproxy.evidence import histograms, latency
+from shadowproxy.evidence.histograms import NONE, Bins
 from shadowproxy.rollout.facts import Both, RouteCounts
 from shadowproxy.rollout.ledger import Histograms, Pool
 
@@ -21,23 +22,28 @@ later; with fewer a dead candidate takes longer to be found.
 
 
 class Strata(NamedTuple):
-    """Those that are full: of the answers of all routes together, and of the counts of routes."""
+    """Those that are full: of the answers of all routes together, and of the counts of routes.
+
+    `usual` are the primary's answers of the strata before.
+    """
 
     answers: Histograms | None = None
     routes: tuple[RouteCounts, ...] = ()
+    usual: Bins = NONE
 
 
 def pooled(pool: Pool, answers: Histograms, routes: Sequence[RouteCounts], weight: float) -> tuple[Pool, Strata]:
     """The pool after a tick at this weight, above 0 and below 1. What waited at another weight is left out."""
     if pool.weight != weight:
-        pool = Pool(weight=weight, before=pool.before)
+        pool = Pool(weight=weight, before=pool.before, usual=pool.usual)
     waiting, full = _routes(pool.routes, routes, EXPECTED / min(weight, 1.0 - weight))
     stratum = pool.answers.joined(answers)
     size = sum(stratum.counts)
     if size < latency.stratum_size(pool.before):
-        return Pool(stratum, weight, pool.before, waiting), Strata(None, full)
-    after = Pool(weight=weight, before=pool.before + size, routes=waiting)
-    return after, Strata(stratum if all(stratum.counts) else None, full)
+        return Pool(stratum, weight, pool.before, waiting, pool.usual), Strata(None, full)
+    usual = histograms.summed(pool.usual, stratum.primary)
+    after = Pool(weight=weight, before=pool.before + size, routes=waiting, usual=usual)
+    return after, Strata(stratum if all(stratum.counts) else None, full, pool.usual)
 
 
 def _routes(

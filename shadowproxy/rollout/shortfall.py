@@ -13,8 +13,8 @@ from shadowproxy.rollout.phrases import count, span
 
 ENOUGH: Final = ENOUGH_PAIRS
 """Requests of each arm, or mirrored pairs, of a step: with fewer nothing passes."""
-ENOUGH_USERS: Final = 10
-"""Sticky users of each arm."""
+ENOUGH_USERS: Final = (5, 10)
+"""Sticky users of the primary, which is known already where a small holdback is left, and of the candidate."""
 _OF: Final = (" of the primary", " of the candidate")
 
 
@@ -65,10 +65,10 @@ def _wanted(check: Check, ledger: Ledger, step: Step) -> list[tuple[int, int, st
     if not any(tally.users):
         return [(have, ENOUGH, "request", of) for have, of in zip(requests, _OF, strict=True)]
     if check.kind in bets.LATENCIES:  # of a sticky user the first answer counts
-        return [(have, ENOUGH_USERS, "user", of) for have, of in zip(requests, _OF, strict=True)]
+        return [(have, want, "user", of) for have, want, of in zip(requests, ENOUGH_USERS, _OF, strict=True)]
     return [
         *((have, ENOUGH, "request", of) for have, of in zip(requests, _OF, strict=True)),
-        *((have, ENOUGH_USERS, "user", of) for have, of in zip(tally.users, _OF, strict=True)),
+        *((have, want, "user", of) for have, want, of in zip(tally.users, ENOUGH_USERS, _OF, strict=True)),
     ]
 
 

@@ -22,7 +22,8 @@ def bin_of(seconds: float) -> int:
 
 @pytest.mark.parametrize("values", [[5, 6, 7, 8, 9, 10], [5, 5, 5, 6, 6, 9], [4] * 6, [3, 3, 8, 8, 8, 300, 500]])
 @pytest.mark.parametrize("mine", [1, 2, 4])
-def test_whoever_is_drawn_for_the_candidate_no_bet_gains(values: list[int], mine: int) -> None:
+@pytest.mark.parametrize("usual", [{}, {4: 20}, {6: 30}, {2: 10, 7: 10}])
+def test_whoever_is_drawn_for_the_candidate_no_bet_gains(values: list[int], mine: int, usual: dict[int, int]) -> None:
     draws = list(combinations(range(len(values)), mine))
     for q in QUANTILES:
         for omegas in (OVER, UNDER):
@@ -30,7 +31,7 @@ def test_whoever_is_drawn_for_the_candidate_no_bet_gains(values: list[int], mine
             for chosen in draws:
                 ours = Counter(values[i] for i in chosen)
                 theirs = Counter(values[i] for i in range(len(values)) if i not in chosen)
-                found = histograms.above(theirs, ours, q, 0.0, 0.0)
+                found = histograms.above(theirs, ours, q, 0.0, 0.0, usual)
                 for k, gain in enumerate(unpaired.gains(omegas, *found)):
                     mean[k] += exp(gain) / len(draws)
             assert max(mean) <= 1.0 + 1e-9
@@ -66,3 +67,15 @@ def test_only_what_is_surely_longer_breaks_a_limit() -> None:
     assert histograms.longer(values, 0.1) == 5
     assert histograms.longer(values, 0.101) == 5
     assert histograms.longer({bin_of(0.1): 1}, 0.0999) == 0
+
+
+def test_a_candidate_that_is_slow_throughout_is_above_what_the_primary_usually_is() -> None:
+    primary, candidate = {100: 95, 110: 5}, {200: 100}
+    assert histograms.above(primary, candidate, 0.95, 0.0, 0.0).candidate == 0, "of its own values"
+    assert histograms.above(primary, candidate, 0.95, 0.0, 0.0, {100: 19, 105: 1}) == (100, 105, 0.5)
+    assert histograms.above(primary, candidate, 0.95, 0.0, 0.0, {100: 19}).candidate == 0, "too few are known"
+
+
+def test_where_all_traffic_became_slower_what_was_usual_is_no_limit() -> None:
+    slow = {200: 100}
+    assert histograms.above(slow, slow, 0.95, 0.0, 0.0, {100: 50}) == (0, 0, 0.5)

@@ -1,15 +1,19 @@
-"""Ask the arms of a service for their version, where `version: {get: PATH}` says so: now and then, one URL each."""
+"""Ask arms for their version, now and then, one URL each: where `version: {get: PATH}` says so; and after a promotion
+the primary for the header that names it, since no user's answer does any more.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import ssl
+from collections.abc import Iterator
 from typing import Final
 
 import aiohttp
 
-from shadowproxy.model.policy import Endpoint, Policy, UpstreamPolicy
+from shadowproxy.model.policy import Endpoint, Policy, ServicePolicy, UpstreamPolicy
+from shadowproxy.model.terms import PRIMARY
 from shadowproxy.upstream.tls import client_context
 
 WITHIN: Final = 2.0
@@ -17,24 +21,27 @@ WITHIN: Final = 2.0
 MAX_ANSWER: Final = 4096
 MAX_VERSION: Final = 64
 
-Question = tuple[str, str, UpstreamPolicy, str]
-"""Service, arm, where it is, and the path to ask for."""
+Question = tuple[str, str, UpstreamPolicy, str, str]
+"""Service, arm, where it is, the path to ask for, and the header that names the version, empty: the body does."""
 
 
 def questions(policy: Policy) -> list[Question]:
-    return [
-        (service.name, arm, upstream, service.version.get)
-        for service in policy.services
-        if service.version.get
-        for arm, upstream in service.upstreams.items()
-    ]
+    return [question for service in policy.services for question in _of(service)]
 
 
-async def ask(upstream: UpstreamPolicy, path: str) -> str:
-    """The version that the first of the URLs that answers names; empty when none does."""
+def _of(service: ServicePolicy) -> Iterator[Question]:
+    version, split = service.version, service.split
+    if version.get:
+        yield from ((service.name, arm, upstream, version.get, "") for arm, upstream in service.upstreams.items())
+    elif version.header and split is not None and split.weight >= 1.0 and not split.leased:
+        yield service.name, PRIMARY, service.upstreams[PRIMARY], "/", version.header
+
+
+async def ask(upstream: UpstreamPolicy, path: str, header: str = "") -> str:
+    """The version that the first of the URLs that answers names, in `header` or else in the body; empty: none does."""
     for endpoint in upstream.endpoints:
         try:
-            version = await asyncio.wait_for(_ask(endpoint, upstream, path), WITHIN)
+            version = await asyncio.wait_for(_ask(endpoint, upstream, path, header), WITHIN)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
             continue
         if version:
@@ -42,7 +49,7 @@ async def ask(upstream: UpstreamPolicy, path: str) -> str:
     return ""
 
 
-async def _ask(endpoint: Endpoint, upstream: UpstreamPolicy, path: str) -> str:
+async def _ask(endpoint: Endpoint, upstream: UpstreamPolicy, path: str, header: str) -> str:
     connector: aiohttp.BaseConnector
     if endpoint.unix:
         connector = aiohttp.UnixConnector(endpoint.unix)
@@ -58,6 +65,8 @@ async def _ask(endpoint: Endpoint, upstream: UpstreamPolicy, path: str) -> str:
             server_hostname=upstream.tls.server_name if base[4] == "s" else None,
         ) as answer,
     ):
+        if header:
+            return answer.headers.get(header, "")[:MAX_VERSION]
         return read_version(await _beginning(answer.content)) if answer.status == 200 else ""
 
 

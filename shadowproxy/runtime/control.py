@@ -177,7 +177,7 @@ class _Control:
     async def _ask_versions(self) -> None:
         while True:
             asked = questions(self._state.policy)
-            found = await asyncio.gather(*(ask(upstream, path) for _, _, upstream, path in asked))
+            found = await asyncio.gather(*(ask(upstream, path, header) for _, _, upstream, path, header in asked))
             for (service, arm, *_), version in zip(asked, found, strict=True):
                 if version:
                     self._state.knowledge.versions.hear(service, arm, version, time.time())

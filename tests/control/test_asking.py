@@ -9,8 +9,9 @@ import aiohttp
 import pytest
 
 from shadowproxy.control import asking
-from shadowproxy.control.asking import MAX_ANSWER, MAX_VERSION, ask, questions, read_version
+from shadowproxy.control.asking import MAX_ANSWER, MAX_VERSION, Question, ask, questions, read_version
 from shadowproxy.model.policy import Endpoint, Policy, ServicePolicy, UpstreamPolicy, UpstreamTls, VersionPolicy
+from shadowproxy.model.rollout import Split
 
 UPSTREAM = UpstreamPolicy((Endpoint("http://a:80"), Endpoint("http://b:80")))
 
@@ -46,9 +47,33 @@ def test_every_arm_of_services_that_say_where_is_asked() -> None:
         (ServicePolicy("shop", 0, arms, version=VersionPolicy(get="/version")), ServicePolicy("mail", 1, arms))
     )
     assert questions(policy) == [
-        ("shop", "primary", UPSTREAM, "/version"),
-        ("shop", "candidate", UPSTREAM, "/version"),
+        ("shop", "primary", UPSTREAM, "/version", ""),
+        ("shop", "candidate", UPSTREAM, "/version", ""),
     ]
+
+
+@pytest.mark.parametrize(
+    ("split", "asked"),
+    [
+        (None, []),
+        (Split("v2", weight=0.5), []),
+        (Split("v2", weight=1.0), []),
+        (Split("v2", weight=1.0, leased=False), [("shop", "primary", UPSTREAM, "/", "x-version")]),
+        (Split("v2", weight=0.0, leased=False), []),
+    ],
+)
+def test_a_primary_that_no_user_meets_after_a_promotion_is_asked(split: Split | None, asked: list[Question]) -> None:
+    arms = {"primary": UPSTREAM, "candidate": UPSTREAM}
+    shop = ServicePolicy("shop", 0, arms, version=VersionPolicy(header="x-version"), split=split)
+    assert questions(Policy((shop,))) == asked
+
+
+async def test_a_header_names_the_version_whatever_the_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    web = Web(monkeypatch)
+    web.answers["http://a:80/"] = (404, b"nothing here")
+    web.headers = {"x-version": "v2"}
+    assert await ask(UPSTREAM, "/", "x-version") == "v2"
+    assert await ask(UPSTREAM, "/", "x-other") == ""
 
 
 class Web:
@@ -56,6 +81,7 @@ class Web:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, **answers: Any) -> None:
         self.answers = {f"http://{host}:80/version": answer for host, answer in answers.items()}
+        self.headers: dict[str, str] = {}
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.connectors: list[Any] = []
         monkeypatch.setattr(asking.aiohttp, "ClientSession", self._session)
@@ -77,11 +103,12 @@ class Web:
         answer = self.answers.get(url, (404, b""))
         if isinstance(answer, Exception):
             raise answer
-        return Reply(*answer)
+        return Reply(self.headers, *answer)
 
 
 class Reply:
-    def __init__(self, status: int, *pieces: bytes) -> None:
+    def __init__(self, headers: dict[str, str], status: int, *pieces: bytes) -> None:
+        self.headers = headers
         self.status = status
         self.content = Pieces(pieces)
 

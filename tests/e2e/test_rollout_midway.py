@@ -106,3 +106,14 @@ def test_without_a_watch_a_bad_candidate_is_rolled_back_all_the_same(tmp_path: P
         fails(scene.green)
         scene.operator.until_phase("rolled_back")
         assert scene.share() == 0.0
+
+
+def test_a_promoted_version_that_is_put_where_the_primary_is_settles_the_rollout(tmp_path: Path) -> None:
+    with rolling(tmp_path, [LONG]) as scene:
+        scene.operator.until(lambda now: now["identity"].get("candidate"))
+        scene.operator.act("promote", full=True)
+        scene.operator.until_phase("promoted")
+        eventually(lambda: scene.load.share(time.monotonic() - 0.5) == 1.0)
+        scene.blue.version = scene.green.version
+        scene.operator.until(lambda now: now["phase"] == "pending", 40)
+        assert scene.share() == 0.0, "everybody is served where the configuration says"

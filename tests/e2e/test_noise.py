@@ -156,11 +156,11 @@ def test_without_a_secondary_the_primary_is_asked_again_and_what_it_taught_outli
     assert sent == answers + metrics.total("shadowproxy_resamples_total", result="wasted")
     assert metrics.total("shadowproxy_shadow_sent_total") == pairs
     assert_passes(proxy)
-    before = report(proxy)["knowledge"]
+    before = eventually(lambda: known if (known := report(proxy)["knowledge"])["answers"] == answers else None)
     proxy.stop()
 
     again = proxies({**config, "data_dir": str(proxy.data)})
-    eventually(lambda: report(again)["knowledge"]["answers"] == before["answers"])
+    eventually(lambda: report(again)["knowledge"]["answers"] == answers)
     assert report(again)["knowledge"]["since"] == before["since"]
     assert set(states(again).values()) == {"noise"}, "it is shown before anything was asked"
     ask(again, 60)

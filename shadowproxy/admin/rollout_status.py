@@ -24,7 +24,7 @@ from shadowproxy.rollout.facts import ManualFreeze
 from shadowproxy.rollout.freeze import is_active, turn_of
 from shadowproxy.rollout.holds import FAILED, held_by, lacking
 from shadowproxy.rollout.projecting import Freezes, Projected, project, project_on
-from shadowproxy.rollout.steps import steps
+from shadowproxy.rollout.steps import present, steps, tested_share
 from shadowproxy.rollout.values import State, View, Watch
 
 _HERE: Final[dict[str, Where]] = {RUNNING: NOW, PENDING: COMING, PROMOTED: OVER}
@@ -125,11 +125,10 @@ def _projected(view: View, now: float) -> tuple[Projected, ...]:
 def _rate(state: State) -> float | None:
     """Requests/s of users in the last minute, from those of the arm under test; None: nobody can say."""
     seen = lately(state.progress.recent, KEPT)
-    part = steps(state.plan)[state.step]
-    share = part.weight or (1.0 if part.sample is None else part.sample)
+    part = present(state)
+    share = tested_share(part)
     is_seen = seen.tested > 0 or seen.seconds >= window(part.bake)  # a part that has just begun has seen nobody
-    is_known = is_seen and share > 0.0 and (part.weight > 0.0 or not part.chosen)
-    return seen.tested / seen.seconds / share if is_known else None
+    return seen.tested / seen.seconds / share if is_seen and share else None
 
 
 def _steps(state: State, projected: tuple[Projected, ...]) -> Iterator[StepStatus]:
@@ -152,7 +151,7 @@ def _bake(state: State) -> BakeStatus | None:
     """Of an attempt that runs."""
     if state.phase != RUNNING:
         return None
-    progress, bake = state.progress, steps(state.plan)[state.step].bake
+    progress, bake = state.progress, present(state).bake
     return BakeStatus(
         entered_at=progress.entered_at,
         seconds=progress.baked,
@@ -165,7 +164,7 @@ def _bake(state: State) -> BakeStatus | None:
 
 def _missing(state: State) -> Iterator[str]:
     """What the present part still needs by itself; the checks say why they lack data."""
-    part = steps(state.plan)[state.step]
+    part = present(state)
     if state.phase == RUNNING and part.kind != APPROVE and not held_by(state, FAILED):
         yield from lacks(state.progress, state.plan, part.bake)
         for check in lacking(state, part):

@@ -13,8 +13,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import log
 
-from shadowproxy.evidence.coin import log_sum
-
 
 def of_attempt(alpha: float) -> float:
     """The logarithm of what the evidence of a whole attempt must reach."""
@@ -24,11 +22,6 @@ def of_attempt(alpha: float) -> float:
 def of_epoch(alpha: float, epoch: int) -> float:
     """The logarithm of what the evidence of an epoch (from 1) must reach."""
     return log(2.0 * epoch * (epoch + 1) / alpha)
-
-
-def log_mean(values: Sequence[float]) -> float:
-    """The logarithm of the mean of e-values, from their logarithms; of at least one."""
-    return log_sum(list(values)) - log(len(values))
 
 
 def log_highest(values: Sequence[float]) -> float:

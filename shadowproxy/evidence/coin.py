@@ -21,6 +21,7 @@ back until restart j: the sum of e-processes that begin later, each worth 1 unti
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from math import exp, inf, log, log1p
 from typing import Final
@@ -44,6 +45,11 @@ def log_sum(values: list[float]) -> float:
     if largest == -inf:
         return -inf
     return largest + log(sum([exp(value - largest) for value in values]))
+
+
+def log_mean(values: Sequence[float]) -> float:
+    """The logarithm of the mean of e-values, from their logarithms; of at least one."""
+    return log_sum(list(values)) - log(len(values))
 
 
 def staked(restarts: int) -> float:

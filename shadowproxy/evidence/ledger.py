@@ -185,7 +185,7 @@ class FieldLedger:
         if not self.share:
             return paired
         lone = coin.log_e(row.lone, row.restarts)
-        return coin.log_sum([paired, lone]) - coin.log_sum([0.0, 0.0])
+        return coin.log_mean([paired, lone])
 
     def log_mean(self, now: float) -> float:
         """The logarithm of the mean of all e-values: evidence that any field regressed. Free places stand at 1."""

@@ -84,7 +84,7 @@ class PairedLedger:
 
 def slower(checks: Mapping[str, float]) -> float:
     """The logarithm of the e-value of a slower candidate: the mean over the quantiles."""
-    return coin.log_sum([checks.get(name, 0.0) for name in QUANTILES]) - coin.log_sum([0.0] * len(QUANTILES))
+    return coin.log_mean([checks.get(name, 0.0) for name in QUANTILES])
 
 
 def _bits(mirrors: Mapping[str, MirrorTotals]) -> Iterator[tuple[str, tuple[int, int]]]:

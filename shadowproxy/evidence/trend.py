@@ -16,7 +16,7 @@ from math import ceil, log, log1p, sqrt
 from statistics import fmean, median
 from typing import Final, NamedTuple
 
-from shadowproxy.evidence.budget import log_mean
+from shadowproxy.evidence.coin import log_mean
 
 LAMBDAS: Final = (0.2, 0.4, 0.6, 0.9)
 FEWEST: Final = 8

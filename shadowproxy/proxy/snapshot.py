@@ -19,6 +19,7 @@ from shadowproxy.endpoints.tree import Entry
 from shadowproxy.metrics import layout as at
 from shadowproxy.model import slots
 from shadowproxy.model.policy import Policy, RoutePolicy, ServicePolicy, ShadowPolicy
+from shadowproxy.model.rollout import sends_users
 from shadowproxy.model.terms import CANDIDATE, CONFIGURED, LEARNED, MIRRORED_ARMS, PRIMARY, SECONDARY
 from shadowproxy.proxy.routing import Pattern, Table, host_matches, host_name, prefix_matches
 from shadowproxy.proxy.serving import Serving
@@ -333,9 +334,9 @@ class Compiler:
 
     def _serving(self, service: ServicePolicy, copies: Arm) -> Serving:
         """What is known of the candidate as long as it has users: without any nobody would find out what changed."""
-        known, split = self._servings.get(service.name), service.split
-        has_users = split is not None and (split.weight > 0 or bool(split.chosen))
-        return known if known is not None and known.origin is copies.origin and has_users else Serving(copies)
+        known = self._servings.get(service.name)
+        goes_on = known is not None and known.origin is copies.origin and sends_users(service.split)
+        return known if known is not None and goes_on else Serving(copies)
 
     def _tally(self, service: ServicePolicy) -> Tally:
         return self._tallies.get(service.index) or Tally(service.index, self._counters, self._slot, self._workers)

@@ -15,6 +15,7 @@ MAX_KEYS: Final = 65_536
 """Keys of a service that a worker remembers in an epoch. Those that come later are left out, by time alone."""
 _ANSWERED: Final = 16
 """A bit beside `layout.KEY_SEEN` and the others that never leaves the worker."""
+_FAILED: Final = at.SPLIT_COUNTS.index("failed")
 _CLIENT_ERROR: Final = at.SPLIT_COUNTS.index("client_errors")
 _SLOT_SHARES: Final = 1 << 32
 
@@ -51,7 +52,7 @@ class Tally:
         counters, first = self.counters, at.split_word(row, arm, 0)
         counters[first] += 1
         if failed:
-            counters[first + 1] += 1
+            counters[first + _FAILED] += 1
         if client_error:
             counters[first + _CLIENT_ERROR] += 1
 

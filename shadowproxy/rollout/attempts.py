@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from shadowproxy.model.rollout import APPROVE, PENDING, RUNNING, Event, FreezeWindow, Plan
 from shadowproxy.model.terms import CANDIDATE, PRIMARY
 from shadowproxy.rollout import table
-from shadowproxy.rollout.steps import steps
+from shadowproxy.rollout.steps import present, steps
 from shadowproxy.rollout.values import PRODUCT, Attempt, Decision, Entry, Progress, State
 
 MAX_EARLIER: Final = 50
@@ -83,7 +83,7 @@ def entry(action: Event, before: State, after: State, by: str, why: str, **more:
 
 
 def _name(state: State) -> str:
-    return steps(state.plan)[state.step].name
+    return present(state).name
 
 
 def known(identity: dict[str, str]) -> dict[str, str]:

@@ -26,6 +26,8 @@ FLOOR: Final = "floor"
 RATES: Final = {ERROR_RATE: "failed", CLIENT_ERROR_RATE: "client_errors"}
 """By kind of check what is counted."""
 LATENCIES: Final = {LATENCY_P50: "p50", LATENCY_P95: "p95", LATENCY_P99: "p99"}
+MEASURED: Final = frozenset({*RATES, *LATENCIES})
+"""Kinds that bet on what users and copies met. They alone can show that the candidate is not worse."""
 
 
 class Tolerance(NamedTuple):
@@ -66,12 +68,14 @@ def tolerance(check: Check) -> Tolerance:
 
 def sources(check: Check) -> tuple[str, ...]:
     """Those that bet on harm; none of a check that does not bet."""
+    if check.kind not in MEASURED:
+        return ()
     found: list[str] = []
-    if compares(check) and (check.kind in RATES or check.kind in LATENCIES):
+    if compares(check):
         found.append(UNPAIRED)
         if has_pairs(check):
             found.append(PAIRED)
-    if check.max is not None and (check.kind in RATES or check.kind in LATENCIES):
+    if check.max is not None:
         found.append(LIMIT)
     return tuple(found)
 

@@ -18,10 +18,11 @@ from shadowproxy.rollout.facts import Facts
 from shadowproxy.rollout.freeze import Blocking
 from shadowproxy.rollout.phrases import moment
 from shadowproxy.rollout.step import next_words
-from shadowproxy.rollout.steps import first_of, steps
+from shadowproxy.rollout.steps import first_of, present, steps
 from shadowproxy.rollout.values import Command, Decision, Refusal, State
 
 Answer = Decision | Refusal
+UNWRITABLE: Final = Refusal("the audit cannot be written: nothing can be started or promoted; going back is possible")
 
 
 def obey(state: State, command: Command, facts: Facts) -> Answer:
@@ -79,9 +80,7 @@ def _frozen(freeze: Blocking) -> Refusal:
 
 
 def _unwritable(facts: Facts) -> Refusal | None:
-    if facts.store:
-        return None
-    return Refusal("the audit cannot be written: nothing can be started or promoted; going back is possible")
+    return None if facts.store else UNWRITABLE
 
 
 def _start(state: State, command: Command, facts: Facts) -> Answer:
@@ -186,7 +185,7 @@ def _promote(state: State, command: Command, facts: Facts) -> Answer:
     freeze = holds.freeze_of(state, facts)
     if refusal := _unwritable(facts) or (_frozen(freeze) if freeze and freeze.in_flight != "continue" else None):
         return refusal
-    part = steps(state.plan)[state.step].name
+    part = present(state).name
     if command.stage is not None and command.stage != part:
         return Refusal(f"it is in {part}, not in {command.stage}: {state.why}")
     if not command.full and not state.progress.applied:

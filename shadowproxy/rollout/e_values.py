@@ -85,12 +85,12 @@ def _evidence(ledger: Ledger, plan: Plan, check: Check, horizon: str) -> float:
     else:
         values = [coin.log_e(list(each.epoch), ledger.restarts) if each.epoch else 0.0 for each in mine]
     # A user's lot that one check has seen is no lot for the next one: of sticky users only the largest counts.
-    return budget.log_mean(values) if plan.sticky is None else budget.log_highest(values)
+    return coin.log_mean(values) if plan.sticky is None else budget.log_highest(values)
 
 
 def of_bets(bets: Bets) -> float:
     """The logarithm of the e-value of equal stakes; 0 of none."""
-    return budget.log_mean(bets) if bets else 0.0
+    return coin.log_mean(bets) if bets else 0.0
 
 
 def best(ledger: Ledger, check: Check, what: str) -> float:
@@ -103,4 +103,4 @@ def best(ledger: Ledger, check: Check, what: str) -> float:
 def better(ledger: Ledger, check: Check) -> float:
     """The logarithm of the evidence that it is no worse than tolerated."""
     stakes = ledger.stakes.get(check.name, {})
-    return budget.log_mean([of_bets(stakes.get(source, Stakes()).better) for source in bets.proofs(check)])
+    return coin.log_mean([of_bets(stakes.get(source, Stakes()).better) for source in bets.proofs(check)])

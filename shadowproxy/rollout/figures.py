@@ -6,12 +6,12 @@ from math import log
 
 from shadowproxy.model.rollout import PENDING, PROMOTED
 from shadowproxy.model.totals import RolloutFigures
-from shadowproxy.rollout.steps import steps
+from shadowproxy.rollout.steps import present
 from shadowproxy.rollout.values import CheckResult, State
 
 
 def figures(state: State) -> RolloutFigures:
-    part = steps(state.plan)[state.step]
+    part = present(state)
     progress, bake = state.progress, part.bake
     baked = {"time": (progress.baked, bake.seconds), "requests": (progress.requests, bake.requests)}
     return RolloutFigures(

@@ -177,8 +177,7 @@ def shown(state: State, step: Step) -> list[CheckResult]:
     """Those that have shown it by evidence; that a guard, a query or a field passes shows nothing, and at weight 1 what
     is relative to the primary shows nothing either.
     """
-    kinds = bets.RATES.keys() | bets.LATENCIES.keys()
-    return [one for one in enforced(state) if one.not_worse and one.kind in kinds and _needed(state, step, one)]
+    return [one for one in enforced(state) if one.not_worse and one.kind in bets.MEASURED and _needed(state, step, one)]
 
 
 def _needed(state: State, step: Step, result: CheckResult) -> bool:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from shadowproxy.model.rollout import APPROVE, FreezeWindow, Plan, Step
 from shadowproxy.rollout.facts import ManualFreeze
 from shadowproxy.rollout.freeze import Blocking, blocking, next_change
-from shadowproxy.rollout.steps import has_users, steps
+from shadowproxy.rollout.steps import has_users, steps, tested_share
 from shadowproxy.rollout.values import Progress, State
 
 MAX_TURNS: Final = 10_000
@@ -88,10 +88,9 @@ def _walk(
 
 
 def _rate(step: Step, rate: float | None) -> float | None:
-    """Requests of the arm under test in a second: its users', or its copies; those of chosen users nobody knows."""
-    if rate is None or (step.chosen and not step.weight):
-        return None
-    return rate * (step.weight or (1.0 if step.sample is None else step.sample))
+    """Requests of the arm under test in a second; None: nobody knows."""
+    share = tested_share(step)
+    return None if rate is None or share is None else rate * share
 
 
 def _part(step: Step, freezes: Freezes, now: float, warmup: float, progress: Progress, rate: float | None) -> Projected:

@@ -17,7 +17,7 @@ from shadowproxy.rollout.attempts import entry
 from shadowproxy.rollout.facts import ANOTHER, GONE, Facts
 from shadowproxy.rollout.ledger import Ledger
 from shadowproxy.rollout.phrases import percent, span
-from shadowproxy.rollout.steps import has_users, steps
+from shadowproxy.rollout.steps import has_users, present
 from shadowproxy.rollout.values import PRODUCT, CheckResult, Decision, Hold, State
 
 EPOCH: Final = 6 * 3600.0
@@ -34,7 +34,7 @@ def step(state: State, facts: Facts) -> Decision:
     state, entries = _noticed(replace(state, at=facts.at), facts)
     if state.phase != RUNNING or holds.held_by(state, holds.FAILED):
         return state, entries
-    part = steps(state.plan)[state.step]
+    part = present(state)
     held = holds.stops_bake(state.holds)
     counts = bake.counts(state.progress, facts)
     state = replace(state, progress=bake.ticked(state.progress, part, facts))
@@ -285,4 +285,4 @@ def next_words(state: State) -> str:
     """Where a rollout is that has just moved."""
     if state.phase == PROMOTED:
         return "all users are the candidate's for good"
-    return f"{steps(state.plan)[state.step].name} begins at {percent(state.weight)}"
+    return f"{present(state).name} begins at {percent(state.weight)}"

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from shadowproxy.model.rollout import APPROVE, BLUE_GREEN, SHADOW, SOAK, Plan, Stage, Step
 from shadowproxy.rollout.phrases import percent
+from shadowproxy.rollout.values import State
 
 
 def steps(plan: Plan) -> tuple[Step, ...]:
@@ -24,6 +25,20 @@ def steps(plan: Plan) -> tuple[Step, ...]:
 def first_of(plan: Plan, stage: str) -> int | None:
     """The index of the first step of the stage of this name."""
     return next((i for i, step in enumerate(steps(plan)) if plan.stages[step.stage].name == stage), None)
+
+
+def present(state: State) -> Step:
+    """The part that a rollout is in: before the start the first, once it is over the one in which it ended."""
+    return steps(state.plan)[state.step]
+
+
+def tested_share(step: Step) -> float | None:
+    """The share of all requests by which a part tests the candidate: of its users, or of copies. None: chosen users
+    alone, and nobody knows how many they are.
+    """
+    if step.chosen and not step.weight:
+        return None
+    return step.weight or (1.0 if step.sample is None else step.sample)
 
 
 def has_users(step: Step) -> bool:

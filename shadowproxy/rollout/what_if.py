@@ -17,7 +17,7 @@ from shadowproxy.rollout import attempts, table
 from shadowproxy.rollout.logged import Cause, Logged, Ordered, Reload
 from shadowproxy.rollout.phrases import count, instant, percent, span
 from shadowproxy.rollout.replaying import derived
-from shadowproxy.rollout.steps import steps
+from shadowproxy.rollout.steps import present, steps
 from shadowproxy.rollout.values import Entry, Refusal, State
 
 _HOLDS = frozenset({"held", "released"})
@@ -102,7 +102,7 @@ def _begun(state: State, plan: Plan) -> State:
     waits = replace(waits, attempt=state.attempt, identity=state.identity, recalled=state.recalled)
     if state.phase == PENDING:
         return waits
-    name = steps(state.plan)[state.step].name
+    name = present(state).name
     index = next((i for i, step in enumerate(row) if step.name == name), None)
     if index is None:
         return replace(attempts.started(waits, table.START, 0, state.identity, state.why), holds=state.holds)
@@ -188,6 +188,4 @@ def _end(state: State) -> str:
     if state.phase != RUNNING:
         return f"{at} {state.phase.replace('_', ' ')}"
     held = f", held by {', '.join(hold.reason for hold in state.holds)}" if state.holds else ""
-    return (
-        f"{at} in {steps(state.plan)[state.step].name} with {percent(state.weight)} of the users at the candidate{held}"
-    )
+    return f"{at} in {present(state).name} with {percent(state.weight)} of the users at the candidate{held}"

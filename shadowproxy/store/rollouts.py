@@ -171,7 +171,7 @@ class RolloutStore:
             raise StoreError(audit_file.failed(self._path, error)) from error
 
     def _connected(self) -> sqlite3.Connection:
-        if self._database and not self._is_same_file():
+        if self._database and not schema.is_same_file(self._path, self._inode):
             if not self._path.exists():
                 self._restore(self._database)
             self.close()
@@ -179,13 +179,6 @@ class RolloutStore:
             self._database = audit_file.open_writer(self._path)
             self._inode = self._path.stat().st_ino
         return self._database
-
-    def _is_same_file(self) -> bool:
-        """Whether the open file still has its name: SQLite would go on writing to a deleted one."""
-        try:
-            return self._path.stat().st_ino == self._inode
-        except FileNotFoundError:
-            return False
 
     def _restore(self, database: sqlite3.Connection) -> None:
         """Somebody deleted the file: what is still open is all there is of it."""

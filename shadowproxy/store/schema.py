@@ -122,6 +122,14 @@ def set_aside(path: Path) -> Path:
     return aside
 
 
+def is_same_file(path: Path, inode: int) -> bool:
+    """Whether an open file still has its name: SQLite would go on writing to a deleted one."""
+    try:
+        return path.stat().st_ino == inode
+    except FileNotFoundError:
+        return False
+
+
 def is_corrupt(error: BaseException) -> bool:
     if isinstance(error, UnicodeDecodeError):
         return True

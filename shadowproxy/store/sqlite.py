@@ -209,16 +209,9 @@ class SqliteStore:
         self._sweep_at = 0.0
         return database
 
-    def _is_same_file(self) -> bool:
-        """Whether the open file still has its name: SQLite would go on writing to a deleted one."""
-        try:
-            return self._path.stat().st_ino == self._inode
-        except FileNotFoundError:
-            return False
-
     def _write(self, batch: list[rows.Item], changed: rows.Changed) -> None:
         """One transaction with everything; either all of it is kept or nothing."""
-        if self._database and not self._is_same_file():
+        if self._database and not schema.is_same_file(self._path, self._inode):
             self._disconnect()
         database = self._database or self._open()
         now = time.time()

@@ -6,7 +6,7 @@ from math import exp, log
 
 import pytest
 
-from shadowproxy.evidence import budget
+from shadowproxy.evidence import budget, coin
 
 
 def test_attempt_and_epochs_share_the_budget() -> None:
@@ -18,7 +18,7 @@ def test_attempt_and_epochs_share_the_budget() -> None:
 
 def test_the_mean_never_needs_more_than_bonferroni() -> None:
     values = [log(300.0), 0.0, log(0.01)]
-    assert exp(budget.log_mean(values)) == pytest.approx((300 + 1 + 0.01) / 3)
+    assert exp(coin.log_mean(values)) == pytest.approx((300 + 1 + 0.01) / 3)
     assert budget.log_highest(values) == pytest.approx(log(100.0))
-    assert budget.log_highest(values) <= budget.log_mean(values)
-    assert budget.log_mean([1e6, 0.0]) == pytest.approx(1e6, rel=1e-6)
+    assert budget.log_highest(values) <= coin.log_mean(values)
+    assert coin.log_mean([1e6, 0.0]) == pytest.approx(1e6, rel=1e-6)

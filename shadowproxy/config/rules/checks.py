@@ -10,6 +10,7 @@ from shadowproxy.config.findings import Findings
 from shadowproxy.config.planning import learns_noise, name_of_check
 from shadowproxy.config.problems import Path
 from shadowproxy.config.rollout_values import Percentage, Points, Seconds
+from shadowproxy.config.rules.common import own_name
 from shadowproxy.config.rules.rollout import rollouts
 from shadowproxy.model import rollout as r
 
@@ -49,10 +50,8 @@ def checks(document: doc.Document, findings: Findings) -> None:
             kind = _kind(at, check, findings)
             if kind is None:
                 continue
-            name = name_of_check(check)
-            if name and names.setdefault(name, index) != index:
-                right = f'is called "{name}" like check {names[name] + 1}: write a name of its own'
-                findings.wrong((*at, "name") if check.has("name") else at, right)
+            if name := name_of_check(check):
+                own_name(at, check, names, name, index, "check", findings)
             _limits(at, kind, check, findings)
             if kind == r.PROMQL:
                 _can_be_asked(at, check, rollout, findings, is_blamed=findings.is_blamed((*path, "prometheus")))

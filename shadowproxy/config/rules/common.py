@@ -37,6 +37,15 @@ def upstreams(document: doc.Document) -> Iterator[tuple[Path, doc.Upstream]]:
                 yield (*path, "upstreams", arm), upstream
 
 
+def own_name(
+    at: Path, section: Section, names: dict[str, int], name: str, index: int, noun: str, findings: Findings
+) -> None:
+    """A `section`, whose name may have been made for it, is called like none before it in `names`."""
+    if names.setdefault(name, index) != index:
+        right = f'is called "{name}" like {noun} {names[name] + 1}: write a name of its own'
+        findings.wrong((*at, "name") if section.has("name") else at, right)
+
+
 def once(path: Path, key: str, values: list[str | None], what: str, findings: Findings) -> None:
     first: dict[str, int] = {}
     for index, value in enumerate(values):

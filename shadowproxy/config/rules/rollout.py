@@ -9,9 +9,10 @@ from shadowproxy.config import rollout as ro
 from shadowproxy.config.findings import Findings
 from shadowproxy.config.planning import can_hold_back, is_mirrored, kinds_of, name_of
 from shadowproxy.config.problems import Path
-from shadowproxy.config.rules.common import sections
+from shadowproxy.config.rules.common import own_name, sections
 from shadowproxy.config.units import render_duration, render_percent
 from shadowproxy.model import rollout as r
+from shadowproxy.rollout.bets import MEASURED
 
 LEAST_LEASE = 5.0
 """Seconds: control renews a lease every second, and may be restarted in between."""
@@ -36,9 +37,8 @@ def stages(document: doc.Document, findings: Findings) -> None:
         names: dict[str, int] = {}
         for index, stage in enumerate(rollout.stages or ()):
             at = (*path, "stages", index)
-            if _is_clear(at, stage, findings) and names.setdefault(name_of(stage), index) != index:
-                right = f'is called "{name_of(stage)}" like stage {names[name_of(stage)] + 1}: write a name of its own'
-                findings.wrong((*at, "name") if stage.has("name") else at, right)
+            if _is_clear(at, stage, findings):
+                own_name(at, stage, names, name_of(stage), index, "stage", findings)
         known = [kinds_of(stage) for stage in rollout.stages or ()]
         if known and all(kinds == [r.APPROVE] for kinds in known):
             findings.wrong((*path, "stages"), "only asks for approval: write a stage that shows the candidate to users")
@@ -146,8 +146,7 @@ def _bake(path: Path, bake: ro.Bake, findings: Findings) -> None:
 
 def _shows(check: ro.Check) -> bool:
     """Whether a check can show that the candidate is not worse."""
-    shows = {r.ERROR_RATE, r.CLIENT_ERROR_RATE, r.LATENCY_P50, r.LATENCY_P95, r.LATENCY_P99}
-    return check.check in shows and check.mode != r.OBSERVE
+    return check.check in MEASURED and check.mode != r.OBSERVE
 
 
 def users(document: doc.Document, findings: Findings) -> None:

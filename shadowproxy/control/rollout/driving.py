@@ -22,11 +22,11 @@ from shadowproxy.metrics import layout as at
 from shadowproxy.model.rollout import BACK, RUNNING, Split, sends_users
 from shadowproxy.model.terms import CANDIDATE
 from shadowproxy.rollout.attempts import reload
-from shadowproxy.rollout.commands import obey
+from shadowproxy.rollout.commands import UNWRITABLE, obey
 from shadowproxy.rollout.facts import Facts
 from shadowproxy.rollout.logged import Cause, Ordered, Reload
 from shadowproxy.rollout.step import step
-from shadowproxy.rollout.steps import steps
+from shadowproxy.rollout.steps import present
 from shadowproxy.rollout.traffic import traffic
 from shadowproxy.rollout.values import Command, Entry, Refusal, State
 
@@ -119,7 +119,7 @@ class Driver:
             return answer
         after, entries = answer
         if entries and not await self._make(after, entries, Ordered(command, facts), self.kept):
-            return Refusal("the audit cannot be written: nothing can be started or promoted; going back is possible")
+            return UNWRITABLE
         return self.state
 
     def _send_back(self, command: Command) -> bool:
@@ -254,4 +254,4 @@ def _documents(deliveries: tuple[Delivery, ...]) -> dict[str, bytes]:
 
 
 def _event(after: State, entries: tuple[Entry, ...]) -> Event:
-    return event_of(uuid.uuid4().hex, after, steps(after.plan)[after.step].name, entries)
+    return event_of(uuid.uuid4().hex, after, present(after).name, entries)

@@ -72,9 +72,7 @@ class Queries:
         for check in checks:
             if check.kind != PROMQL or check.name in self._asking:
                 continue
-            if (
-                now >= self._due.get(check.name, 0.0) or self._due[check.name] > now + check.step
-            ):  # a clock was set back
+            if not now < self._due.get(check.name, 0.0) <= now + check.step:  # a clock may be set back
                 self._due[check.name] = now + check.step
                 self._asking[check.name] = spawn(self._ask(prometheus, check, asked, now))
 

@@ -211,8 +211,12 @@ class RawUpstream:
     def restart(self, script: Script) -> None:
         """Another script for every connection, kept ones included: those are ended."""
         self.script = script
-        self._call(self._abort)
-        eventually(lambda: not self.open)
+
+        def ended() -> bool:
+            self._call(self._abort)  # again and again: one may have waited to be accepted
+            return not self.open
+
+        eventually(ended)
 
     def _abort(self) -> None:
         for transport in list(self.open):

@@ -70,6 +70,8 @@ EXAMPLES_SKIPPED: Final = 12
 """Failed shadow exchanges, counted, whose example was not offered to the comparer."""
 KEYS_WRITTEN: Final = 13
 """Entries of the key ring so far."""
+FLAGS_VERSION: Final = 14
+"""Of the flags in force."""
 REJECTED: Final = 16
 _HEADER_WORDS: Final = REJECTED + 64
 assert len(REJECT_REASONS) <= 64  # noqa: S101 - a law of the layout, checked at import

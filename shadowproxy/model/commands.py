@@ -1,14 +1,15 @@
 """What the supervisor and its roles say to each other, over one socket pair per child, framed msgpack.
 
-Supervisor to any role: Apply. To workers: Names, Adopt, Yield, Drain, StopAccepting, Quit. To control and comparer:
-Quit. Worker to supervisor: Ready, Applied, and Paths, which are passed on to control. Control to supervisor: Names,
-Templates, Reload, Publish.
+Supervisor to any role: Apply. To workers: Names, FlagsInForce, Adopt, Yield, Drain, StopAccepting, Quit. To control and
+comparer: Quit. Worker to supervisor: Ready, Applied, and Paths and Evaluations, which are passed on to control. Control
+to supervisor: Names, Templates, Reload, Publish, FlagsInForce.
 """
 
 from __future__ import annotations
 
 from msgspec import Struct
 
+from shadowproxy.model.flags import Evaluations, FlagsInForce
 from shadowproxy.model.policy import Policy, Registry
 from shadowproxy.model.rollout import Split
 
@@ -102,5 +103,5 @@ class Reload(Struct, frozen=True, tag=True):
     """Read the configuration again, as on SIGHUP: something that belongs to it was written."""
 
 
-ToRole = Apply | Names | Paths | Adopt | Yield | Drain | StopAccepting | Quit
-ToSupervisor = Ready | Applied | Names | Paths | Templates | Reload | Publish
+ToRole = Apply | Names | Paths | FlagsInForce | Evaluations | Adopt | Yield | Drain | StopAccepting | Quit
+ToSupervisor = Ready | Applied | Names | Paths | Templates | Reload | Publish | FlagsInForce | Evaluations

@@ -12,6 +12,7 @@ from collections.abc import Collection
 import msgspec
 from msgspec import Struct, field
 
+from shadowproxy.model.flags import FlagsPolicy
 from shadowproxy.model.rollout import FreezeWindow, Plan, Split
 from shadowproxy.model.terms import CONFIGURED, OTHER
 
@@ -45,6 +46,8 @@ class ShadowPolicy(Struct, frozen=True):
     """Consecutive refusals or timeouts after which the arm rests; it is probed every second."""
     headers: dict[str, HeaderRules] = field(default_factory=dict)
     """By arm: `candidate`, `secondary`."""
+    flags: dict[str, str] = field(default_factory=dict)
+    """Flags that the candidate's copies carry with another variant than the request: by flag, the variant."""
 
 
 class ComparePolicy(Struct, frozen=True):
@@ -133,6 +136,8 @@ class RoutePolicy(Struct, frozen=True):
     origin: str = CONFIGURED
     shadow: ShadowPolicy = ShadowPolicy()
     compare: ComparePolicy = ComparePolicy()
+    expose_flags: tuple[str, ...] | None = None
+    """Which flags its requests carry, as the service's."""
 
 
 class EndpointsPolicy(Struct, frozen=True):
@@ -258,6 +263,8 @@ class ServicePolicy(Struct, frozen=True):
     accepted_file: str = ""
     """Where they stand, and where further ones are written, whether it is there yet or not."""
     capture: CapturePolicy | None = None
+    expose_flags: tuple[str, ...] | None = None
+    """The keys of flags that requests carry, `*` at the end for any rest; None: all. A route may have its own."""
     rollout: Plan | None = None
     split: Split | None = None
     """What the rollout does to traffic now; None: everybody is served by the primary. Never in a configuration."""
@@ -340,6 +347,7 @@ class Policy(Struct, frozen=True):
     tls: tuple[CertificatePolicy, ...] = ()
     access_log: AccessLogPolicy = AccessLogPolicy()
     freeze: tuple[FreezeWindow, ...] = ()
+    flags: FlagsPolicy | None = None
 
 
 class Bind(Struct, frozen=True):

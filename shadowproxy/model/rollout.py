@@ -12,13 +12,16 @@ from typing import Final, Literal, get_args
 import msgspec
 from msgspec import Struct
 
+from shadowproxy.model.flags import Overlay
+
 SHADOW: Final = "shadow"
 APPROVE: Final = "approve"
 CANARY: Final = "canary"
 PROGRESSIVE: Final = "progressive"
 BLUE_GREEN: Final = "blue_green"
+FLAG: Final = "flag"
 SOAK: Final = "soak"
-STAGE_KINDS: Final = (SHADOW, APPROVE, CANARY, PROGRESSIVE, BLUE_GREEN, SOAK)
+STAGE_KINDS: Final = (SHADOW, APPROVE, CANARY, PROGRESSIVE, BLUE_GREEN, FLAG, SOAK)
 
 CHANGE_CLASSES: Final = ("feature", "fix", "security")
 
@@ -77,6 +80,7 @@ HoldReason = Literal[
     "store",
     "applying",
     "recalled",
+    "flag",
 ]
 """The closed list of why a rollout does not advance. `applying`: not every worker runs the policy yet."""
 HOLD_REASONS: Final[tuple[str, ...]] = get_args(HoldReason)
@@ -172,6 +176,11 @@ class Split(Struct, frozen=True):
     excluded: tuple[str, ...] = EXCLUDED
     recalled: float = 0.0
     urls: tuple[str, ...] = ()
+    flags: tuple[Overlay, ...] = ()
+    """Laid over flags for everybody, leased as the weight is."""
+    testing: str = ""
+    """The flag of which the evidence is: of users with its overlay's variant against those without, on the arm that has
+    it (the candidate where it has users, else the primary). Empty: the candidate's users against the primary's."""
 
 
 def sends_users(split: Split | None) -> bool:
@@ -213,6 +222,9 @@ class Stage(Struct, frozen=True):
     """`canary`, `progressive`: `match`; `blue_green`: the preview."""
     keep_blue: float = 0.0
     """`blue_green`: how long the switch can be taken back automatically; its second bake lasts at least as long."""
+    flag: str = ""
+    """`flag`: which one; `weights` are shares of all users who get `variant`."""
+    variant: str = ""
 
 
 class Check(Struct, frozen=True):
@@ -303,6 +315,10 @@ class Step(Struct, frozen=True):
     chosen: tuple[Chosen, ...] = ()
     timeout: float | None = None
     on_timeout: str = "hold"
+    flags: tuple[Overlay, ...] = ()
+    """Those of the stages before and its own."""
+    testing: str = ""
+    """The flag that this part ramps; empty: none."""
 
 
 class FreezeWindow(Struct, frozen=True):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from shadowproxy.http1 import RequestHead
 from shadowproxy.metrics import layout as at
-from shadowproxy.shadow.sampling import share
+from shadowproxy.model.sampling import share
 from shadowproxy.shadow.tap import Tap, hold_out, offer, transcribe
 
 if TYPE_CHECKING:

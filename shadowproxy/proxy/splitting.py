@@ -17,13 +17,13 @@ from shadowproxy.metrics import layout as at
 from shadowproxy.model import errors
 from shadowproxy.model.errors import Fault
 from shadowproxy.model.rollout import Failures, Split
+from shadowproxy.model.sampling import share
 from shadowproxy.model.terms import CANDIDATE, CODES, PRIMARY
 from shadowproxy.proxy.forwarded import Peer
 from shadowproxy.proxy.routing import template_pattern
 from shadowproxy.proxy.serving import Serving, Waiting
 from shadowproxy.proxy.tally import Tally
 from shadowproxy.proxy.users import client_address, reader
-from shadowproxy.shadow.sampling import share
 from shadowproxy.upstream.origin import Origin
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ from shadowproxy.http1 import NO_BODY, RequestHead, ResponseHead, forward_reques
 from shadowproxy.metrics import layout as at
 from shadowproxy.model.pair import CapturedRequest, Pair, Second
 from shadowproxy.model.policy import HeaderRules, RoutePolicy
+from shadowproxy.model.sampling import is_sampled
 from shadowproxy.model.terms import CODES, DROP_REASONS, KINDS, LOSS_REASONS, VERDICTS
 from shadowproxy.shadow.arm import Arm
 from shadowproxy.shadow.capture import IGNORED, Capture
 from shadowproxy.shadow.link import Link
-from shadowproxy.shadow.sampling import is_sampled
 from shadowproxy.shadow.strata import Stratum
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from shadowproxy.http1 import RequestHead, forward_request
 from shadowproxy.metrics import layout as at
 from shadowproxy.model.pair import Exchange, RecordedResponse
 from shadowproxy.model.policy import CapturePolicy, RoutePolicy, ServicePolicy
-from shadowproxy.shadow.sampling import is_sampled
+from shadowproxy.model.sampling import is_sampled
 
 if TYPE_CHECKING:
     from shadowproxy.shadow.capture import Capture

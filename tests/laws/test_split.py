@@ -11,9 +11,9 @@ import pytest
 from shadowproxy.metrics import layout as at
 from shadowproxy.model.policy import Policy
 from shadowproxy.model.rollout import Split, Sticky
+from shadowproxy.model.sampling import share
 from shadowproxy.model.terms import FALLBACK_REASONS
 from shadowproxy.proxy import serving
-from shadowproxy.shadow.sampling import share
 from tests.fakes.stage import PORTS, Stage
 from tests.laws.test_books import assert_balanced, come_to_rest
 from tests.laws.traffic import Traffic, rules

@@ -11,10 +11,10 @@ import pytest
 from shadowproxy.metrics import layout as at
 from shadowproxy.model.policy import AccessLogPolicy, Policy, RoutePolicy, ShadowPolicy, UpstreamTimeouts, VersionPolicy
 from shadowproxy.model.rollout import Chosen, Failures, Split, Sticky
+from shadowproxy.model.sampling import share
 from shadowproxy.model.terms import FALLBACK_REASONS
 from shadowproxy.proxy.access_log import AccessLog, Entry
 from shadowproxy.proxy.serving import FAILURES, SILENCE
-from shadowproxy.shadow.sampling import share
 from tests.fakes.stage import GET, OK, PORTS, Client, Stage, policy, status, upstream
 
 SALT = b"default"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shadowproxy.shadow import sampling
-from shadowproxy.shadow.sampling import is_sampled, share
+from shadowproxy.model import sampling
+from shadowproxy.model.sampling import is_sampled, share
 
 
 @given(st.binary(max_size=200), st.binary(max_size=200))

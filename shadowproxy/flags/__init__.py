@@ -1,0 +1,1 @@
+"""Feature flags: flagd definitions read, checked, compiled to closures and evaluated. Pure."""

@@ -9,6 +9,9 @@ BIN := $(VENV)/bin
 # Stamps live in the virtual environment, so removing it removes them.
 READY := $(VENV)/.ready
 READY_BENCH := $(VENV)/.ready-bench
+# What flags are held against lives in an environment of its own beside it: its versions are nobody else's.
+READY_REFERENCE := $(VENV)/.ready-reference
+REFERENCE := tests/flags/reference/requirements.txt
 
 # How many processes run tests side by side; 0 for one after another in pytest's own.
 TESTERS := 3
@@ -30,7 +33,7 @@ help:
 demo: $(READY)
 	$(BIN)/shadowproxy demo
 
-test: $(READY) system
+test: $(READY) $(READY_REFERENCE) system
 	$(BIN)/pytest -n $(TESTERS) --dist worksteal --cov --cov-report=term-missing:skip-covered $(ARGS)
 
 lint: $(READY)
@@ -78,6 +81,11 @@ $(READY): pyproject.toml $(BIN)/python
 
 $(READY_BENCH): $(READY)
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	@touch $@
+
+$(READY_REFERENCE): $(REFERENCE) $(BIN)/python
+	$(BIN)/python -m venv $(VENV)/reference
+	$(VENV)/reference/bin/python -m pip install --quiet --no-deps --requirement $(REFERENCE)
 	@touch $@
 
 clean:

@@ -14,7 +14,20 @@ import shadowproxy
 from shadowproxy.cli.main import app
 
 PACKAGES = sorted(module.name for module in pkgutil.iter_modules(shadowproxy.__path__, "shadowproxy.") if module.ispkg)
-COMMANDS = {"run", "check", "schema", "demo", "status", "report", "diffs", "replay", "rollout", "freeze", "watch"}
+COMMANDS = {
+    "run",
+    "check",
+    "schema",
+    "demo",
+    "status",
+    "report",
+    "diffs",
+    "replay",
+    "rollout",
+    "flags",
+    "freeze",
+    "watch",
+}
 
 
 @pytest.mark.parametrize("name", PACKAGES)

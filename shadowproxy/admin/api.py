@@ -9,10 +9,11 @@ from typing import Any, Final
 
 from aiohttp import hdrs, web
 
-from shadowproxy.admin import answers, changes, freezes, queries, reports, rollouts, watch
+from shadowproxy.admin import answers, changes, flags, freezes, queries, reports, rollouts, watch
 from shadowproxy.admin.access import Access
 from shadowproxy.admin.answers import STATE
 from shadowproxy.admin.events import stream
+from shadowproxy.admin.flag_values import FlagAnswer, FlagDetail, FlagHistory, FlagList
 from shadowproxy.admin.page import CONTENT_SECURITY_POLICY, overview
 from shadowproxy.admin.problems import ProblemError
 from shadowproxy.admin.rollout_values import (
@@ -260,6 +261,26 @@ ENDPOINTS: Final = (
         FreezeStatus,
         method=hdrs.METH_POST,
         body=FreezeEnd,
+    ),
+    Endpoint("/api/v1/flags", flags.listed, "Feature flags, in the order of the file", FlagList),
+    Endpoint(
+        "/api/v1/flags/history",
+        flags.history,
+        "Versions of the flags, newest first",
+        FlagHistory,
+        parameters=("flag", "limit", "offset"),
+    ),
+    Endpoint("/api/v1/flags/{id}", flags.one, "One flag with its definition, by its key", FlagDetail),
+    *(
+        Endpoint(
+            f"/api/v1/flags/{action}",
+            flags.commanding(action),
+            f"{flags.SUMMARIES[action]}; 409 where that does not apply",
+            FlagAnswer,
+            method=hdrs.METH_POST,
+            body=body,
+        )
+        for action, body in flags.BODIES.items()
     ),
     Endpoint(
         "/api/v1/watch",

@@ -20,6 +20,7 @@ _STRING: Final = {"type": "string"}
 _PARAMETERS: Final[dict[str, dict[str, Any]]] = {
     "service": _STRING,
     "route": _STRING,
+    "flag": _STRING,
     "arm": {"type": "string", "enum": list(MIRRORED_ARMS)},
     "field": _STRING,
     "kind": {"type": "string", "enum": list(KINDS)},

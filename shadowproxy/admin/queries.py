@@ -118,6 +118,20 @@ def history(request: web.Request) -> HistoryQuery:
     )
 
 
+class FlagHistoryQuery(Struct, frozen=True):
+    """Which versions of flags. `flag` None: of any."""
+
+    flag: str | None
+    limit: int
+    offset: int
+
+
+def flag_history(request: web.Request) -> FlagHistoryQuery:
+    only(request, "flag", "limit", "offset")
+    limit = _number(request, "limit", CauseQuery().limit, 1, MAX_LIMIT)
+    return FlagHistoryQuery(request.query.get("flag"), limit, _number(request, "offset", 0, 0, MAX_OFFSET))
+
+
 def _route(request: web.Request, state: State, service: str | None) -> str | None:
     routes = {key.partition("\n")[2] for key in state.registry.routes if service in {None, key.partition("\n")[0]}}
     return _one_of(request, "route", sorted(routes))

@@ -27,6 +27,7 @@ def check(
     """Say what a configuration means, or everything that is wrong with it. Exits 2 when it cannot be used."""
     from shadowproxy.config import ConfigError, Overrides, describe, load
     from shadowproxy.config.describing import masked
+    from shadowproxy.config.flag_file import examine
     from shadowproxy.model.policy import Registry
 
     try:
@@ -37,8 +38,14 @@ def check(
         if output is Output.json:
             _print_json({"ok": False, "problems": [problem._asdict() for problem in error.problems]})
         raise typer.Exit(INVALID) from None
-    for warning in loaded.warnings:
+    flags = examine(loaded.policy)
+    for warning in (*loaded.warnings, *flags.warnings):
         print(f"warning: {warning}", file=sys.stderr)
+    if flags.problems:
+        print(*flags.problems, sep="\n", file=sys.stderr)
+        if output is Output.json:
+            _print_json({"ok": False, "problems": [{"message": problem} for problem in flags.problems]})
+        raise typer.Exit(INVALID)
     if output is Output.json:
         _print_json({"ok": True, **masked(loaded)})
     else:

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 import typer
 
 from shadowproxy import __version__
-from shadowproxy.cli import check, demo, diffs, freeze, replay, report, rollout, run, status, watch
+from shadowproxy.cli import check, demo, diffs, flags, freeze, replay, report, rollout, run, status, watch
 
 USAGE: Final = 2
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
@@ -34,6 +34,7 @@ app.command()(replay.replay)
 app.add_typer(diffs.app, name="diffs")
 app.add_typer(rollout.app, name="rollout")
 app.add_typer(freeze.app, name="freeze")
+app.add_typer(flags.app, name="flags")
 app.command()(watch.watch)
 
 

@@ -9,11 +9,13 @@ import msgspec
 
 from shadowproxy.config import document as doc
 from shadowproxy.config.accepted import AcceptedDifferences
+from shadowproxy.config.flags import Flags, flags_of
 from shadowproxy.config.planning import freezes, plan_of
 from shadowproxy.config.section import fill
 from shadowproxy.config.values import Relative
 from shadowproxy.model import policy as p
-from shadowproxy.model.terms import ARMS, OTHER, SAFE_METHODS, WRITE_METHODS
+from shadowproxy.model.flags import FlagsPolicy
+from shadowproxy.model.terms import ARMS, CANDIDATE, OTHER, PRIMARY, SAFE_METHODS, WRITE_METHODS
 
 
 class Builder:
@@ -76,7 +78,11 @@ class Builder:
             tls=tuple(self._certificate(one) for one in document.tls or ()),
             access_log=access_log,
             freeze=freezes(document),
+            flags=None if document.flags is None else self._flags(document.flags),
         )
+
+    def _flags(self, section: Flags) -> FlagsPolicy:
+        return flags_of(section, self.located(section.file or ""))
 
     def _bind(self, bind: p.Bind) -> p.Bind:
         return msgspec.structs.replace(bind, unix=self.located(bind.unix)) if bind.unix else bind
@@ -104,12 +110,12 @@ class Builder:
         shadow = shadowing(p.ShadowPolicy(), section.shadow)
         version = versioned(section.version)
         compare = comparing(p.ComparePolicy(by_nature=(version.header,) if version.header else ()), section.compare)
-        base = p.RoutePolicy(OTHER, 0, shadow=shadow, compare=compare)
+        base = p.RoutePolicy(OTHER, 0, shadow=shadow, compare=compare, expose_flags=section.expose_flags)
         routes = tuple(self._route(name, section, route, base) for route in section.routes or ())
         return fill(
             p.ServicePolicy(name, self._registry.service(name), {}),
             section.match,
-            upstreams=self._upstreams(section.upstreams),
+            upstreams=self._upstreams(section),
             routes=routes,
             other=msgspec.structs.replace(base, index=self._registry.route(name, OTHER)),
             salt=name,
@@ -122,6 +128,7 @@ class Builder:
             accepted_file=self._accepted[name].file,
             capture=None if section.capture is None else self._capture(section.capture),
             rollout=None if section.rollout is None else plan_of(name, section, section.rollout),
+            expose_flags=section.expose_flags,
         )
 
     def _capture(self, section: doc.Capture) -> p.CapturePolicy:
@@ -131,7 +138,9 @@ class Builder:
         """`base` holds the service's rules."""
         row = p.RoutePolicy(route.name or OTHER, self._registry.route(name, route.name or OTHER))
         shadow = shadowing_of(service, route, base.shadow)
-        return fill(row, route.match, shadow=shadow, compare=comparing(base.compare, route.compare))
+        exposed = base.expose_flags if route.expose_flags is None else route.expose_flags
+        compare = comparing(base.compare, route.compare)
+        return fill(row, route.match, shadow=shadow, compare=compare, expose_flags=exposed)
 
     def _endpoints(self, section: doc.Endpoints | None) -> p.EndpointsPolicy:
         filled = fill(p.EndpointsPolicy(), section)
@@ -139,9 +148,17 @@ class Builder:
             return filled
         return msgspec.structs.replace(filled, openapi=self.located(filled.openapi))
 
-    def _upstreams(self, section: doc.Upstreams | None) -> dict[str, p.UpstreamPolicy]:
-        arms = {arm: getattr(section, arm) for arm in ARMS}
-        return {arm: self._upstream(upstream) for arm, upstream in arms.items() if upstream is not None}
+    def _upstreams(self, section: doc.Service) -> dict[str, p.UpstreamPolicy]:
+        """Where flags are shadowed and there is no candidate it is the primary's own instances, with other connections.
+
+        Whether those are healthy the primary's finds out.
+        """
+        written = {arm: getattr(section.upstreams, arm) for arm in ARMS}
+        made = {arm: self._upstream(upstream) for arm, upstream in written.items() if upstream is not None}
+        if CANDIDATE not in made and shadows_flags(section):
+            itself = msgspec.structs.replace(made[PRIMARY], health=None)
+            return {PRIMARY: made[PRIMARY], CANDIDATE: itself, **made}
+        return made
 
     def _upstream(self, section: doc.Upstream) -> p.UpstreamPolicy:
         tls = fill(p.UpstreamTls(), section.tls)
@@ -164,6 +181,12 @@ class Builder:
         return msgspec.structs.replace(endpoint, unix=path, url=f"unix:{path}")
 
 
+def shadows_flags(service: doc.Service) -> bool:
+    """Whether any copy carries other flags than its request."""
+    shadows = (service.shadow, *(route.shadow for route in service.routes or ()))
+    return any(shadow is not None and shadow.flags for shadow in shadows)
+
+
 def shadowing(base: p.ShadowPolicy, section: doc.RouteShadow | None) -> p.ShadowPolicy:
     """`base` with what a section says instead: value by value, header rules arm by arm."""
     if section is None:
@@ -173,6 +196,8 @@ def shadowing(base: p.ShadowPolicy, section: doc.RouteShadow | None) -> p.Shadow
     if section.headers is not None:
         arms = {arm: getattr(section.headers, arm) for arm in section.headers.model_fields_set}
         changes["headers"] = base.headers | {arm: fill(p.HeaderRules(), rules) for arm, rules in arms.items()}
+    if section.flags is not None:
+        changes["flags"] = base.flags | section.flags
     if isinstance(section, doc.Shadow) and section.breaker is not None and section.breaker.failures is not None:
         changes["breaker_failures"] = section.breaker.failures
     return fill(base, section, **changes)

@@ -10,6 +10,7 @@ import msgspec
 from shadowproxy.config.addresses import is_loopback
 from shadowproxy.config.units import render_duration, render_percent, render_size
 from shadowproxy.model import policy as p
+from shadowproxy.model.flags import FlagsPolicy
 from shadowproxy.model.nature import IGNORED_FIELDS
 from shadowproxy.model.rollout import FreezeWindow, Plan
 from shadowproxy.model.terms import CONFIGURED, MIRRORED_ARMS, OPENAPI, SECONDARY
@@ -31,6 +32,8 @@ def masked(loaded: p.Loaded) -> dict[str, Any]:
                 rules["compare"]["redact_patterns"] = [MASK] * len(rules["compare"]["redact_patterns"])
         if service["rollout"] is not None:
             _mask_plan(service["rollout"])
+    if plain["policy"]["flags"] is not None and plain["policy"]["flags"]["jwt"]["key"]:
+        plain["policy"]["flags"]["jwt"]["key"] = MASK
     plain.pop("registry")
     plain["ignored_by_default"] = ignored_by_default()
     return plain
@@ -79,6 +82,8 @@ def _listeners(loaded: p.Loaded) -> Iterator[str]:
         yield f"metrics    {launch.metrics}, for {reach}"
     for window in policy.freeze:
         yield f"freeze     {_freeze(window)}"
+    if policy.flags is not None:
+        yield f"flags      {_flags(policy.flags)}"
     if policy.trusted_proxies:
         yield f"trusted    {', '.join(policy.trusted_proxies)}"
 
@@ -189,6 +194,14 @@ def _freeze(window: FreezeWindow) -> str:
     return f"{window.name} {what} {', '.join(window.classes)} of {', '.join(window.services) or 'all services'}, {when}"
 
 
+def _flags(flags: FlagsPolicy) -> str:
+    known = ", ".join((*(("targetingKey",) if flags.targeting_key is not None else ()), *flags.attributes))
+    what = known or "the sticky key of rollouts alone"
+    signed = ", signatures of tokens verified" if flags.jwt.key else ""
+    size = render_size(flags.max_size)
+    return f"{flags.file}, as {flags.header} of at most {size}, evaluated for {what}{signed}"
+
+
 def _capture(capture: p.CapturePolicy) -> str:
     what = ", ".join(capture.methods) if capture.methods is not None else "all requests"
     responses = "with" if capture.responses else "without"
@@ -218,6 +231,10 @@ def _rules(route: p.RoutePolicy, mirrored: list[str]) -> Iterator[str]:
         ]
         if changes:
             yield f"  headers to {arm}: {'; '.join(changes)}"
+    if shadow.flags:
+        yield "  copies to candidate carry " + ", ".join(f"{flag}={variant}" for flag, variant in shadow.flags.items())
+    if route.expose_flags is not None:
+        yield f"  carries the flags {', '.join(route.expose_flags)}" if route.expose_flags else "  carries no flags"
     named = {"ignores": compare.ignore, "unordered": compare.unordered, "masks": compare.redact}
     for verb, fields in named.items():
         if fields:

@@ -11,14 +11,11 @@ from typing import ClassVar, Final
 from msgspec import Struct
 
 from shadowproxy.config import values as v
+from shadowproxy.config.flags import Flags
 from shadowproxy.config.freeze import FreezeWindow
 from shadowproxy.config.rollout import Rollout
 from shadowproxy.config.section import OneOrMany, Section, about
 from shadowproxy.model import policy
-
-LATER: Final = frozenset({"flags"})
-"""Keys that the product will have and this version does not: refused, since an option that does nothing is a defect."""
-
 
 DEFAULT_SERVICE: Final = "default"
 
@@ -228,6 +225,10 @@ class RouteShadow(Section):
     )
     timeout: v.Positive | None = about("How long a mirrored exchange may take in all.")
     headers: ShadowHeaders | None = about("What changes in a copy's header.")
+    flags: dict[v.Text, v.Text] | None = about(
+        "Flags that the candidate's copies carry with another variant than the request, flag by flag; without a "
+        "`candidate` the primary's own instances get them."
+    )
 
 
 class Breaker(Section):
@@ -283,6 +284,7 @@ class Route(Section):
     match: RouteMatch | None = about("Which requests. Absent: every one.")
     shadow: RouteShadow | None = about("Mirroring, where it differs from the service's.")
     compare: Compare | None = about("Comparison rules, besides the service's.")
+    expose_flags: tuple[v.Text, ...] | None = about("Which flags its requests carry, instead of the service's.")
 
 
 class Endpoints(Section):
@@ -365,6 +367,9 @@ class Service(Section):
     capture: Capture | None = about("A recording of its traffic.")
     routes: tuple[Route, ...] | None = about("Request patterns, in the order in which they are tried.")
     endpoints: Endpoints | None = about("Routes that nobody configured.")
+    expose_flags: tuple[v.Text, ...] | None = about(
+        "The keys of the flags that requests carry; a `*` at the end is any rest. Absent: all that fit; `[]`: none."
+    )
     rollout: Rollout | None = about("How users get from the primary to the candidate. Nothing moves before `start`.")
 
 
@@ -392,6 +397,7 @@ class Document(Service):
     metrics: Metrics | None = about("A listener for `/metrics` alone.")
     store: Store | None = about("The kept examples.")
     freeze: tuple[FreezeWindow, ...] | None = about("When rollouts must not go on.")
+    flags: Flags | None = about("Feature flags.")
     service: v.Name | None = about("The name of the single service whose keys stand at the top level.")
     services: dict[v.Name, Service] | None = about("Services by name.")
 

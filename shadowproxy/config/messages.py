@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any, Final
 
-from shadowproxy.config.document import LATER, Document
+from shadowproxy.config.document import Document
 from shadowproxy.config.outline import section_at
 from shadowproxy.config.problems import Path, printable
 from shadowproxy.config.section import Section
@@ -54,15 +54,12 @@ def sentence(error: Mapping[str, Any], path: Path, places: Mapping[Path, Place],
 def meant_key(path: Path, root: type[Section] = Document) -> str | None:
     """The key that an unknown one was probably meant to be."""
     section = section_at(path[:-1], root)
-    if section is None or (root is Document and path[-1] in LATER):
+    if section is None:
         return None
     return close_to(str(path[-1]), list(section.model_fields))
 
 
 def _unknown(error: Mapping[str, Any], path: Path, places: Mapping[Path, Place], root: type[Section]) -> str:
-    name = str(path[-1])
-    if root is Document and name in LATER:
-        return "is not supported by this version yet: delete it"
     meant = meant_key(path, root)
     if meant is not None:
         return f"unknown key: did you mean {meant}?"

@@ -57,6 +57,12 @@ def parse_percent(text: str) -> float:
     return float(share)
 
 
+def parse_share(text: str) -> Decimal:
+    """A percentage as it was written, from 0 to 100. Raises BadValueError."""
+    parse_percent(text)
+    return Decimal(text.removesuffix("%"))
+
+
 def parse_growth(text: str) -> float:
     """By how much more, as a share that may be above 1: `10%`, `200%`. Raises BadValueError."""
     found = _PERCENT.fullmatch(text)

@@ -12,6 +12,7 @@ import msgspec
 
 from shadowproxy.channel import FrameError, FrameReader, frame
 from shadowproxy.model.commands import Apply, Names, Paths, Publish, Quit, Ready, Reload, Templates
+from shadowproxy.model.flags import Evaluations, FlagsInForce
 from shadowproxy.model.pair import Aggregate, Examples, Hello, Learned
 
 MAX_UNTAKEN: Final = 8 * 1024 * 1024
@@ -20,7 +21,7 @@ MAX_UNTAKEN: Final = 8 * 1024 * 1024
 log = logging.getLogger(__name__)
 
 _encode: Final = msgspec.msgpack.Encoder().encode
-_decode_command: Final = msgspec.msgpack.Decoder(Apply | Paths | Quit).decode
+_decode_command: Final = msgspec.msgpack.Decoder(Apply | Paths | Evaluations | Quit).decode
 _decode_report: Final = msgspec.msgpack.Decoder(Aggregate | Examples | Hello).decode
 
 
@@ -55,7 +56,7 @@ class _Framed(asyncio.Protocol):
 class Commands:
     """The connection to the supervisor. `ended` is set when it says Quit, or is gone: then `orphaned` is too."""
 
-    def __init__(self, obey: Callable[[Apply | Paths], None], ended: asyncio.Event) -> None:
+    def __init__(self, obey: Callable[[Apply | Paths | Evaluations], None], ended: asyncio.Event) -> None:
         self._obey = obey
         self._ended = ended
         self.orphaned = False
@@ -65,7 +66,7 @@ class Commands:
         connection.setblocking(False)
         await asyncio.get_running_loop().create_unix_connection(lambda: self._protocol, sock=connection)
 
-    def send(self, message: Ready | Names | Templates | Reload | Publish) -> None:
+    def send(self, message: Ready | Names | Templates | Reload | Publish | FlagsInForce) -> None:
         transport = self._protocol.transport
         if transport and not transport.is_closing():
             transport.write(frame(_encode(message)))

@@ -14,6 +14,7 @@ from msgspec import Struct
 from shadowproxy import __version__
 from shadowproxy.control.accepted import AcceptedBook
 from shadowproxy.control.causes import CauseBook, find, without_noise
+from shadowproxy.control.flags.desk import Desk
 from shadowproxy.control.history import History
 from shadowproxy.control.isolation import IsolationProof
 from shadowproxy.control.knowledge import Knowledge
@@ -74,6 +75,7 @@ class State:
         self.isolation = IsolationProof(counters, policy, registry)
         self.audit = AuditLog(Path(launch.data_dir))
         self.rollouts = Controller(self, RolloutStore(Path(launch.data_dir)))
+        self.flags = Desk(self)
         self.changing = asyncio.Lock()
         """Changes are made one at a time."""
         self.ask_for_reload: Callable[[], None] = lambda: None
@@ -96,6 +98,7 @@ class State:
         self.knowledge.apply(message.policy, time.time())
         self.accepted.apply(message.policy, time.time())
         self.rollouts.apply()
+        self.flags.apply()
         self._excuse(time.time())
         if message.reread:  # else it is no answer to whoever waits for a reload
             self._applied.set()
@@ -162,6 +165,7 @@ class State:
             learned=self.knowledge.figures(time.time()),
             accepted=self.accepted.figures(time.time()),
             rollouts=self.rollouts.figures(),
+            flags=self.flags.figures(),
         )
 
     async def read(self, query: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -14,6 +14,8 @@ ENABLED: Final = "ENABLED"
 DISABLED: Final = "DISABLED"
 
 
+NO_RULE: Final = Raw(b"null")
+
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -24,19 +26,20 @@ class Definition(Struct, frozen=True, eq=False, omit_defaults=True, rename={"def
     times the room.
     """
 
-    state: str = ENABLED
-    variants: dict[str, Any] = {}
+    state: str
+    variants: dict[str, Any]
     default_variant: str | None = None
-    targeting: Raw | None = None
+    targeting: Raw = NO_RULE
     metadata: dict[str, Any] = {}
 
     @property
     def rule(self) -> dict[str, Any] | None:
         """The targeting as JsonLogic; None: there is none."""
-        return None if self.targeting is None else msgspec.json.decode(self.targeting)
+        rule: dict[str, Any] | None = msgspec.json.decode(self.targeting)
+        return rule
 
     def with_rule(self, rule: dict[str, Any] | None) -> Definition:
-        return msgspec.structs.replace(self, targeting=None if rule is None else Raw(msgspec.json.encode(rule)))
+        return msgspec.structs.replace(self, targeting=NO_RULE if rule is None else Raw(msgspec.json.encode(rule)))
 
     def __eq__(self, other: object) -> bool:
         """Written alike: for Python 1, 1.0 and true are equal, for whoever gets a flag they are not."""

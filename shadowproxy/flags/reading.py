@@ -11,7 +11,15 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from shadowproxy.flags.checking import Checker
-from shadowproxy.flags.definitions import DISABLED, ENABLED, Definition, Definitions, FlagsError, collecting_later
+from shadowproxy.flags.definitions import (
+    DISABLED,
+    ENABLED,
+    NO_RULE,
+    Definition,
+    Definitions,
+    FlagsError,
+    collecting_later,
+)
 from shadowproxy.flags.fields import MAX_KEY, is_key
 from shadowproxy.flags.locating import Path, path_text, place, place_of
 from shadowproxy.model.rollout import CHANGE_CLASSES
@@ -62,7 +70,7 @@ def _definition(flag: dict[str, Any]) -> Definition:
     default = flag.get("defaultVariant")
     if isinstance(default, bool):
         default = str(default).lower()
-    definition = Definition(flag["state"], flag["variants"], default or None, None, flag.get("metadata") or {})
+    definition = Definition(flag["state"], flag["variants"], default or None, NO_RULE, flag.get("metadata") or {})
     return definition.with_rule(flag["targeting"]) if flag.get("targeting") else definition
 
 

@@ -22,6 +22,7 @@ from shadowproxy.model.terms import CANDIDATE, LEARNED, OPENAPI
 from shadowproxy.model.totals import (
     CaptureTotals,
     Distribution,
+    FlagFigures,
     Isolation,
     MirrorTotals,
     RolloutFigures,
@@ -55,6 +56,7 @@ class Scrape(Struct, frozen=True):
     accepted: Mapping[str, tuple[int, Mapping[str, int]]] = {}
     """By service: pairs that accepted differences covered, and entries by state."""
     rollouts: Mapping[str, RolloutFigures] = {}
+    flags: FlagFigures = FlagFigures()
     """By service."""
 
 
@@ -77,6 +79,7 @@ def collect(scrape: Scrape) -> Iterator[Family]:
     yield from _captures(list(captures(scrape.counters, scrape.policy)))
     yield from _isolation(scrape.isolation)
     yield from _rollouts({(service, found.name): found for service, found in scrape.rollouts.items()})
+    yield from _flags(scrape.flags)
     yield from _per_process(workers(scrape.counters, scrape.now))
     yield _family(series.EXAMPLES_SUPPRESSED, (((reason,), n) for reason, n in scrape.suppressed.items()))
     yield from _store(scrape.store)
@@ -234,6 +237,12 @@ def _rollouts(rollouts: Mapping[tuple[str, str], RolloutFigures]) -> Iterator[Fa
         yield _family(
             of, (((*place, word), n) for place, found in rollouts.items() for word, n in table(found).items())
         )
+
+
+def _flags(found: FlagFigures) -> Iterator[Family]:
+    yield _family(series.FLAG_EVALUATIONS, found.evaluations.items())
+    yield _one(series.FLAGS_VERSION, found.version)
+    yield _one(series.FLAGS_LOADED, found.is_loaded)
 
 
 def _per_process(rows: tuple[WorkerTotals, ...]) -> Iterator[Family]:

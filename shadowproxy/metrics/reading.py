@@ -170,5 +170,6 @@ def _worker(index: int, block: Sequence[int], now: float) -> WorkerTotals:
         log_dropped=block[at.LOG_DROPPED],
         copies_received=block[at.COPIES_RECEIVED],
         examples_skipped=block[at.EXAMPLES_SKIPPED],
+        flags=block[at.FLAGS_VERSION],
         rejected={reason: block[word] for reason, word in at.REJECT_INDEX.items()},
     )

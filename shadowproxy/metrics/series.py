@@ -236,6 +236,17 @@ ROLLOUT_PHASE: Final = Series(
 ROLLOUT_STAGE: Final = Series(
     "shadowproxy_rollout_stage", GAUGE, "Number of the present stage in the plan, from 1; 0 before the start.", _ROLLOUT
 )
+FLAG_EVALUATIONS: Final = Series(
+    "shadowproxy_flag_evaluations_total",
+    COUNTER,
+    "Evaluations of flags, for requests and over OFREP. `variant` is empty where the caller's default applies; flags "
+    "beyond 2,000 series are counted as `other`.",
+    ("flag", "variant", "reason"),
+)
+FLAGS_VERSION: Final = Series("shadowproxy_flags_version", GAUGE, "Version of the flags in force; it only rises.")
+FLAGS_LOADED: Final = Series(
+    "shadowproxy_flags_last_load_successful", GAUGE, "1 if the flags file as it is now could be used, 0 otherwise."
+)
 ROLLOUT_HOLD: Final = Series(
     "shadowproxy_rollout_hold",
     GAUGE,

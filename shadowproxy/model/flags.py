@@ -6,6 +6,7 @@ Definitions are flagd's JSON, as it was written: the room `flags` reads, compile
 from __future__ import annotations
 
 import hashlib
+from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -35,6 +36,13 @@ class JwtPolicy(Struct, frozen=True):
     algorithms: tuple[str, ...] = ()
 
 
+class OfrepPolicy(Struct, frozen=True):
+    """Bounds of the protocol by which SDKs ask: bytes of a body, questions a second of one caller."""
+
+    max_body: int = 64 * KIB
+    rate: int = 1000
+
+
 class FlagsPolicy(Struct, frozen=True):
     """The `flags` section. `max_size` bounds the value of the field `header` on a request, in bytes.
 
@@ -47,6 +55,7 @@ class FlagsPolicy(Struct, frozen=True):
     targeting_key: Attribute | None = None
     attributes: dict[str, Attribute] = {}
     jwt: JwtPolicy = JwtPolicy()
+    ofrep: OfrepPolicy = OfrepPolicy()
 
 
 class Overlay(Struct, frozen=True):
@@ -78,6 +87,9 @@ class FlagsInForce(Struct, frozen=True, tag="flags"):
         """Equal flags have equal hashes, whatever their version."""
         body = msgspec.msgpack.encode((self.document, self.killed))
         return hashlib.blake2b(body, digest_size=8).hexdigest()
+
+
+NO_FLAGS: Final = FlagsInForce()
 
 
 class Evaluations(Struct, frozen=True, tag="evaluations"):

@@ -137,7 +137,7 @@ class RoutePolicy(Struct, frozen=True):
     shadow: ShadowPolicy = ShadowPolicy()
     compare: ComparePolicy = ComparePolicy()
     expose_flags: tuple[str, ...] | None = None
-    """Which flags its requests carry, as the service's."""
+    """The keys of flags that its requests carry, `*` at the end for any rest; None: all."""
 
 
 class EndpointsPolicy(Struct, frozen=True):
@@ -264,7 +264,7 @@ class ServicePolicy(Struct, frozen=True):
     """Where they stand, and where further ones are written, whether it is there yet or not."""
     capture: CapturePolicy | None = None
     expose_flags: tuple[str, ...] | None = None
-    """The keys of flags that requests carry, `*` at the end for any rest; None: all. A route may have its own."""
+    """Those of its routes that have none of their own."""
     rollout: Plan | None = None
     split: Split | None = None
     """What the rollout does to traffic now; None: everybody is served by the primary. Never in a configuration."""

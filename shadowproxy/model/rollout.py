@@ -115,7 +115,7 @@ Event = Literal[
     "watch_lapsed",
 ]
 """What happens to one rollout, as the audit and webhooks name it."""
-Action = Literal[Event, "freeze_started", "freeze_ended"]
+Action = Literal[Event, "freeze_started", "freeze_ended", "flags_changed", "flags_refused"]
 EVENTS: Final[tuple[str, ...]] = get_args(Event)
 
 

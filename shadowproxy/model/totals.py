@@ -174,6 +174,8 @@ class WorkerTotals(Struct, frozen=True):
     copies_received: int
     examples_skipped: int
     rejected: dict[str, int]
+    flags: int = 0
+    """Version of the flags in force."""
 
     @property
     def is_fresh(self) -> bool:
@@ -269,6 +271,14 @@ class Isolation(Struct, frozen=True):
     since: float | None
     added: dict[str, Interval]
     more: dict[str, int]
+
+
+class FlagFigures(Struct, frozen=True):
+    """Flags in numbers: evaluations by flag, variant and reason; whether the file as it is now is in force."""
+
+    version: int = 0
+    evaluations: dict[tuple[str, str, str], int] = {}
+    is_loaded: bool = True
 
 
 class RolloutFigures(Struct, frozen=True):

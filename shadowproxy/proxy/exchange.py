@@ -31,6 +31,7 @@ from shadowproxy.model.errors import Fault
 from shadowproxy.model.terms import CANDIDATE, CODES, PRIMARY
 from shadowproxy.proxy.access_log import exchange_entry
 from shadowproxy.proxy.answers import client_framing, connection_line, options_answer
+from shadowproxy.proxy.flagging import UNDECIDED
 from shadowproxy.proxy.forwarded import own_fields
 from shadowproxy.proxy.mirroring import tap
 from shadowproxy.proxy.site import MAX_SIGHTED
@@ -136,13 +137,17 @@ class Exchange:
             return
         self._route = route = service.table.find(head.method, head.path, head.host)
         self._own, self._strip = own_fields(client.peer, head, site.via, added)
+        decided = UNDECIDED
+        if site.flags is not None:
+            decided = site.flags.decide(head, self.request_id, client.peer, snapshot, service.name, route.rules)
+            self._own, self._strip = self._own + decided.line, self._strip | site.flags.strip
         self._forwarded = forward_request(head, self._own, self._strip, head.framing, service.authority)
         leg, draw = service.primary, None
         if service.split is not None:
-            self._draw = draw = service.split.draw(head, self.request_id, client.peer, snapshot.trusts, route)
+            self._draw = draw = service.split.draw(head, self.request_id, client.peer, snapshot.trusts, route, decided)
             leg = draw.leg(self._is_repeatable, site.deadlines.now)
         if route.taps and head.upgrade is None and (draw is None or draw.mirrored):
-            self._tap = tap(client, head, self.request_id, self.at, service, route, draw)
+            self._tap = tap(client, head, self.request_id, self.at, service, route, draw, decided.shadowed)
         if leg.total is not None:
             self._total = Timer(self._out_of_time)
             site.deadlines.arm(self._total, site.deadlines.now + leg.total)

@@ -23,8 +23,11 @@ def tap(
     service: Service,
     route: Route,
     draw: Draw | None,
+    flags: tuple[bytes, bytes] | None = None,
 ) -> Tap | None:
-    """The tap on a request of `moment`, Unix time; None: nobody wants it. `draw` is what a split says of its user."""
+    """The tap on a request of `moment`, Unix time; None: nobody wants it. `draw` is what a split says of its user,
+    `flags` are its field and that of the candidate's copy, None: they are the same.
+    """
     if head.shadow is not None and client.peer.trusted:
         client.site.counters[at.COPIES_RECEIVED] += 1
         return None
@@ -38,6 +41,8 @@ def tap(
         hold_out(route.mirrors, head)
     else:
         made = offer(route.mirrors, route.resampler, head, request_id, moment, h)
+        if made is not None:
+            made.flags = flags
     if route.recorder is not None:
         made = transcribe(made, route.recorder, head, request_id, moment, h, client.number)
     return made

@@ -18,6 +18,7 @@ from shadowproxy.upstream.deadlines import Deadlines
 
 if TYPE_CHECKING:
     from shadowproxy.proxy.client import ClientConnection
+    from shadowproxy.proxy.flagging import Flagging
 
 MAX_SIGHTED: Final = 32
 """Paths between two looks at them, a tenth of a second: a sample is all that learning needs."""
@@ -35,6 +36,8 @@ class Site:
         access_log: AccessLog,
     ) -> None:
         self.snapshot = snapshot
+        self.flags: Flagging | None = None
+        """None: there is no flags section. Swapped with the snapshot, in one turn of the loop."""
         self.deadlines = deadlines
         self.counters = counters
         self.draining = False

@@ -174,6 +174,7 @@ class Snapshot:
     __slots__ = (
         "arms",
         "budgets",
+        "lapsed",
         "leaving",
         "limits",
         "only",
@@ -210,6 +211,8 @@ class Snapshot:
         self.limits = policy.limits
         self.timeouts = policy.timeouts
         self.trusted = _networks(policy.trusted_proxies)
+        self.lapsed: frozenset[str] = frozenset()
+        """Services whose rollout's lease has run out."""
         self.only = services[0] if len(services) == 1 and services[0].matches("", b"/") else None
         """The service of every request, when there is no choice."""
 
@@ -226,6 +229,7 @@ class Snapshot:
         for service in self.services:
             if service.split is not None:
                 service.split.hear(page, now)
+        self.lapsed = frozenset(each.name for each in self.services if each.split is not None and each.split.lapsed)
 
     def keep_slots(self, page: memoryview, now: float) -> None:
         """Begin and end the slots in which nothing is mirrored. `page` is control's, `now` CLOCK_MONOTONIC."""

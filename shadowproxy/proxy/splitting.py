@@ -19,6 +19,7 @@ from shadowproxy.model.errors import Fault
 from shadowproxy.model.rollout import Failures, Split
 from shadowproxy.model.sampling import share
 from shadowproxy.model.terms import CANDIDATE, CODES, PRIMARY
+from shadowproxy.proxy.flagging import UNDECIDED, Decided
 from shadowproxy.proxy.forwarded import Peer
 from shadowproxy.proxy.routing import template_pattern
 from shadowproxy.proxy.serving import Serving, Waiting
@@ -255,9 +256,17 @@ class Splitter:
         self.tally.hear(page)
 
     def draw(
-        self, head: RequestHead, request_id: bytes, peer: Peer, trusts: Callable[[str], bool], route: Route
+        self,
+        head: RequestHead,
+        request_id: bytes,
+        peer: Peer,
+        trusts: Callable[[str], bool],
+        route: Route,
+        decided: Decided = UNDECIDED,
     ) -> Draw:
-        """Decide for one request. `trusts` says of an address whether it is a trusted proxy's."""
+        """Decide for one request. `trusts` says of an address whether it is a trusted proxy's, `decided` what its flags
+        are.
+        """
         h, once = 1.0, True
         weight = self._policy.weight
         if weight or route.needs_share or self._floor:

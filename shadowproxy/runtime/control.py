@@ -25,6 +25,7 @@ from shadowproxy.control.state import State
 from shadowproxy.endpoints.routes import learned
 from shadowproxy.metrics.counters import Counters
 from shadowproxy.model.commands import Apply, Names, Paths, Ready, Reload
+from shadowproxy.model.flags import Evaluations
 from shadowproxy.model.policy import Launch, Policy, Registry
 from shadowproxy.runtime.children import CONTROL
 from shadowproxy.runtime.logs import Log, open_log
@@ -60,6 +61,7 @@ class _Control:
         self._templates_due = asyncio.Event()
         state.ask_for_reload = lambda: self._commands.send(Reload())
         state.rollouts.send = self._commands.send
+        state.flags.send = self._commands.send
         self._serving = Serving(state)
         self._lookups = Lookups()
         self._resolver = Resolver(self._lookups)
@@ -82,6 +84,7 @@ class _Control:
                 self._learn(),
                 self._keep_templates(),
                 self._state.rollouts.run(),
+                self._state.flags.run(),
             )
             self._tasks = [spawn(task) for task in forever]
             self._commands.send(Ready(self._state.policy.sequence))
@@ -101,9 +104,11 @@ class _Control:
         await self._state.rollouts.close()
         await self._serving.stop()
 
-    def _obey(self, message: Apply | Paths) -> None:
+    def _obey(self, message: Apply | Paths | Evaluations) -> None:
         if isinstance(message, Paths):
             self._learning.hear(message, time.monotonic())
+        elif isinstance(message, Evaluations):
+            self._state.flags.tally.add(message.counts)
         else:
             self._apply(message)
 

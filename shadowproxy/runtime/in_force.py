@@ -17,6 +17,7 @@ import msgspec
 from shadowproxy.endpoints.routes import with_templates
 from shadowproxy.metrics import layout as at
 from shadowproxy.model.commands import Apply, Names, Publish, Reload, Templates, ToRole
+from shadowproxy.model.flags import FlagsInForce
 from shadowproxy.model.policy import Loaded, Policy, Registry
 from shadowproxy.model.rollout import Split
 from shadowproxy.model.terms import LEARNED
@@ -62,6 +63,7 @@ class InForce:
         # until something changes it
         self.loaded = loaded
         self.names = Names(first.addresses)
+        self.flags = first.flags
         self._problems: tuple[str, ...] = ()
         self._learned: dict[str, tuple[str, ...]] = {}
         """Templates that are to become routes."""
@@ -69,7 +71,7 @@ class InForce:
     def apply(self, reread: bool = True) -> Apply:
         return Apply(self.loaded.policy, self.loaded.registry, self._problems, reread)
 
-    def hear(self, message: Names | Templates | Reload | Publish) -> None:
+    def hear(self, message: Names | Templates | Reload | Publish | FlagsInForce) -> None:
         """What control asks for."""
         match message:
             case Names(addresses):
@@ -83,6 +85,9 @@ class InForce:
                 self.reload()
             case Publish(said):
                 self._publish(said)
+            case FlagsInForce():
+                self.flags = message
+                self._tell((WORKER,), message)
 
     def reload(self) -> None:
         self._reloads.request()

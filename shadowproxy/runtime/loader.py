@@ -31,6 +31,7 @@ POLICY_FILE: Final = "policy.msgpack"
 def read(request: Request) -> Outcome:
     """Read the configuration that `request` names. Every problem is one line of the outcome."""
     from shadowproxy.config import ConfigError, Overrides, host_names, load, restart_keys
+    from shadowproxy.store.flags import Starting, starting
 
     options = dict(request.options)
     path = options.pop("config", None)
@@ -51,6 +52,9 @@ def read(request: Request) -> Outcome:
     # The supervisor gives a reload the splits of the moment in which it ends.
     splits, alarms = ({}, ()) if before else splits_file.restore(Path(launch.data_dir))
     policy, dropped = restored(policy, splits)
+    flags = Starting() if before else starting(Path(launch.data_dir), policy, time.time())
+    if flags.problems:
+        return Outcome(problems=flags.problems)
     names = tuple(sorted(host_names(policy)))
     key, more = (b"", ()) if before else masking_key(Path(launch.data_dir))
     return Outcome(
@@ -59,9 +63,10 @@ def read(request: Request) -> Outcome:
         names=names,
         restart=tuple(restart_keys(before.launch, loaded.launch)) if before else (),
         changed=changes(before.policy, policy) if before else (),
-        warnings=(*loaded.warnings, *troubles, *left_out, *dropped, *more),
+        warnings=(*loaded.warnings, *flags.warnings, *troubles, *left_out, *dropped, *more),
         alarms=alarms,
         key=key,
+        flags=flags.flags,
     )
 
 

@@ -17,6 +17,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from shadowproxy.model.flags import FlagsInForce
 from shadowproxy.model.policy import Loaded, Policy, Registry, without_splits
 from shadowproxy.runtime.logs import Log
 from shadowproxy.runtime.processes import fork
@@ -31,7 +32,7 @@ class Outcome(Struct, frozen=True):
 
     `addresses` are those of the host names that could be resolved, out of `names`. `restart` are the keys whose change
     needs a restart, `changed` what else differs from the policy before. `alarms` are warnings that somebody has to act
-    on. `key` masks values in stored examples.
+    on. `key` masks values in stored examples. `flags` are those of the start.
     """
 
     loaded: Loaded | None = None
@@ -43,6 +44,7 @@ class Outcome(Struct, frozen=True):
     warnings: tuple[str, ...] = ()
     alarms: tuple[str, ...] = ()
     key: bytes = b""
+    flags: FlagsInForce = FlagsInForce()
 
 
 class Request(Struct, frozen=True):

@@ -13,6 +13,7 @@ from typing import Final
 
 from shadowproxy.metrics.counters import Counters
 from shadowproxy.model.commands import Apply, Names
+from shadowproxy.model.flags import NO_FLAGS, FlagsInForce
 from shadowproxy.model.policy import Launch
 from shadowproxy.runtime import loader
 from shadowproxy.runtime.children import COMPARER, CONTROL, WORKER, Fork
@@ -35,6 +36,7 @@ class Setting:
     counters: Counters
     sockets: Sockets
     key: bytes
+    flags: FlagsInForce = NO_FLAGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ def _worker(order: Fork, setting: Setting, commands: socket.socket) -> None:
         commands,
         setting.sockets.slots,
         setting.sockets.comparer_paths,
+        setting.flags,
     )
 
 

@@ -18,6 +18,7 @@ from typing import Final
 from shadowproxy.metrics import layout as at
 from shadowproxy.metrics.counters import Counters, adopt
 from shadowproxy.model.commands import Applied, Names, Paths, Publish, Ready, Reload, Templates, ToRole, ToSupervisor
+from shadowproxy.model.flags import Evaluations, FlagsInForce
 from shadowproxy.model.policy import Loaded
 from shadowproxy.runtime.children import (
     COMPARER,
@@ -187,7 +188,8 @@ class Supervisor:
         log = self._log.named(f"{order.role}:{order.index}")
         title = _SHORT[order.role].format(order.index)
         policy, names = self._in_force.apply(), self._in_force.names
-        setting = Setting(self._launch, policy, names, self._counters, self._sockets, self._key)
+        flags = self._in_force.flags
+        setting = Setting(self._launch, policy, names, self._counters, self._sockets, self._key, flags)
         try:
             ours, theirs = pair()
         except OSError as error:
@@ -242,7 +244,9 @@ class Supervisor:
                 self._log.error("policy not put in force", child=self._crew.name(pid), sequence=sequence, why=why)
             case Paths():
                 self._links.offer(self._crew.pids(CONTROL), message)
-            case Names() | Templates() | Reload() | Publish():
+            case Evaluations():
+                self._links.tell(self._crew.pids(CONTROL), message)
+            case Names() | Templates() | Reload() | Publish() | FlagsInForce():
                 self._in_force.hear(message)
 
     def _tell(self, roles: tuple[str, ...], message: ToRole) -> None:

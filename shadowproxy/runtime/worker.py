@@ -35,8 +35,10 @@ from shadowproxy.model.commands import (
     ToSupervisor,
     Yield,
 )
+from shadowproxy.model.flags import NO_FLAGS, Evaluations, FlagsInForce
 from shadowproxy.model.policy import Launch, Policy
 from shadowproxy.proxy.access_log import AccessLog
+from shadowproxy.proxy.flagging import Flagging
 from shadowproxy.proxy.site import Site
 from shadowproxy.proxy.snapshot import Compiler
 from shadowproxy.runtime.gauges import write_gauges
@@ -68,6 +70,7 @@ def run_worker(
     commands: socket.socket,
     sockets: list[list[socket.socket]],
     comparers: list[str],
+    flags: FlagsInForce = NO_FLAGS,
 ) -> None:
     """Serve until told to end. `slot` says which listening sockets are its own, `block` which counters."""
     # Requests make hardly any cycles; the default thresholds would walk the heap for nothing.
@@ -77,7 +80,7 @@ def run_worker(
     words = counters.block(block)
 
     async def main() -> None:
-        worker = Worker(slot, launch, apply, names, words, counters.control, comparers)
+        worker = Worker(slot, launch, apply, names, words, counters.control, comparers, flags)
         await worker.run(commands, sockets)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -96,6 +99,7 @@ class Worker:
         words: memoryview,
         control: memoryview,
         comparers: list[str],
+        flags: FlagsInForce = NO_FLAGS,
     ) -> None:
         self.slot = slot
         self.launch = launch
@@ -114,6 +118,9 @@ class Worker:
         snapshot = self._compiler.compile(apply.policy)
         log = AccessLog(apply.policy.access_log, words)
         self.site = Site(snapshot, self._deadlines, words, apply.policy.epoch, log)
+        self._flags = flags
+        self.site.flags = self._flagging(apply.policy)
+        words[at.FLAGS_VERSION] = flags.version
         self._ended = asyncio.Event()
         self._leaving = False
         self._ticks = 0
@@ -163,11 +170,18 @@ class Worker:
                 origin.sweep()
         if self._ticks % _SECOND_TICKS == 0:
             self.site.refresh()
+            self._tell_evaluations()
             for link in self._links:
                 link.flush()
         descriptors = write_gauges(self.words, snapshot, self._pressure, lag, now)
         self._pressure.observe(now, lag, descriptors + len(self.site.clients))
         self.words[at.HEARTBEAT] = int(monotonic() * 1000)
+
+    def _tell_evaluations(self) -> None:
+        flags = self.site.flags
+        counts = flags.take_counts() if flags is not None else []
+        if counts:
+            self._reply(Evaluations(counts))
 
     # -- commands
 
@@ -176,6 +190,10 @@ class Worker:
             spawn(self._apply(command))
         elif isinstance(command, Names):
             self._names.update(command.addresses)
+        elif isinstance(command, FlagsInForce):
+            self._flags = command
+            self.site.flags = self._flagging(self.site.snapshot.policy)
+            self.words[at.FLAGS_VERSION] = command.version
         elif isinstance(command, Adopt):
             spawn(self._listeners.accept(command.slot))
         elif isinstance(command, Yield):
@@ -211,7 +229,13 @@ class Worker:
         """Raises OSError or ssl.SSLError where nothing has changed."""
         snapshot = self._compiler.compile(policy, reread)
         snapshot.hear(self._control, monotonic())
+        if policy.flags is not None or self.site.flags is not None:
+            self.site.flags = self._flagging(policy)
         self.site.snapshot = snapshot
+
+    def _flagging(self, policy: Policy) -> Flagging | None:
+        """Of the flags in force; what was counted goes on."""
+        return None if policy.flags is None else Flagging(policy, self._flags, self.site.flags)
 
     def _orphaned(self) -> None:
         """The supervisor is gone: nobody would restart or stop this worker."""

@@ -14,7 +14,7 @@ from shadowproxy.metrics import layout as at
 from shadowproxy.model.pair import CapturedRequest, Pair, Second
 from shadowproxy.model.policy import HeaderRules, RoutePolicy
 from shadowproxy.model.sampling import is_sampled
-from shadowproxy.model.terms import CODES, DROP_REASONS, KINDS, LOSS_REASONS, VERDICTS
+from shadowproxy.model.terms import CANDIDATE, CODES, DROP_REASONS, KINDS, LOSS_REASONS, VERDICTS
 from shadowproxy.shadow.arm import Arm
 from shadowproxy.shadow.capture import IGNORED, Capture
 from shadowproxy.shadow.link import Link
@@ -112,9 +112,11 @@ class Mirror:
             return False
         return True
 
-    def head_without_body(self, head: RequestHead, own: bytes, strip: frozenset[bytes], forwarded: bytes) -> bytes:
-        """The copy's head. `forwarded` is what the primary gets: mostly one more line is all that differs."""
-        if self._plain and not head.expect_continue:
+    def head_without_body(
+        self, head: RequestHead, own: bytes, strip: frozenset[bytes], forwarded: bytes | None
+    ) -> bytes:
+        """The copy's head. `forwarded` is what the primary gets, None: more than one line is different."""
+        if forwarded is not None and self._plain and not head.expect_continue:
             return forwarded[:-2] + self._tail
         return forward_request(head, own + self._lines, strip | self._strip | _EXPECT, NO_BODY)
 
@@ -237,7 +239,7 @@ class Mirror:
             self.arm.name,
             copy.request_id.decode("latin-1"),
             copy.at,
-            CapturedRequest(request.method, request.target, request.fields, copy.body),
+            CapturedRequest(request.method, request.target, _fields(copy), copy.body),
             primary,
             copy.response.frozen(),
             failure,
@@ -245,3 +247,13 @@ class Mirror:
             Second(second.arm.name, other) if second is not None and other is not None else None,
             copy.spared,
         )
+
+
+def _fields(copy: Copy) -> list[tuple[bytes, bytes]]:
+    """A request's fields as they came; where its copy carried other flags, those: nobody could ask again without."""
+    flags = copy.primary.flags
+    if flags is None or copy.arm.name != CANDIDATE:
+        return copy.request.fields
+    name, _, value = flags[1].rstrip(b"\r\n").partition(b": ")
+    kept = [field for field in copy.request.fields if field[0].lower() != name.lower()]
+    return [*kept, (name, value)] if name else kept

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from random import getrandbits
 
 from shadowproxy.http1 import RequestHead
+from shadowproxy.model.terms import CANDIDATE
 from shadowproxy.shadow.capture import Capture
 from shadowproxy.shadow.copy import Copy
 from shadowproxy.shadow.mirror import Mirror
@@ -24,7 +25,7 @@ class Tap(Capture):
     for its client, so that its duration says nothing of the upstream.
     """
 
-    __slots__ = ("copies", "decided", "failed", "since", "stalled", "transcript", "watch")
+    __slots__ = ("copies", "decided", "failed", "flags", "since", "stalled", "transcript", "watch")
 
     def __init__(self, limit: int) -> None:
         Capture.__init__(self, limit)  # cheaper than super(), and this is done for every mirrored request
@@ -33,6 +34,8 @@ class Tap(Capture):
         self.failed = False
         self.since = 0.0
         self.stalled = False
+        self.flags: tuple[bytes, bytes] | None = None
+        """The field that says a request's flags, last of its own ones, and what the candidate's copy has instead."""
         self.transcript: Transcript | None = None
         self.watch: Callable[[Copy], None] | None = None
         """Hears of every copy that has ended, whether or not it was sent."""
@@ -42,7 +45,10 @@ class Tap(Capture):
     def launch(self, head: RequestHead, own: bytes, strip: frozenset[bytes], forwarded: bytes) -> None:
         """A request without a body left for the primary as `forwarded`: its copies leave too."""
         for copy in self.copies if len(self.copies) == 1 else self.copies[:]:
-            copy.launch(copy.mirror.head_without_body(head, own, strip, forwarded))
+            if self.flags is not None and copy.arm.name == CANDIDATE:
+                copy.launch(copy.mirror.head_without_body(head, self._shadowed(own), strip, None))
+            else:
+                copy.launch(copy.mirror.head_without_body(head, own, strip, forwarded))
         if self.transcript is not None:
             self.transcript.launch(forwarded)
 
@@ -58,10 +64,18 @@ class Tap(Capture):
     def launch_with_body(self, head: RequestHead, own: bytes, strip: frozenset[bytes]) -> None:
         """The request's body is whole."""
         for copy in self.copies[:]:
-            copy.launch(copy.mirror.head_with_body(head, own, strip, len(copy.body)))
+            is_shadowed = self.flags is not None and copy.arm.name == CANDIDATE
+            lines = self._shadowed(own) if is_shadowed else own
+            copy.launch(copy.mirror.head_with_body(head, lines, strip, len(copy.body)))
         transcript = self.transcript
         if transcript is not None:
             transcript.launch(transcript.recorder.head_with_body(head, own, strip, transcript.size))
+
+    def _shadowed(self, own: bytes) -> bytes:
+        """The own fields of a copy that carries other flags than the request."""
+        assert self.flags is not None  # noqa: S101 - its callers have looked
+        line, instead = self.flags
+        return own.removesuffix(line) + instead
 
     def forsake(self, reason: str) -> None:
         """The primary's exchange is over: copies that were not launched by now never will be."""

@@ -137,6 +137,12 @@ class RolloutStore:
         with self._transaction() as database:
             return dict(database.execute("SELECT key, body FROM documents").fetchall())
 
+    def document(self, key: str) -> bytes | None:
+        """One of them, for any thread, without making a file."""
+        with self._reading() as database:
+            row = database.execute("SELECT body FROM documents WHERE key = ?", (key,)).fetchone()
+        return row[0] if row else None
+
     def close(self) -> None:
         if self._database:
             self._database.close()

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 from msgspec.structs import replace
 
 from shadowproxy.control.rollout.freezes import ManualFreezes
+from shadowproxy.control.rollout.journal import Note
 from shadowproxy.control.rollout.watch import Watches
+from shadowproxy.model.flags import FlagsPolicy
 from shadowproxy.model.policy import Policy
 from shadowproxy.model.rollout import APPROVE, CANARY, SHADOW, SOAK, Bake, FreezeWindow, Plan, Stage
 from shadowproxy.model.totals import RolloutFigures
@@ -33,6 +38,31 @@ PLAN = Plan(
 WEEKEND = FreezeWindow("weekend", cron="0 0 * * SAT", seconds=2 * 86400.0, reason="nobody is here")
 
 
+class Journal:
+    """Takes everything, unless it `is_dead`."""
+
+    def __init__(self) -> None:
+        self.written: list[object] = []
+        self.is_dead = False
+        self.kept: dict[str, bytes] = {}
+
+    async def write(self, what: Note) -> bool:
+        if self.is_dead:
+            return False
+        self.written.append(what)
+        self.kept |= {key: body for key, body in what.documents.items() if body is not None}
+        return True
+
+    def take_back(self, what: object) -> bool:
+        return True
+
+    async def read(self, query: Callable[[Journal], dict[str, bytes]]) -> dict[str, bytes]:
+        return query(self)
+
+    def documents(self) -> dict[str, bytes]:
+        return dict(self.kept)
+
+
 class Rollouts:
     """Of the services that have a plan, as far as they are `known`."""
 
@@ -46,6 +76,7 @@ class Rollouts:
         self.commands: list[Command] = []
         self.known = asyncio.Event()
         self.known.set()
+        self.journal = Journal()
 
     def view(self, service: str, now: float) -> View | None:
         state = self.states.get(service) if self.known.is_set() else None
@@ -85,3 +116,18 @@ def with_rollout(policy: Policy, *names: str) -> Policy:
     """`policy` with a plan for these services, and a freeze."""
     services = tuple(replace(each, rollout=PLAN) if each.name in names else each for each in policy.services)
     return replace(policy, services=services, freeze=(WEEKEND,))
+
+
+FLAGS = {
+    "flags": {
+        "new-checkout": {"state": "ENABLED", "variants": {"on": True, "off": False}, "defaultVariant": "off"},
+        "size": {"state": "ENABLED", "variants": {"s": 1, "l": 2}, "defaultVariant": "s"},
+    }
+}
+
+
+def with_flags(policy: Policy, directory: Path) -> Policy:
+    """With a flags section whose file is in `directory`."""
+    file = directory / "flags.json"
+    file.write_text(json.dumps(FLAGS))
+    return replace(policy, flags=FlagsPolicy(str(file)))

@@ -17,7 +17,7 @@ from shadowproxy.model.pair import FieldCount
 from shadowproxy.model.policy import Bind, Launch
 from shadowproxy.rollout.values import CheckResult, Hold
 from tests.admin.conftest import MemoryStore
-from tests.admin.rollouts import Rollouts, with_rollout
+from tests.admin.rollouts import Rollouts, with_flags, with_rollout
 from tests.admin.test_api import COUNT, Client, heard
 from tests.metrics.world import World
 
@@ -50,6 +50,15 @@ REQUESTS: dict[tuple[str, str], dict[str, Any]] = {
     ("post", "/api/v1/freeze/start"): {"json": {**WHY, "until": "2h"}},
     ("get", "/api/v1/freeze"): {},
     ("post", "/api/v1/freeze/end"): {"json": WHY},
+    ("get", "/api/v1/flags"): {},
+    ("post", "/api/v1/flags/set"): {"json": {**WHY, "flag": "new-checkout", "variant": "on"}},
+    ("post", "/api/v1/flags/ramp"): {"json": {**WHY, "flag": "new-checkout", "variant": "on", "share": "10%"}},
+    ("get", "/api/v1/flags/{id}"): {"id": "new-checkout"},
+    ("post", "/api/v1/flags/disable"): {"json": {"flag": "new-checkout"}},
+    ("post", "/api/v1/flags/enable"): {"json": {"flag": "new-checkout"}},
+    ("post", "/api/v1/flags/kill"): {"json": {**WHY, "flag": "new-checkout", "version": 5}},
+    ("get", "/api/v1/flags/history"): {},
+    ("post", "/api/v1/flags/revert"): {"json": {**WHY, "to": 1}},
     ("post", "/api/v1/watch"): {"json": {"action": "hold"}},
     ("get", "/api/v1/audit"): {},
     ("get", "/openapi.json"): {},
@@ -63,7 +72,7 @@ REFUSED = {("post", "/api/v1/diffs/accept"): 400, ("post", "/api/v1/rollout/appr
 
 @pytest.fixture
 async def client(world: World, store: MemoryStore, tmp_path: Path) -> AsyncIterator[Client]:
-    policy = with_rollout(world.policy, "shop")
+    policy = with_flags(with_rollout(world.policy, "shop"), tmp_path)
     state = State(Launch(workers=1, data_dir=str(tmp_path)), policy, world.registry, world.counters, store)
     heard(state, COUNT)
     state.tally.fields.add([FieldCount("shop", "item", "$.price", "body_type", 1)])
@@ -74,6 +83,7 @@ async def client(world: World, store: MemoryStore, tmp_path: Path) -> AsyncItera
         holds=(Hold("freeze", 5.0, detail="weekend is active"),),
         results=(CheckResult("error_rate", "error_rate", "enforce", "pass", "", 0.5, 5.3, 0.001, 0.001, 900, 60.0),),
     )
+    await state.flags.look()
     async with TestClient(TestServer(application(state, Bind("127.0.0.1", 1)))) as client:
         yield client
 

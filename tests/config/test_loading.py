@@ -127,13 +127,6 @@ def test_a_wrong_value_is_told_what_would_be_right(text: str, message: str, tmp_
     assert found.startswith(message)
 
 
-@pytest.mark.parametrize("key", ["flags"])
-def test_a_key_of_a_later_version_is_refused_as_such(key: str, tmp_path: Path) -> None:
-    assert said(tmp_path, MIRRORED + f"{key}: {{a: 1}}") == [f"{key}: is not supported by this version yet: delete it"]
-    text = f"services: {{a: {{{MIRRORED.strip()}, {key}: []}}}}"
-    assert said(tmp_path, text) == [f"services.a.{key}: is not supported by this version yet: delete it"]
-
-
 def test_what_pydantic_may_say_one_day_is_said_in_its_words() -> None:
     assert sentence({"type": "new", "loc": ("a",), "msg": "Is odd"}, ("a",), {}) == "cannot be used: Is odd"
 

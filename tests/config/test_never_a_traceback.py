@@ -11,12 +11,11 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from shadowproxy.config import ConfigError, Overrides, Problem, describe, load
-from shadowproxy.config import document as doc
 from shadowproxy.config.outline import all_sections
 from shadowproxy.model.policy import Registry
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "config").glob("*.yaml"))
-KEYS = sorted({name for section in all_sections() for name in section.model_fields} | doc.LATER)
+KEYS = sorted({name for section in all_sections() for name in section.model_fields})
 
 reuse = settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 

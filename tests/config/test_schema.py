@@ -119,7 +119,7 @@ def test_the_schema_takes_every_example(example: Path, validator: jsonschema.Dra
     validator.validate(YAML(typ="safe").load(example))
 
 
-_NEED_VALUES = ("services", "tls", "metrics", "routes", "health", "capture", "rollout", "freeze")
+_NEED_VALUES = ("services", "tls", "metrics", "routes", "health", "capture", "rollout", "freeze", "flags")
 """Sections that mean something by being there, and need a value of somebody's."""
 
 
@@ -190,6 +190,7 @@ def test_what_a_section_fills_has_its_keys() -> None:
         "Bake.for",
         "Check.check",
         "Check.webhook",
+        "Flags.context",
         "FreezeWindow.duration",
         "Notification.webhook",
         "Rollout.budget",

@@ -7,7 +7,7 @@ from typing import Final
 
 from shadowproxy.config.document import Document
 from shadowproxy.config.findings import Findings
-from shadowproxy.config.rules import checks, edge, freeze, reachable, rollout, service, writes
+from shadowproxy.config.rules import checks, edge, flags, freeze, reachable, rollout, service, writes
 
 Rule = Callable[[Document, Findings], None]
 
@@ -37,4 +37,5 @@ RULES: Final[tuple[Rule, ...]] = (
     rollout.users,
     checks.checks,
     freeze.windows,
+    flags.sections,
 )

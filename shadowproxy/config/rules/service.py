@@ -8,7 +8,7 @@ from typing import Final
 
 from shadowproxy.capture.naming import age_of
 from shadowproxy.config import document as doc
-from shadowproxy.config.build import shadowing
+from shadowproxy.config.build import shadowing, shadows_flags
 from shadowproxy.config.findings import Findings
 from shadowproxy.config.outline import meaning
 from shadowproxy.config.problems import Path
@@ -16,7 +16,7 @@ from shadowproxy.config.rules.common import sections, upstreams
 from shadowproxy.config.section import fill
 from shadowproxy.config.units import render_size
 from shadowproxy.model import policy as p
-from shadowproxy.model.terms import MIRRORED_ARMS
+from shadowproxy.model.terms import CANDIDATE, MIRRORED_ARMS
 
 RECORDING: Final = ("shadow", "compare")
 """Sections that a recording uses as well: how much of a body is kept, and what is masked."""
@@ -67,6 +67,8 @@ def mirrors(document: doc.Document, findings: Findings) -> None:
         upstreams = service.upstreams
         arms = [arm for arm in MIRRORED_ARMS if upstreams is not None and getattr(upstreams, arm) is not None]
         arms += [arm for arm in MIRRORED_ARMS if findings.is_blamed((*path, "upstreams", arm))]
+        if shadows_flags(service) and CANDIDATE not in arms:
+            arms.append(CANDIDATE)  # the primary's own instances
         holders: list[tuple[Path, doc.Service | doc.Route]] = [(path, service)]
         holders += [((*path, "routes", index), route) for index, route in enumerate(service.routes or ())]
         for at, holder in holders:

@@ -176,6 +176,11 @@ class Controller:
         await self._keep(f"{FREEZE}/{freeze.id}", freeze if command.action == START else None, entry)
         return freeze
 
+    @property
+    def journal(self) -> Journal:
+        """What flags are kept in as well: one audit, one file."""
+        return self._journal
+
     # The beginning and the end.
 
     @property

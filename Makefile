@@ -11,13 +11,15 @@ READY := $(VENV)/.ready
 READY_BENCH := $(VENV)/.ready-bench
 # What flags are held against lives in an environment of its own beside it: its versions are nobody else's.
 READY_REFERENCE := $(VENV)/.ready-reference
+READY_SDKS := $(VENV)/.ready-sdks
 REFERENCE := tests/flags/reference/requirements.txt
+SDKS := tests/e2e/ofrep/package.json tests/e2e/ofrep/package-lock.json
 
 # How many processes run tests side by side; 0 for one after another in pytest's own.
 TESTERS := 3
 
 # command:package, Debian's names. What the tests start besides Python.
-NEEDED := nginx:nginx-light node:nodejs curl:curl prometheus:prometheus
+NEEDED := nginx:nginx-light node:nodejs npm:npm curl:curl prometheus:prometheus
 
 .PHONY: help demo test lint format bench docs system clean
 
@@ -33,7 +35,7 @@ help:
 demo: $(READY)
 	$(BIN)/shadowproxy demo
 
-test: $(READY) $(READY_REFERENCE) system
+test: $(READY) $(READY_REFERENCE) system $(READY_SDKS)
 	$(BIN)/pytest -n $(TESTERS) --dist worksteal --cov --cov-report=term-missing:skip-covered $(ARGS)
 
 lint: $(READY)
@@ -86,6 +88,12 @@ $(READY_BENCH): $(READY)
 $(READY_REFERENCE): $(REFERENCE) $(BIN)/python
 	$(BIN)/python -m venv $(VENV)/reference
 	$(VENV)/reference/bin/python -m pip install --quiet --no-deps --requirement $(REFERENCE)
+	@touch $@
+
+$(READY_SDKS): $(SDKS) $(BIN)/python | system
+	mkdir -p $(VENV)/sdks
+	cp $(SDKS) $(VENV)/sdks
+	npm ci --prefix $(VENV)/sdks --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
 clean:

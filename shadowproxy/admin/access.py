@@ -19,6 +19,10 @@ from shadowproxy.model.policy import AdminPolicy, Bind, TokenPolicy
 
 VIEWER: Final = "viewer"
 OPERATOR: Final = "operator"
+EVALUATOR: Final = "evaluator"
+"""Asks for flags over OFREP and for nothing else: what an application has."""
+ASKING: Final = "/ofrep/"
+"""Below it every role may ask, which is done with POST."""
 READING: Final = frozenset({"GET", "HEAD"})
 LOCAL: Final = "local"
 """Somebody on this machine, where no token is asked for."""
@@ -43,12 +47,18 @@ class Access:
         if policy.bind.host and not _address(policy.bind.host):
             self._hosts.add(policy.bind.host.lower())
 
-    def check(self, method: str, host: str, origin: str | None, authorization: str, subject: str | None) -> Caller:
+    def check(
+        self, method: str, host: str, origin: str | None, authorization: str, subject: str | None, path: str = ""
+    ) -> Caller:
         """Who makes a request; `subject` is that of a verified client certificate. Raises ProblemError: 403 or 401."""
         self._check_host(host)
         if origin is not None and _place(origin) != host.lower():
             raise ProblemError(403, f"requests from pages of {origin!r} are refused")
         caller = self._caller(authorization, subject)
+        if path.startswith(ASKING):
+            return caller
+        if caller.role == EVALUATOR:
+            raise ProblemError(403, f"this token's role is {EVALUATOR}: it may ask for flags below {ASKING} alone")
         if method not in READING and caller.role != OPERATOR:
             raise ProblemError(403, f"{method} takes the role {OPERATOR}; this token's role is {caller.role}")
         return caller

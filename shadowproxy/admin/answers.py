@@ -11,7 +11,7 @@ import msgspec
 from aiohttp import hdrs, web
 from msgspec import UNSET, UnsetType
 
-from shadowproxy.admin.access import OPEN, READING, Access, Caller, subject_of
+from shadowproxy.admin.access import ASKING, OPEN, READING, Access, Caller, subject_of
 from shadowproxy.admin.problems import Problem, ProblemError
 from shadowproxy.control.state import State
 from shadowproxy.store import StoreError
@@ -45,21 +45,27 @@ def problem(
 def caller(request: web.Request, access: Access) -> Caller:
     """Who makes a request. Raises ProblemError for those who must not."""
     certificate = request.transport.get_extra_info("peercert") if request.transport is not None else None
+    authorization = request.headers.get(hdrs.AUTHORIZATION, "")
+    if not authorization and request.path.startswith(ASKING) and (key := request.headers.get("X-API-Key")):
+        authorization = f"Bearer {key}"
     return access.check(
         request.method,
         request.headers.get(hdrs.HOST, ""),
         request.headers.get(hdrs.ORIGIN),
-        request.headers.get(hdrs.AUTHORIZATION, ""),
+        authorization,
         subject_of(certificate) if certificate else None,
+        request.path,
     )
 
 
-def guard(access: Access) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
-    """Lets only those in whom `access` lets in."""
+def guard(
+    access: Access, is_let_in: Callable[[web.Request], bool] = lambda request: False
+) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+    """Lets only those in whom `access` lets in, or `is_let_in` does."""
 
     @web.middleware
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path not in OPEN or request.method not in READING:
+        if (request.path not in OPEN or request.method not in READING) and not is_let_in(request):
             caller(request, access)
         return await handler(request)
 
@@ -70,7 +76,7 @@ def guard(access: Access) -> Callable[[web.Request, Handler], Awaitable[web.Stre
 async def explained(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turns whatever goes wrong into problem details."""
     try:
-        if (request.content_length or 0) > MAX_BODY:
+        if (request.content_length or 0) > MAX_BODY and not request.path.startswith(ASKING):
             return problem(413, _TOO_LARGE)
         return await handler(request)
     except ProblemError as error:

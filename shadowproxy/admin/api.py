@@ -9,11 +9,12 @@ from typing import Any, Final
 
 from aiohttp import hdrs, web
 
-from shadowproxy.admin import answers, changes, flags, freezes, queries, reports, rollouts, watch
+from shadowproxy.admin import answers, changes, flags, freezes, ofrep, queries, reports, rollouts, watch
 from shadowproxy.admin.access import Access
 from shadowproxy.admin.answers import STATE
 from shadowproxy.admin.events import stream
 from shadowproxy.admin.flag_values import FlagAnswer, FlagDetail, FlagHistory, FlagList
+from shadowproxy.admin.ofrep_values import Evaluated, EvaluatedAll, Question
 from shadowproxy.admin.page import CONTENT_SECURITY_POLICY, overview
 from shadowproxy.admin.problems import ProblemError
 from shadowproxy.admin.rollout_values import (
@@ -291,6 +292,30 @@ ENDPOINTS: Final = (
         method=hdrs.METH_POST,
         body=WatchChange,
     ),
+    Endpoint(
+        "/ofrep/v1/evaluate/flags",
+        ofrep.bulk,
+        "OFREP: evaluate all flags; 304 where nothing is different",
+        EvaluatedAll,
+        method=hdrs.METH_POST,
+        body=Question,
+        parameters=("flagConfigEtag", "flagConfigLastModified"),
+    ),
+    Endpoint(
+        "/ofrep/v1/evaluate/flags/{id}",
+        ofrep.single,
+        "OFREP: evaluate one flag",
+        Evaluated,
+        method=hdrs.METH_POST,
+        body=Question,
+    ),
+    Endpoint(
+        ofrep.EVENTS,
+        ofrep.events,
+        "OFREP: server-sent events when flags change",
+        content="text/event-stream",
+        parameters=("ticket",),
+    ),
     Endpoint("/api/v1/events", _events, "Server-sent events: status, example, rollout", content="text/event-stream"),
     Endpoint("/openapi.json", _openapi, "This document"),
     Endpoint("/", _overview, "An overview for people", content="text/html"),
@@ -300,8 +325,9 @@ ENDPOINTS: Final = (
 def application(state: State, bind: Bind) -> web.Application:
     """Everything, for the admin listener, which listens on `bind`."""
     access = Access(state.launch.admin, bind)
-    app = _application(state, ENDPOINTS, [answers.explained, answers.guard(access)])
+    app = _application(state, ENDPOINTS, [answers.explained, answers.guard(access, ofrep.has_ticket)])
     app[answers.ACCESS] = access
+    app[ofrep.LIMITER] = ofrep.Limiter()
     return app
 
 

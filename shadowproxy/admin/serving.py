@@ -34,6 +34,7 @@ class Serving:
 
     async def stop(self) -> None:
         self._state.watchers.end()
+        self._state.flags.watchers.end()
         for runner in self._runners:
             await runner.cleanup()
 

@@ -89,7 +89,7 @@ class Token(Section):
 
     needs: ClassVar[tuple[str, ...]] = ("name", "role", "token")
     name: v.Name | None = about("Who it is, as the audit log writes it.")
-    role: v.Role | None = about("`viewer` reads, `operator` changes.")
+    role: v.Role | None = about("`viewer` reads, `operator` changes, `evaluator` asks for flags over OFREP alone.")
     token: v.Secret | None = about("The secret; best from `${NAME}` or `${file:/path}`.")
 
 

@@ -39,6 +39,12 @@ def _written(source: Any) -> str:
     )
 
 
+def _jwt_key(value: Any) -> str:
+    if not isinstance(value, str) or not 8 <= len(value) <= 16 * 1024:
+        raise v.SecretError("write a public key in PEM, or a secret of at least 8 characters")
+    return str(value)
+
+
 def _attribute_name(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z_][\w-]{0,99}", text):
         raise BadValueError("write the name of an attribute, such as email: letters, digits, - and _")
@@ -47,6 +53,7 @@ def _attribute_name(text: str) -> str:
 
 Source = Annotated[f.Attribute, v.text_kind("`header:`, `cookie:` or `claim:` and a name, …", _source, render=_written)]
 AttributeName = Annotated[str, v.text_kind("name", _attribute_name)]
+JwtKey = Annotated[str, v.Kind("key", _jwt_key, {"type": "string"})]
 Algorithm = Annotated[str, v.choice_kind(*ALGORITHMS, *ALGORITHMS_OF_CURVES)]
 
 
@@ -58,7 +65,7 @@ class Jwt(Section):
     fills: ClassVar[Struct | None] = f.JwtPolicy()
     header: v.FieldName | None = about("The header field; `Bearer ` in front of the token is left out.")
     cookie: v.Text | None = about("The cookie, instead of a header field.")
-    key: v.Secret | None = about(
+    key: JwtKey | None = about(
         "What verifies the signature: a public key in PEM, or a secret; best from `${NAME}` or `${file:/path}`. A "
         "token that it does not verify, or that has expired, has no claims."
     )

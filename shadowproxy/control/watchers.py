@@ -21,13 +21,14 @@ class Event(Struct, frozen=True):
 
 
 class WatchersError(Exception):
-    """`MAX_WATCHERS` are there already."""
+    """As many as there may be are there already."""
 
 
 class Watchers:
     """The queues of all followers."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int | None = None) -> None:
+        self._most = most
         self._queues: set[asyncio.Queue[Event | None]] = set()
 
     def __bool__(self) -> bool:
@@ -49,7 +50,7 @@ class Watchers:
     @contextmanager
     def joined(self) -> Iterator[asyncio.Queue[Event | None]]:
         """A queue that fills while the context lasts. Raises WatchersError."""
-        if len(self._queues) >= MAX_WATCHERS:
+        if len(self._queues) >= (MAX_WATCHERS if self._most is None else self._most):
             raise WatchersError
         queue: asyncio.Queue[Event | None] = asyncio.Queue(_BACKLOG)
         self._queues.add(queue)

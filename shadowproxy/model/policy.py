@@ -366,7 +366,7 @@ class Bind(Struct, frozen=True):
 class TokenPolicy(Struct, frozen=True):
     name: str
     role: str
-    """`viewer` or `operator`."""
+    """`viewer`, `operator` or `evaluator`."""
     token: str
 
 

@@ -59,14 +59,16 @@ REQUESTS: dict[tuple[str, str], dict[str, Any]] = {
     ("post", "/api/v1/flags/kill"): {"json": {**WHY, "flag": "new-checkout", "version": 5}},
     ("get", "/api/v1/flags/history"): {},
     ("post", "/api/v1/flags/revert"): {"json": {**WHY, "to": 1}},
+    ("post", "/ofrep/v1/evaluate/flags"): {"json": {"context": {"targetingKey": "ann"}}},
+    ("post", "/ofrep/v1/evaluate/flags/{id}"): {"id": "size", "json": {"context": {}}},
     ("post", "/api/v1/watch"): {"json": {"action": "hold"}},
     ("get", "/api/v1/audit"): {},
     ("get", "/openapi.json"): {},
     ("get", "/"): {},
 }
 """One request for everything that the description has, in an order in which they make sense."""
-EVENTS = ("get", "/api/v1/events")
-"""Has no end; `test_api` follows it."""
+EVENTS = {("get", "/api/v1/events"), ("get", "/ofrep/v1/events")}
+"""Have no end; others follow them."""
 REFUSED = {("post", "/api/v1/diffs/accept"): 400, ("post", "/api/v1/rollout/approve"): 409, ("get", "/readyz"): 503}
 
 
@@ -97,7 +99,7 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[tuple[str, str], dict
 async def test_every_path_answers_as_it_is_described(client: Client) -> None:
     document = await (await client.get("/openapi.json")).json()
     described = dict(operations(document))
-    assert set(described) == {*REQUESTS, EVENTS}
+    assert set(described) == {*REQUESTS, *EVENTS}
     for place, request in REQUESTS.items():
         method, path = place
         options = {name: value for name, value in request.items() if name != "id"}

@@ -13,7 +13,7 @@ import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -28,14 +28,17 @@ from shadowproxy.control.flags.commands import (
     signature_of,
     words_of,
 )
+from shadowproxy.control.flags.laying import Layer
 from shadowproxy.control.flags.tally import FlagTally
 from shadowproxy.control.rollout.journal import Note
+from shadowproxy.control.watchers import Watchers
 from shadowproxy.flags import changing
 from shadowproxy.flags.changing import Change, Effective, Kept, RefusedError
 from shadowproxy.flags.definitions import Definition, Definitions, FlagsError
-from shadowproxy.flags.evaluation import FlagSet
+from shadowproxy.flags.evaluation import Evaluation, Flag, FlagSet
 from shadowproxy.flags.reading import header_name, read
 from shadowproxy.flags.selection import in_force
+from shadowproxy.metrics import layout as at
 from shadowproxy.metrics.reading import workers
 from shadowproxy.model.flags import FlagsInForce
 from shadowproxy.model.totals import FlagFigures
@@ -51,6 +54,7 @@ LOOK_EVERY: Final = 0.3
 """Seconds between two looks at the file."""
 TOLD_WITHIN: Final = 1.0
 """Seconds in which every worker has the flags."""
+MAX_FOLLOWERS: Final = 500
 _SHOWN: Final = 20
 """Flags of one change whose definitions the audit has."""
 
@@ -90,6 +94,11 @@ class Desk:
         """Of the file as it is now; what it said before is in force."""
         self.remarks: tuple[str, ...] = ()
         self.loaded_at = 0.0
+        self.watchers = Watchers(MAX_FOLLOWERS)
+        """SDKs that want to hear of changes."""
+        self.changed_at = 0.0
+        self._layer = Layer()
+        self._changes = 0
         self.send: Callable[[FlagsInForce], None] = lambda flags: None
 
     @property
@@ -117,13 +126,36 @@ class Desk:
     async def look(self) -> None:
         """Once: at what is kept, the first time, and at the file."""
         if self.is_on and (self._is_read or await self._load()):
+            self._layer = Layer(self._control.policy.services)
             async with self._changing:
                 await self._look()
             self.known.set()
 
     def apply(self) -> None:
-        """Another policy is in force: other flags may be needed by workers."""
+        """Another policy is in force: other flags may be needed by workers, and rollouts may lay others over."""
         self._tell()
+        layer = Layer(self._control.policy.services)
+        self._layer, before = layer, self._layer
+        if layer.laid != before.laid:
+            self._changed()
+
+    @property
+    def event(self) -> str:
+        """Names what is in force, for those who listen."""
+        return f"{self._control.policy.epoch[:8]}-{self.version}-{self._changes}"
+
+    def evaluate(self, flag: Flag, context: dict[str, Any], now: float) -> Evaluation:
+        """As a request would have it, counted. `now` is Unix time."""
+        page, clock = self._control.counters.control, time.monotonic() * 1000
+        lapsed = {each.name for each in self._control.policy.services if page[at.LEASES + each.index] <= clock}
+        found = self._layer.evaluate(flag, context, now, lapsed)
+        self.tally.count((flag.key, found.variant or "", found.reason))
+        return found
+
+    def _changed(self) -> None:
+        self._changes += 1
+        self.changed_at = self._clock()
+        self.watchers.tell("flags", None)
 
     def is_told(self, now: float) -> bool:
         """Whether every worker has the version in force. `now` is CLOCK_MONOTONIC, seconds."""
@@ -313,6 +345,7 @@ class Desk:
         self.set = FlagSet(after.version, made.definitions, made.killed, self.set)
         log.info("flags of version %d are in force: %s", after.version, version.action)
         self._tell(force=True)
+        self._changed()
 
     def _tell(self, force: bool = False) -> None:
         if not self._kept.version or not self.is_on:

@@ -21,12 +21,12 @@ class Evaluated(Struct, frozen=True, omit_defaults=True):
     reason: str | UnsetType = UNSET
     variant: str | UnsetType = UNSET
     metadata: dict[str, str | int | float | bool] | UnsetType = UNSET
-    errorCode: str | UnsetType = UNSET  # noqa: N815 - the protocol's names
-    errorDetails: str | UnsetType = UNSET  # noqa: N815
+    errorCode: str | UnsetType = UNSET  # noqa: N815 - the name that the protocol has
+    errorDetails: str | UnsetType = UNSET  # noqa: N815 - the name that the protocol has
 
 
 class Endpoint(Struct, frozen=True):
-    requestUri: str  # noqa: N815
+    requestUri: str  # noqa: N815 - the name that the protocol has
 
 
 class EventStream(Struct, frozen=True):
@@ -40,13 +40,13 @@ class EvaluatedAll(Struct, frozen=True):
     """All flags."""
 
     flags: list[Evaluated]
-    eventStreams: list[EventStream]  # noqa: N815
+    eventStreams: list[EventStream]  # noqa: N815 - the name that the protocol has
     metadata: dict[str, str | int | float | bool]
 
 
 class Failed(Struct, frozen=True, omit_defaults=True):
     """Why nothing was evaluated."""
 
-    errorCode: str  # noqa: N815
-    errorDetails: str  # noqa: N815
+    errorCode: str  # noqa: N815 - the name that the protocol has
+    errorDetails: str  # noqa: N815 - the name that the protocol has
     key: str | UnsetType = UNSET

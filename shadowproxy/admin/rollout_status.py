@@ -11,20 +11,24 @@ from shadowproxy.admin.rollout_values import (
     OVER,
     STOPPED,
     BakeStatus,
+    FlagShare,
     FreezeStatus,
     RolloutStatus,
     StepStatus,
     WatchStatus,
     Where,
 )
+from shadowproxy.model.flags import Overlay
 from shadowproxy.model.rollout import APPROVE, INCONCLUSIVE, PENDING, PROMOTED, RUNNING, FreezeWindow, Plan
 from shadowproxy.rollout.bake import KEPT, lacks, lately, window
 from shadowproxy.rollout.explaining import coming
 from shadowproxy.rollout.facts import ManualFreeze
+from shadowproxy.rollout.flagged import carried
 from shadowproxy.rollout.freeze import is_active, turn_of
 from shadowproxy.rollout.holds import FAILED, held_by, lacking
 from shadowproxy.rollout.projecting import Freezes, Projected, project, project_on
 from shadowproxy.rollout.steps import present, steps, tested_share
+from shadowproxy.rollout.traffic import traffic
 from shadowproxy.rollout.values import State, View, Watch
 
 _HERE: Final[dict[str, Where]] = {RUNNING: NOW, PENDING: COMING, PROMOTED: OVER}
@@ -57,6 +61,7 @@ def rollout_status(view: View, now: float) -> RolloutStatus:
         checks=list(state.results),
         watch=watch_status(plan, view.watch),
         missing=list(_missing(state)),
+        flags=_flags(state),
         next=_next(state),
         finish_at=projected[-1].ends if projected else None,
         finish_why=projected[-1].why if projected else "",
@@ -144,7 +149,18 @@ def _steps(state: State, projected: tuple[Projected, ...]) -> Iterator[StepStatu
             bake_requests=step.bake.requests,
             ends_at=ends.get((step.stage, step.part)),
             state=here if index == state.step else OVER if index < state.step else COMING,
+            flag=None if step.overlay is None else _share(step.overlay),
         )
+
+
+def _share(overlay: Overlay) -> FlagShare:
+    return FlagShare(overlay.flag, overlay.variant, overlay.weight)
+
+
+def _flags(state: State) -> list[FlagShare]:
+    """What is laid over flags now."""
+    split = traffic(state)
+    return [_share(each) for each in split.flags] if split is not None else []
 
 
 def _bake(state: State) -> BakeStatus | None:
@@ -178,5 +194,7 @@ def _next(state: State) -> str:
     if state.phase == PENDING:
         return "`start` begins it" if state.is_configured else "nothing: the configuration has no rollout any more"
     if state.phase == PROMOTED:
+        if state.plan.is_of_flags:
+            return f"make {carried(present(state))} what the flags give by themselves; until then `rollback` goes back"
         return "make the promoted version the configuration's primary; until then `rollback` goes back"
     return f"`retry` starts attempt {state.attempt + 1}"

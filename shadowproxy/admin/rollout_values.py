@@ -15,6 +15,14 @@ COMING: Final = "coming"
 STOPPED: Final = "stopped"
 
 
+class FlagShare(Struct, frozen=True):
+    """Who gets this variant of a flag from the rollout: a share of all users."""
+
+    flag: str
+    variant: str
+    share: float
+
+
 class StepStatus(Struct, frozen=True):
     """One part of the plan: a stage, or one weight of it. `state` is `stopped` where the attempt ended.
 
@@ -30,6 +38,8 @@ class StepStatus(Struct, frozen=True):
     bake_requests: int
     state: Where
     ends_at: float | None = None
+    flag: FlagShare | None = None
+    """What the part ramps."""
 
 
 class BakeStatus(Struct, frozen=True):
@@ -98,6 +108,8 @@ class RolloutStatus(Struct, frozen=True):
     fault: str
     """Why it cannot be driven at present; empty where it can."""
     earlier: list[Attempt]
+    flags: list[FlagShare] = []
+    """What is laid over flags now."""
 
 
 class Override(Struct, frozen=True, forbid_unknown_fields=True):

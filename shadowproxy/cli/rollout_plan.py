@@ -109,6 +109,7 @@ def plain(service: str, plan: Plan, steps: tuple[Projected, ...]) -> dict[str, A
             "kind": one.step.kind,
             "weight": one.step.weight,
             "serves": who(one.step),
+            "flags": {each.flag: {"variant": each.variant, "share": each.weight} for each in one.step.flags},
             "bake_seconds": one.step.bake.seconds,
             "bake_requests": one.step.bake.requests,
             "rate": one.rate,
@@ -183,6 +184,10 @@ def who(step: Step) -> str:
     """Who is served by the candidate in a part, and what becomes of the others."""
     from shadowproxy.rollout.phrases import percent
 
+    if step.overlay is not None:
+        overlay = step.overlay
+        arm = "the candidate's and the others" if step.weight else "all users"
+        return f"{percent(overlay.weight)} of {arm} have {overlay.flag}={overlay.variant}"
     some = "all users" if step.weight == 1.0 else f"{percent(step.weight)} of the users" if step.weight else "nobody"
     if step.chosen:
         names = ", ".join(f"{one.header or one.cookie}={one.value or 'always'}" for one in step.chosen)
@@ -245,14 +250,15 @@ def guarantees(plan: Plan, steps: tuple[Projected, ...]) -> Iterator[str]:
         if plan.sticky is not None
         else "each request draws for itself, so that a user meets both versions: `sticky` would change that"
     )
-    yield f"if nothing renews its lease for {span(plan.lease)}, the candidate loses its users"
+    what = "nobody has the flag by the rollout any more" if plan.is_of_flags else "the candidate loses its users"
+    yield f"if nothing renews its lease for {span(plan.lease)}, {what}"
     if any(one.step.weight == 1.0 for one in steps):
         yield (
             "at 100% nobody is left to compare with: only limits that need no primary (`max`) and a person can tell "
             "that something is wrong there"
         )
     last = max(one.step.weight for one in steps)
-    if last < 1.0:
+    if last < 1.0 and not plan.is_of_flags:
         yield f"after the last part all users move, from {percent(last)} to 100%; from then on nothing is compared"
 
 

@@ -62,7 +62,8 @@ def headline(status: RolloutStatus, paint: Paint) -> str:
         f"attempt {status.attempt}",
         paint(style, words),
         *([plain(status.stage)] if status.stage and status.phase == RUNNING else []),
-        f"{percent(status.weight)} to the candidate",
+        *([] if status.flags and not status.weight else [f"{percent(status.weight)} to the candidate"]),
+        *(f"{percent(each.share)} with {plain(each.flag)}={plain(each.variant)}" for each in status.flags),
     ]
     return " · ".join(parts)
 
@@ -229,6 +230,8 @@ def _steps(status: RolloutStatus, paint: Paint) -> Iterator[str]:
     bakes = max((len(bake) for _, _, bake in rows), default=0)
     for step, name, bake in rows:
         weight = percent(step.weight) if step.weight else "chosen" if step.chosen else ""
+        if step.flag is not None:
+            weight = percent(step.flag.share)
         until = (
             f"until about {clock(step.ends_at, status.at)}" if step.ends_at is not None and step.kind != APPROVE else ""
         )

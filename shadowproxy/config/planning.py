@@ -18,7 +18,7 @@ from shadowproxy.model import rollout as r
 from shadowproxy.rollout.bets import LATENCY, RATE
 from shadowproxy.rollout.guards import MAX_SLOPE
 
-ONE_OF: Final = (r.SHADOW, r.APPROVE, r.CANARY, r.PROGRESSIVE, r.BLUE_GREEN)
+ONE_OF: Final = (r.SHADOW, r.APPROVE, r.CANARY, r.PROGRESSIVE, r.BLUE_GREEN, r.FLAG)
 """The keys of a stage that say what it does."""
 
 _RATE: Final = {"max_relative": RATE.relative, "max_absolute": RATE.absolute}
@@ -84,6 +84,8 @@ def name_of(stage: ro.Stage) -> str:
     kind = next(iter(kinds_of(stage)), "")
     if stage.name is not None:
         return stage.name
+    if stage.flag is not None and stage.flag.flag:
+        return stage.flag.flag
     weight = stage.canary.weight if stage.canary is not None else None
     return kind if weight is None else f"{kind} {render_percent(weight)}"
 
@@ -111,6 +113,9 @@ def _stage(section: ro.Stage) -> r.Stage:
             section.progressive,
             chosen=_chosen(section.progressive.match),
         )
+    if section.flag is not None:
+        bake = _bake(section.flag.bake or section.bake)
+        return fill(stage, section.flag, bake=bake, weights=section.flag.weights or ())
     if section.blue_green is not None:
         return fill(stage, section.blue_green, chosen=_chosen(section.blue_green.preview))
     return stage

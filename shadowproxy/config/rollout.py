@@ -83,8 +83,22 @@ class BlueGreen(Section):
     keep_blue: v.Duration | None = about("The least time of the second bake, in which a failure switches back.")
 
 
+class FlagStage(Section):
+    """A feature flag for a rising share of all users, whichever arm serves them: laid over the flag, before its own
+    targeting. What is looked at is users with it against users without, on the candidate where it has users.
+    """
+
+    needs: ClassVar[tuple[str, ...]] = ("flag", "variant", "weights")
+    flag: rv.FlagKey | None = about("Its key.")
+    variant: rv.FlagKey | None = about("The variant that they get.")
+    weights: tuple[rv.Weight, ...] | None = about("The shares, rising.")
+    bake: Bake | None = about("When each share is over; it may stand beside `flag` as well.")
+
+
 class Stage(Section):
-    """One of `shadow`, `approve`, `canary`, `progressive` and `blue_green`; `bake` alone keeps everything as it is."""
+    """One of `shadow`, `approve`, `canary`, `progressive`, `blue_green` and `flag`; `bake` alone keeps everything as it
+    is.
+    """
 
     name: rv.StageName | None = about("Its name. Absent: what it does, such as `canary 5%`.")
     shadow: ShadowStage | None = about("Mirror only.")
@@ -92,6 +106,7 @@ class Stage(Section):
     canary: Canary | None = about("Give the candidate a share of the users.")
     progressive: Progressive | None = about("Raise that share in steps.")
     blue_green: BlueGreen | None = about("Switch all users at once.")
+    flag: FlagStage | None = about("Turn a flag on for a share of the users, in steps.")
     bake: Bake | None = about("When it is over. Absent: as soon as no check lacks data.")
 
 

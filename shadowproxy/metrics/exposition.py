@@ -231,6 +231,7 @@ def _rollouts(rollouts: Mapping[tuple[str, str], RolloutFigures]) -> Iterator[Fa
         (series.ROLLOUT_PHASE, lambda found: {phase: phase == found.phase for phase in PHASES}),
         (series.ROLLOUT_HOLD, lambda found: {reason: reason in found.holds for reason in HOLD_REASONS}),
         (series.ROLLOUT_BAKE, lambda found: found.baked),
+        (series.ROLLOUT_FLAG, lambda found: found.flags),
         (series.ANALYSIS_EVIDENCE, lambda found: found.evidence),
     )
     for of, table in tables:

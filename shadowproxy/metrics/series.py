@@ -227,6 +227,12 @@ ACCEPTED_ENTRIES: Final = Series(
 ROLLOUT_WEIGHT: Final = Series(
     "shadowproxy_rollout_weight_ratio", GAUGE, "Share of the users that the candidate is to serve.", _ROLLOUT
 )
+ROLLOUT_FLAG: Final = Series(
+    "shadowproxy_rollout_flag_ratio",
+    GAUGE,
+    "Share of the users who get a flag's variant from the rollout.",
+    (*_ROLLOUT, "flag"),
+)
 ROLLOUT_PHASE: Final = Series(
     "shadowproxy_rollout_phase",
     GAUGE,

@@ -183,9 +183,14 @@ class Split(Struct, frozen=True):
     it (the candidate where it has users, else the primary). Empty: the candidate's users against the primary's."""
 
 
-def sends_users(split: Split | None) -> bool:
+def needs_candidate(split: Split) -> bool:
     """Whether anybody may be served by the candidate, if its lease holds."""
-    return split is not None and (split.weight > 0.0 or bool(split.chosen))
+    return split.weight > 0.0 or bool(split.chosen)
+
+
+def sends_users(split: Split | None) -> bool:
+    """Whether anybody may get something new, if the lease holds: the candidate, or another variant of a flag."""
+    return split is not None and (needs_candidate(split) or any(each.weight for each in split.flags))
 
 
 class Bake(Struct, frozen=True):
@@ -294,6 +299,12 @@ class Plan(Struct, frozen=True):
     prometheus: Prometheus | None = None
 
     @property
+    def is_of_flags(self) -> bool:
+        """Whether it ramps flags and gives the candidate nobody."""
+        kinds = {stage.kind for stage in self.stages}
+        return FLAG in kinds and not kinds & {CANARY, PROGRESSIVE, BLUE_GREEN}
+
+    @property
     def hash(self) -> str:
         """What an attempt pins: equal plans have equal hashes."""
         return hashlib.blake2b(msgspec.msgpack.encode(self, order="deterministic"), digest_size=8).hexdigest()
@@ -319,6 +330,17 @@ class Step(Struct, frozen=True):
     """Those of the stages before and its own."""
     testing: str = ""
     """The flag that this part ramps; empty: none."""
+
+    @property
+    def overlay(self) -> Overlay | None:
+        """What this part ramps; None: no flag."""
+        return next((each for each in self.flags if each.flag == self.testing), None)
+
+    @property
+    def share(self) -> float:
+        """Of the users, or of the requests, who are on the side that is tested: the flag's, else the candidate's."""
+        overlay = self.overlay
+        return self.weight if overlay is None else overlay.weight
 
 
 class FreezeWindow(Struct, frozen=True):

@@ -169,8 +169,8 @@ class Exchange:
         assert leg is not None  # noqa: S101 - a connection is asked for after routing
         self._connection = connection
         upload = self.upload
-        if draw is not None and draw.candidate and (upload is None or upload.whole):
-            draw.split.serving.asked(self, self._site.deadlines.now)
+        if draw is not None and (upload is None or upload.whole):
+            draw.asked(self, self._site.deadlines.now)
         if upload is None:
             connection.send(self, self.head.method, self._forwarded, True, leg.first_byte)
             return
@@ -203,8 +203,8 @@ class Exchange:
             self.upload.end(trailers, self._leg.first_byte)
         if self._draw is not None:
             self._draw.since = perf_counter()
-            if self._draw.candidate and self._connection is not None:
-                self._draw.split.serving.asked(self, self._site.deadlines.now)
+            if self._connection is not None:
+                self._draw.asked(self, self._site.deadlines.now)
         if self._tap is not None:
             self._tap.since = perf_counter()  # as the copies: a slow upload is nobody's slow answer
             self._tap.launch_with_body(self.head, self._own, self._strip)

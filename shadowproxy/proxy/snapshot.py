@@ -311,7 +311,8 @@ class Compiler:
             for key in (*_mirrored(service), *(f"{service.name}\n{arm}" for arm in _resampled(service)))
         }
         split = [service for service in policy.services if _is_split(service)]
-        servings = {service.name: self._serving(service, arms[f"{service.name}\n{CANDIDATE}"]) for service in split}
+        both = [service for service in split if CANDIDATE in service.upstreams]
+        servings = {service.name: self._serving(service, arms[f"{service.name}\n{CANDIDATE}"]) for service in both}
         self._tallies = {service.index: self._tally(service) for service in split}
         routes: Routes = {}
         services = tuple(self._service(service, origins, arms, servings, routes) for service in policy.services)
@@ -369,8 +370,8 @@ class Compiler:
         primary = Leg(origins[f"{policy.name}\n{PRIMARY}"])
         salt = (policy.salt or policy.name).encode()
         split = None
-        if policy.split is not None and policy.name in servings:
-            serving, tally = servings[policy.name], self._tallies[policy.index]
+        if policy.split is not None and policy.index in self._tallies:
+            serving, tally = servings.get(policy.name), self._tallies[policy.index]
             split = Splitter(policy.split, policy.index, salt, primary, serving, tally)
         return Service(policy, primary, Table(patterns, other, templates), salt, split)
 
@@ -423,7 +424,9 @@ def _resampled(service: ServicePolicy) -> tuple[str, ...]:
 
 
 def _is_split(service: ServicePolicy) -> bool:
-    return service.split is not None and CANDIDATE in service.upstreams
+    """Between arms, or between those who have a flag and those who have not, which takes no candidate."""
+    split = service.split
+    return split is not None and (CANDIDATE in service.upstreams or bool(split.testing))
 
 
 def _limits(arm: str, policy: ShadowPolicy) -> ShadowPolicy:

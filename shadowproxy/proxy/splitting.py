@@ -72,6 +72,7 @@ class Draw:
         "_lost",
         "_once",
         "_route",
+        "_share",
         "candidate",
         "h",
         "held_out",
@@ -82,14 +83,24 @@ class Draw:
     )
 
     def __init__(
-        self, split: Splitter, route: Route, h: float, once: bool, wanted: bool, evidence: int, held_out: bool
+        self,
+        split: Splitter,
+        route: Route,
+        h: float,
+        once: bool,
+        wanted: bool,
+        evidence: int,
+        held_out: bool,
+        share: float,
     ) -> None:
-        """`once`: no other request has its sticky key. `wanted`: the weight or a rule says candidate.
+        """`once`: no other request has its sticky key. `wanted`: the weight or a rule says candidate. `share` is what
+        the user counts by: `h`, or the share by which a flag is tested.
 
         `evidence`: of what the answer is, an index of SPLIT_ARMS, `_CHOSEN` or `_NOTHING`.
         """
         self.split = split
         self.h = h
+        self._share = share
         self.held_out = held_out
         self.candidate = wanted and not split.lapsed
         self.mirrored = not self.candidate
@@ -107,6 +118,7 @@ class Draw:
         """Which upstream is asked first."""
         split = self.split
         if self.candidate:
+            assert split.serving is not None  # noqa: S101 - nobody is the candidate's where there is none
             if split.serving.admits(repeatable, now):
                 return split.candidate
             self._hand_over("breaker", None)
@@ -114,9 +126,16 @@ class Draw:
             self._route.count_fallback(split.counters, "lease_expired")
         return split.primary
 
+    def asked(self, request: Waiting, now: float) -> None:
+        """The whole request has been sent."""
+        if self.candidate and self.split.serving is not None:
+            self.split.serving.asked(request, now)
+
     def began(self, request: Waiting, head: ResponseHead, now: float) -> None:
         """The head of an answer has come."""
         serving = self.split.serving
+        if serving is None:
+            return
         if self.candidate:
             serving.answered(request, now)
         elif serving.refuge.open:
@@ -128,6 +147,8 @@ class Draw:
     def goes_back(self, request: Waiting, fault: Fault, repeatable: bool, now: float) -> bool:
         """The upstream that was asked gave no answer: may the primary be asked instead?"""
         serving = self.split.serving
+        if serving is None:
+            return False
         if not self.candidate:
             if fault in _UNREACHABLE:
                 serving.refuge.failed(now)
@@ -152,7 +173,7 @@ class Draw:
 
     def over(self, request: Waiting) -> None:
         """No more will happen."""
-        if self.candidate:
+        if self.candidate and self.split.serving is not None:
             self.split.serving.forget(request)
 
     # -- counting
@@ -164,7 +185,7 @@ class Draw:
             self._route.count_candidate(split.counters, code, seconds)
         else:
             self._route.count(split.counters, code, seconds)
-            if fault is None:
+            if fault is None and split.serving is not None:
                 split.serving.learn(seconds)
         if fault is not None:
             self._failed(fault)
@@ -180,7 +201,7 @@ class Draw:
         self._count(evidence, failed, 400 <= status < 500)
         if evidence >= 0 and not failed and not self.stalled:
             tally = split.tally
-            first = bool(split.sticky) and tally.takes_duration(self.h, self._once)
+            first = bool(split.sticky) and tally.takes_duration(self._share, self._once)
             tally.count_duration(evidence, seconds, first)
 
     def _failed(self, fault: Fault | None) -> None:
@@ -198,9 +219,9 @@ class Draw:
         tally.count(self._route.row, evidence, failed, client_error)
         if split.sticky:
             if failed:
-                tally.note(self.h, at.KEY_FAILED, self._once)
+                tally.note(self._share, at.KEY_FAILED, self._once)
             if client_error:
-                tally.note(self.h, at.KEY_CLIENT_ERROR, self._once)
+                tally.note(self._share, at.KEY_CLIENT_ERROR, self._once)
 
 
 class Splitter:
@@ -226,8 +247,10 @@ class Splitter:
         "timeouts_fail",
     )
 
-    def __init__(self, policy: Split, index: int, salt: bytes, primary: Leg, serving: Serving, tally: Tally) -> None:
-        """`index` is the service's row, `salt` its own."""
+    def __init__(
+        self, policy: Split, index: int, salt: bytes, primary: Leg, serving: Serving | None, tally: Tally
+    ) -> None:
+        """`index` is the service's row, `salt` its own. `serving` None: there is no candidate, and a flag is tested."""
         sticky = policy.sticky
         self._policy = policy
         self._salt = salt
@@ -244,7 +267,7 @@ class Splitter:
         self.timeouts_fail = policy.failures.timeouts
         self.sticky = sticky is not None
         self.primary = primary
-        self.candidate = Leg(serving.origin)
+        self.candidate = Leg(serving.origin) if serving is not None else primary
         self.serving = serving
         self.tally = tally
         self.counters = tally.counters
@@ -277,14 +300,23 @@ class Splitter:
         wanted = h < weight if chosen is None else chosen
         excluded = self._excluded is not None and self._excluded(head.path) is not None
         evidence = _NOTHING
-        if not (excluded or self.lapsed):
+        counts_by = h
+        counted = not (excluded or self.lapsed)
+        if self._policy.testing:
+            # Of the arm that has it: elsewhere the flag may mean nothing.
+            if counted and decided.tested is not None and chosen is None and wanted == (weight > 0.0):
+                evidence = _DRAWN_CANDIDATE if decided.tested else _DRAWN_PRIMARY
+                counts_by, once = decided.share, decided.once
+                if self.sticky:
+                    self.tally.note(counts_by, at.KEY_SEEN, once)
+        elif counted:
             if chosen:
                 evidence = _CHOSEN
             elif chosen is None and weight:
                 evidence = _DRAWN_CANDIDATE if wanted else _DRAWN_PRIMARY
                 if self.sticky:
                     self.tally.note(h, at.KEY_SEEN, once)
-        return Draw(self, route, h, once, wanted, evidence, excluded or h < self._floor)
+        return Draw(self, route, h, once, wanted, evidence, excluded or h < self._floor, counts_by)
 
     def _sticky_key(self, head: RequestHead, peer: Peer, trusts: Callable[[str], bool]) -> bytes:
         """What makes the user the same user; empty: nothing does."""

@@ -143,9 +143,9 @@ def advanced(state: State, why: str) -> State:
 
 
 def finished(state: State, why: str) -> State:
-    """All users are the candidate's, for good."""
+    """All users are the candidate's, for good; of a plan of flags, everybody has their variants."""
     last = len(steps(state.plan)) - 1
-    return replace(ended(state, table.FINISH, why), step=last, weight=1.0)
+    return replace(ended(state, table.FINISH, why), step=last, weight=0.0 if state.plan.is_of_flags else 1.0)
 
 
 def ended(state: State, trigger: str, why: str) -> State:
@@ -172,7 +172,9 @@ def _shelved(state: State) -> dict[str, Any]:
 
 def _entering(state: State, index: int) -> State:
     """At the begin of a part. Its evidence will begin anew, except where it is an approval: that changes nothing."""
-    step = steps(state.plan)[index]
+    row = steps(state.plan)
+    step = row[index]
+    is_raised = step.weight > state.weight or (index > 0 and step.flags != row[index - 1].flags)
     before = state.progress
     goes_on = step.kind == APPROVE
     return replace(
@@ -182,7 +184,7 @@ def _entering(state: State, index: int) -> State:
         approved="" if step.kind == APPROVE else state.approved,
         progress=Progress(
             entered_at=state.at,
-            warm=0.0 if step.weight > state.weight else before.warm,
+            warm=0.0 if is_raised else before.warm,
             epoch=before.epoch if goes_on else 0.0,
             begun=goes_on and before.begun,
         ),

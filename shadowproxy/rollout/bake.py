@@ -64,8 +64,8 @@ def _tick(step: Step, facts: Facts) -> Tick:
     """What the facts bring. Where the candidate has a weight, its users' requests are what is tested, else copies."""
     requests = [sum(route.requests[arm] for route in facts.routes) for arm in (0, 1)]
     failed = [sum(route.failed[arm] for route in facts.routes) for arm in (0, 1)]
-    tested = requests[1] + facts.chosen[0] + (0 if step.weight > 0.0 else facts.compared)
-    if not requests[0]:  # nobody is split: pairs tell how the primary does
+    tested = requests[1] + facts.chosen[0] + (0 if step.share > 0.0 else facts.compared)
+    if not requests[0] and not step.testing:  # nobody is split: pairs tell how the primary does
         for pair in facts.pairs:
             for arm in (0, 1):
                 requests[arm] += pair.number

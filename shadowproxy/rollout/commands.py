@@ -107,7 +107,7 @@ def _phase(state: State) -> str:
 _POSSIBLE: Final = {
     PENDING: "`start` begins it",
     RUNNING: "`pause`, `promote`, `abort` and `rollback` are possible",
-    PROMOTED: "`rollback` goes back; the next rollout waits until the configuration's primary is that version",
+    PROMOTED: "`rollback` goes back; the next rollout waits until the configuration has what was promoted",
     ROLLED_BACK: "`retry` starts the next attempt",
     ABORTED: "`retry` starts the next attempt",
 }

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from shadowproxy.model.rollout import ABORTED, APPROVE, FAIL, PASS, PENDING, PROMOTED, ROLLED_BACK, RUNNING, Step
 from shadowproxy.model.terms import CANDIDATE
 from shadowproxy.rollout import bake
+from shadowproxy.rollout.flagged import carried
 from shadowproxy.rollout.freeze import next_change
 from shadowproxy.rollout.holds import FAILED, LACKING, enforced, held_by, is_overridden, lacking
 from shadowproxy.rollout.phrases import moment, percent, span
-from shadowproxy.rollout.steps import steps
+from shadowproxy.rollout.steps import present, steps
 from shadowproxy.rollout.values import PRODUCT, State
 
 
@@ -35,13 +36,23 @@ def _where(state: State) -> Iterator[str]:
             f"since {moment(state.progress.entered_at)}: {_users(state.weight, row[state.step])}."
         )
     elif state.phase == PROMOTED:
-        yield f"Attempt {attempt} of {name} was promoted at {moment(state.ended_at)}: all users are the candidate's."
+        last = present(state)
+        who = f"everybody has {carried(last)}" if state.plan.is_of_flags else "all users are the candidate's"
+        yield f"Attempt {attempt} of {name} was promoted at {moment(state.ended_at)}: {who}."
     else:
         ended = {ROLLED_BACK: "rolled back", ABORTED: "aborted"}[state.phase]
         yield f"Attempt {attempt} of {name} was {ended} at {moment(state.ended_at)}; all users are with the primary."
 
 
 def _users(weight: float, part: Step) -> str:
+    flags = " and ".join(f"{percent(each.weight)} have {each.flag}={each.variant}" for each in part.flags)
+    if flags and not (weight or part.chosen):
+        return flags
+    users = _arms(weight, part)
+    return f"{users}, {flags}" if flags else users
+
+
+def _arms(weight: float, part: Step) -> str:
     chosen = "chosen users" if part.chosen and weight == part.weight else ""
     if not weight:
         return f"only {chosen} are the candidate's" if chosen else "no user is the candidate's"
@@ -84,7 +95,8 @@ def coming(state: State, row: tuple[Step, ...]) -> str:
     if held_by(state, FAILED):
         return f"`retry` starts attempt {state.attempt + 1}, `rollback` and `abort` end this one"
     if state.step + 1 == len(row):
-        return "promotion, all users are the candidate's"
+        who = f"everybody has {carried(row[-1])}" if state.plan.is_of_flags else "all users are the candidate's"
+        return f"promotion, {who}"
     step = row[state.step + 1]
     if step.kind == APPROVE:
         return f"{step.name}, which waits for an approval"
@@ -93,7 +105,12 @@ def coming(state: State, row: tuple[Step, ...]) -> str:
 
 def _beside(state: State, now: float) -> Iterator[str]:
     """What else somebody on call wants to know."""
-    if state.phase == PROMOTED:
+    if state.phase == PROMOTED and (carries := carried(present(state))):
+        yield (
+            f"The promotion is not in the flags file: make {carries} what everybody has there, or have it so by "
+            "`shadowproxy flags set`; until then `rollback` goes back."
+        )
+    if state.phase == PROMOTED and not state.plan.is_of_flags:
         yield (
             "The promotion is not in the configuration: its primary is still the old version. Make "
             f"{state.identity.get(CANDIDATE) or 'the promoted version'} the primary; until then `rollback` goes back."

@@ -131,3 +131,5 @@ class Facts(Struct, frozen=True):
     recalled: float = 0.0
     settled: bool = False
     candidate: str = ""
+    flags: str = ""
+    """Why a flag of the present part cannot be what the plan says; empty: nothing keeps it from that."""

@@ -7,11 +7,13 @@ from math import log
 from shadowproxy.model.rollout import PENDING, PROMOTED
 from shadowproxy.model.totals import RolloutFigures
 from shadowproxy.rollout.steps import present
+from shadowproxy.rollout.traffic import traffic
 from shadowproxy.rollout.values import CheckResult, State
 
 
 def figures(state: State) -> RolloutFigures:
     part = present(state)
+    split = traffic(state)
     progress, bake = state.progress, part.bake
     baked = {"time": (progress.baked, bake.seconds), "requests": (progress.requests, bake.requests)}
     return RolloutFigures(
@@ -24,6 +26,7 @@ def figures(state: State) -> RolloutFigures:
         seconds=progress.spent,
         baked={what: min(1.0, done / needed) for what, (done, needed) in baked.items() if needed},
         settled=state.phase != PROMOTED,
+        flags={each.flag: each.weight for each in split.flags} if split is not None else {},
     )
 
 

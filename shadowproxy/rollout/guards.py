@@ -40,7 +40,7 @@ def ratio(ledger: Ledger, step: Step) -> Said:
     if not every:
         return Said(INCONCLUSIVE, "nobody is split yet", evidence, RATIO_NEEDED)
     words = (
-        f"candidate {rate(candidate / every)} of {every:,}, {rate(step.weight)} configured; "
+        f"candidate {rate(candidate / every)} of {every:,}, {rate(step.share)} configured; "
         f"{against(evidence, RATIO_NEEDED)}"
     )
     if evidence >= RATIO_NEEDED:

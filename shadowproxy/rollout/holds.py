@@ -12,12 +12,25 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from shadowproxy.model.rollout import APPROVE, ENFORCE, FAIL, INCONCLUSIVE, PASS, PROMQL, WEBHOOK, HoldReason, Step
+from shadowproxy.model.rollout import (
+    APPROVE,
+    ENFORCE,
+    FAIL,
+    INCONCLUSIVE,
+    PASS,
+    PROMQL,
+    REGRESSED_FIELDS,
+    WEBHOOK,
+    HoldReason,
+    Step,
+)
 from shadowproxy.model.terms import CANDIDATE, PRIMARY
 from shadowproxy.rollout import bake, bets
 from shadowproxy.rollout.facts import Facts
+from shadowproxy.rollout.flagged import said_of
 from shadowproxy.rollout.freeze import Blocking, blocking
 from shadowproxy.rollout.phrases import count, moment, percent, span
+from shadowproxy.rollout.steps import present
 from shadowproxy.rollout.values import PRODUCT, CheckResult, Hold, State
 
 OPERATOR: Final = "operator"
@@ -36,6 +49,7 @@ TIMEOUT: Final = "timeout"
 STORE: Final = "store"
 APPLYING: Final = "applying"
 RECALLED: Final = "recalled"
+SWITCHED: Final = "flag"
 
 SET: Final = frozenset({OPERATOR, FAILED, PRIMARY_CHANGED, RECALLED})
 """Set by a command or an event, taken away by a person."""
@@ -107,13 +121,15 @@ def found(state: State, step: Step, facts: Facts, freeze: Blocking | None) -> It
         yield Hold(UNSUPERVISED, at, detail="nobody holds the watch")
     if not facts.store:
         yield Hold(STORE, at, detail="what is decided cannot be written down")
+    if facts.flags:
+        yield Hold(SWITCHED, at, detail=facts.flags)
     if not facts.applied:
         yield Hold(APPLYING, at, detail="not every worker runs the new policy yet")
     if broken := primary_broken(state, facts):
         yield Hold(PRIMARY_BROKEN, at, detail=broken)
     if bake.is_starved(state.progress, step.bake):
         seen = bake.lately(state.progress.recent, bake.window(step.bake))
-        came = f"{count(seen.tested, 'request')} reached the candidate in {span(seen.seconds)}"
+        came = said_of(step, f"{count(seen.tested, 'request')} reached the candidate in {span(seen.seconds)}")
         yield Hold(STARVED, at, detail=f"{came}; {bake.useful(step.bake, seen.seconds):,} would be of use")
     for reason in GUARDS:
         guards = [one for one in failing(state) if reason == holds_as(state, one)]
@@ -185,11 +201,17 @@ def _needed(state: State, step: Step, result: CheckResult) -> bool:
         return False
     check = next((check for check in state.plan.checks if check.name == result.name), None)
     is_absolute = check is not None and check.max is not None
-    return step.weight < 1.0 or is_absolute or (result.kind == PROMQL and check is not None and not check.against)
+    if step.testing and result.kind == REGRESSED_FIELDS:
+        return False  # of a request and its copy both have the flag, or neither has
+    return step.share < 1.0 or is_absolute or (result.kind == PROMQL and check is not None and not check.against)
 
 
 def primary_broken(state: State, facts: Facts) -> str:
-    """Why going back would move users onto the broken side; empty if it would not."""
+    """Why going back would move users onto the broken side; empty if it would not: also where a flag is tested, since
+    whoever is without it is on the same arm.
+    """
+    if present(state).testing:
+        return ""
     seen = bake.lately(state.progress.recent, BROKEN_WINDOW)
     primary, candidate = (seen.failed[arm] / seen.requests[arm] if seen.requests[arm] else 0.0 for arm in (0, 1))
     if facts.healthy.get(PRIMARY) is False and facts.healthy.get(CANDIDATE) is not False and candidate < 0.5:

@@ -24,6 +24,7 @@ from shadowproxy.model.terms import QUANTILES
 from shadowproxy.rollout import bets, e_values, guards, promql, shortfall
 from shadowproxy.rollout.e_values import EValue
 from shadowproxy.rollout.facts import Both
+from shadowproxy.rollout.flagged import said_of
 from shadowproxy.rollout.ledger import Ledger
 from shadowproxy.rollout.phrases import against, count, latency, rate, span
 from shadowproxy.rollout.values import CheckResult
@@ -45,6 +46,11 @@ class Case(NamedTuple):
 
 
 def judged(check: Check, case: Case) -> CheckResult:
+    result = _judged(check, case)
+    return replace(result, words=said_of(case.step, result.words))
+
+
+def _judged(check: Check, case: Case) -> CheckResult:
     if check.kind == REGRESSED_FIELDS:
         return _fields(check, case)
     if check.kind == SAMPLE_RATIO:
@@ -71,7 +77,7 @@ def _counts(check: Check, case: Case) -> CheckResult:
     not_worse = missing is None and better >= e_values.NOT_WORSE
     if harm.is_enough:
         verdict, end, missing = FAIL, "fails", None
-    elif step.weight >= 1.0 and bets.LIMIT not in bets.sources(check):
+    elif step.share >= 1.0 and bets.LIMIT not in bets.sources(check):
         verdict, end = INCONCLUSIVE, "nobody is left with the primary to compare with"
     elif missing is not None:
         verdict, end = INCONCLUSIVE, missing.words

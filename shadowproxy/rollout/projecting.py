@@ -79,7 +79,9 @@ def _walk(
         if now is None:
             found.append(Projected(step, None, None, tested, why=why))
             continue
-        is_raised = step.weight > (every[index - 1].weight if index else 0.0)
+        is_raised = step.weight > (every[index - 1].weight if index else 0.0) or step.flags != (
+            every[index - 1].flags if index else ()
+        )
         warmup = max(plan.warmup - progress.warm, 0.0) if is_raised else 0.0
         one = _part(step, freezes, now, warmup, progress, tested)
         found.append(one)

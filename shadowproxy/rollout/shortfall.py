@@ -56,9 +56,9 @@ def _wanted(check: Check, ledger: Ledger, step: Step) -> list[tuple[int, int, st
     requests = ledger.latency.counts if check.kind in bets.LATENCIES else tally.requests
     own = requests[1] + (tally.chosen[0] + tally.pairs if check.kind == ERROR_RATE else 0)
     by_itself = [(own, ENOUGH, "request", _OF[1])] if bets.LIMIT in bets.sources(check) else []
-    if step.weight >= 1.0 or not bets.compares(check):
+    if step.share >= 1.0 or not bets.compares(check):
         return by_itself
-    if step.weight <= 0.0:
+    if step.share <= 0.0:
         if not bets.has_pairs(check) or (by_itself and own >= ENOUGH):
             return []
         return [(tally.pairs, ENOUGH, "mirrored request", "")]

@@ -15,6 +15,7 @@ from shadowproxy.model.terms import CANDIDATE, PRIMARY
 from shadowproxy.rollout import analysis, attempts, bake, holds, table
 from shadowproxy.rollout.attempts import entry
 from shadowproxy.rollout.facts import ANOTHER, GONE, Facts
+from shadowproxy.rollout.flagged import carried, concerning
 from shadowproxy.rollout.ledger import Ledger
 from shadowproxy.rollout.phrases import percent, span
 from shadowproxy.rollout.steps import has_users, present
@@ -37,7 +38,7 @@ def step(state: State, facts: Facts) -> Decision:
     part = present(state)
     held = holds.stops_bake(state.holds)
     counts = bake.counts(state.progress, facts)
-    state = replace(state, progress=bake.ticked(state.progress, part, facts))
+    state = replace(state, progress=bake.ticked(state.progress, part, concerning(part, facts)))
     state, harm = _analysed(state, part, facts, counts)
     state, decided = _decided(state, part, facts, harm, runs=counts and not held)
     return state, (*entries, *decided)
@@ -49,7 +50,8 @@ def _noticed(state: State, facts: Facts) -> Decision:
         return _recalled(replace(state, recalled=facts.recalled), state)
     if state.phase == PROMOTED and facts.settled:
         plan = state.pending_plan or state.plan
-        why = f"{state.plan.name} was promoted and the configuration's primary is that version now"
+        what = "its flags give by themselves" if plan.is_of_flags else "the configuration's primary is"
+        why = f"{state.plan.name} was promoted and {what} what was promoted now"
         after = attempts.waiting(state, table.SETTLE, plan, why)
         return after, (entry("settled", state, after, PRODUCT, why),)
     if facts.candidate and state.phase in (RUNNING, PROMOTED):
@@ -127,7 +129,8 @@ def _analysed(state: State, part: Step, facts: Facts, counts: bool) -> tuple[Sta
     The ledger of an attempt begins with its first epoch: what is seen before that is judged and not kept.
     """
     plan = state.plan
-    ledger = analysis.observe(_ledger(state), plan, part, facts, state.weight, counts)
+    weight = part.share if part.testing else state.weight
+    ledger = analysis.observe(_ledger(state), plan, part, concerning(part, facts), weight, counts)
     results = analysis.judge(ledger, plan, part, state.at)
     harm = analysis.overall(ledger, plan, part, state.at)
     state = replace(state, results=results, ledger=ledger if state.ledger is not None else None)
@@ -283,6 +286,8 @@ def _moved_on(state: State, why: str) -> Decision:
 
 def next_words(state: State) -> str:
     """Where a rollout is that has just moved."""
+    part = present(state)
     if state.phase == PROMOTED:
-        return "all users are the candidate's for good"
-    return f"{present(state).name} begins at {percent(state.weight)}"
+        flags = f"everybody has {carried(part)}"
+        return flags if state.plan.is_of_flags else "all users are the candidate's for good"
+    return f"{part.name} begins at {percent(part.share if part.testing else state.weight)}"

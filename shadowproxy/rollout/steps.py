@@ -6,13 +6,16 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
-from shadowproxy.model.rollout import APPROVE, BLUE_GREEN, SHADOW, SOAK, Plan, Stage, Step
+from shadowproxy.model.flags import Overlay
+from shadowproxy.model.rollout import APPROVE, BLUE_GREEN, FLAG, SHADOW, SOAK, Plan, Stage, Step
 from shadowproxy.rollout.phrases import percent
 from shadowproxy.rollout.values import State
 
 
 def steps(plan: Plan) -> tuple[Step, ...]:
-    """All parts of a plan. `approve` and `soak` keep the weight, the chosen users and the sample of the part before."""
+    """All parts of a plan. `approve`, `flag` and `soak` keep the weight, the chosen users and the sample of the part
+    before, and every part the flags of those before; a `soak` after a flag goes on testing it.
+    """
     found: list[Step] = []
     before = Step(0, 0, "", SHADOW, 0.0, bake=plan.stages[0].bake)
     for index, stage in enumerate(plan.stages):
@@ -36,14 +39,16 @@ def tested_share(step: Step) -> float | None:
     """The share of all requests by which a part tests the candidate: of its users, or of copies. None: chosen users
     alone, and nobody knows how many they are.
     """
+    if step.testing:
+        return step.share
     if step.chosen and not step.weight:
         return None
     return step.weight or (1.0 if step.sample is None else step.sample)
 
 
 def has_users(step: Step) -> bool:
-    """Whether anybody is served by the candidate."""
-    return step.weight > 0.0 or bool(step.chosen)
+    """Whether anybody gets something new: the candidate, or another variant of a flag."""
+    return step.weight > 0.0 or bool(step.chosen) or any(each.weight for each in step.flags)
 
 
 def _parts(index: int, stage: Stage, before: Step) -> Iterator[Step]:
@@ -56,11 +61,18 @@ def _parts(index: int, stage: Stage, before: Step) -> Iterator[Step]:
         bake=stage.bake,
         timeout=stage.timeout,
         on_timeout=stage.on_timeout,
+        testing="",
     )
     if stage.kind == SHADOW:
         yield replace(first, weight=0.0, chosen=(), sample=stage.sample)
     elif stage.kind in (APPROVE, SOAK):
-        yield first
+        yield replace(first, testing=before.testing)
+    elif stage.kind == FLAG:
+        others = tuple(each for each in before.flags if each.flag != stage.flag)
+        for part, wanted in enumerate(stage.weights):
+            name = f"{stage.name} {percent(wanted)}" if len(stage.weights) > 1 else stage.name
+            overlays = (*others, Overlay(stage.flag, stage.variant, wanted))
+            yield replace(first, part=part, name=name, flags=overlays, testing=stage.flag)
     elif stage.kind == BLUE_GREEN:
         yield replace(first, name=f"{stage.name}: preview", weight=0.0, chosen=stage.chosen)
         bake = replace(stage.bake, seconds=max(stage.bake.seconds, stage.keep_blue))

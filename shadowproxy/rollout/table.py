@@ -40,7 +40,7 @@ TRIGGERS: Final = {
     ROLLBACK: "somebody rolls it back, or its candidate is not in the configuration any more",
     RETRY: "somebody starts a new attempt",
     NEW_VERSION: "the candidate runs another version than before, or the configuration has another candidate",
-    SETTLE: "the configuration's primary has the version that was promoted",
+    SETTLE: "the configuration's primary has the version that was promoted, its flags the variants",
     RECALL: "SIGUSR2 sent all users back to the primary",
     REPLACE: "the configuration has a rollout of another name",
 }

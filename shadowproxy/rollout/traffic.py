@@ -31,4 +31,6 @@ def traffic(state: State) -> Split | None:
         failures=plan.failures,
         excluded=plan.excluded,
         recalled=state.recalled,
+        flags=step.flags if sends or state.phase == PROMOTED else (),
+        testing=step.testing if sends else "",
     )

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from shadowproxy.model.policy import Policy, ServicePolicy, is_another
-from shadowproxy.model.rollout import Split, sends_users
+from shadowproxy.model.rollout import Split, needs_candidate, sends_users
 from shadowproxy.model.terms import CANDIDATE
 
 
@@ -47,7 +47,9 @@ def recalled(policy: Policy, now: float) -> Policy:
     """`policy` with every user at the primary, chosen ones included. `now` is Unix time."""
 
     def change(service: ServicePolicy) -> Split | None:
-        return service.split and msgspec.structs.replace(service.split, weight=0.0, chosen=(), recalled=now)
+        return service.split and msgspec.structs.replace(
+            service.split, weight=0.0, chosen=(), flags=(), testing="", recalled=now
+        )
 
     return _with(policy, change)
 
@@ -71,7 +73,7 @@ def restored(policy: Policy, kept: Mapping[str, Split]) -> tuple[Policy, tuple[s
 def _unfit(service: ServicePolicy, split: Split) -> str:
     """What the service has instead of the candidate that a split is about; empty: it has that."""
     if CANDIDATE not in service.upstreams:
-        return "no candidate any more"
+        return "no candidate any more" if needs_candidate(split) or split.urls else ""
     if is_another(split.urls, service.urls(CANDIDATE)):
         return "another candidate, at none of the URLs of the one before"
     return ""

@@ -219,7 +219,7 @@ CANARY = "{canary: {weight: 5%}}"
         ),
         (
             "stages: [{name: a}]",
-            ["stages[0]: does nothing: write one of shadow, approve, canary, progressive, blue_green, or a bake"],
+            ["stages[0]: does nothing: write one of shadow, approve, canary, progressive, blue_green, flag, or a bake"],
         ),
         (
             "stages: [{canary: {weight: 5%}, approve: {}}]",
@@ -437,8 +437,55 @@ def test_what_is_wrong_is_said_once_and_what_would_be_right(text: str, messages:
 
 def test_a_rollout_needs_a_candidate(tmp_path: Path) -> None:
     assert said(tmp_path, PLAIN + "rollout: {strategy: canary}") == [
-        "rollout: needs upstreams.candidate: without it nothing is mirrored"
+        "rollout.strategy: needs upstreams.candidate: without it there is nobody to go to"
     ]
+    assert said(tmp_path, PLAIN + "rollout: {stages: [{shadow: {}}, {canary: {weight: 5%}}]}") == [
+        "rollout.stages[0].shadow: needs upstreams.candidate, or shadow.flags",
+        "rollout.stages[1].canary: needs upstreams.candidate: without it there is nobody to go to",
+    ]
+
+
+FLAGGED = "flags: {file: flags.json}\n"
+STICKY = "sticky: {by: header:x-user}"
+
+
+def test_a_plan_of_flags_needs_no_candidate_and_a_bake_in_either_place(tmp_path: Path) -> None:
+    stage = "{flag: {flag: a, variant: on, weights: [1%, 100%], bake: {for: 5m}}}"
+    other = "{flag: {flag: b, variant: on, weights: [50%]}, bake: {for: 6m}}"
+    text = PLAIN + FLAGGED + f"rollout: {{{STICKY}, stages: [{stage}, {other}]}}"
+    assert said(tmp_path, text) == []
+    plan = loaded(tmp_path, text).policy.services[0].rollout
+    assert plan is not None
+    assert plan.is_of_flags
+    assert [(each.name, each.variant, each.weights, each.bake.seconds) for each in plan.stages] == [
+        ("a", "on", (0.01, 1.0), 300.0),
+        ("b", "on", (0.5,), 360.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("stage", "message"),
+    [
+        ("{flag: {flag: a, variant: on, weights: [5%]}}", "rollout.stages[0].flag: needs a flags section"),
+        ("{flag: {flag: a, variant: on}}", "rollout.stages[0].flag.weights: is missing"),
+        ("{flag: {flag: a, variant: on, weights: []}}", "rollout.stages[0].flag.weights: is empty"),
+        ("{flag: {flag: a, variant: on, weights: [5%, 5%]}}", "is not more than 5% before it: weights only rise"),
+        ("{flag: {flag: a, variant: true, weights: [5%]}}", 'flag.variant: cannot be "true": this is text'),
+        ("{flag: {flag: a, variant: on, weights: [5%], bake: {for: 1m}}, bake: {for: 1m}}", "has one of its own"),
+    ],
+)
+def test_a_flag_stage_that_cannot_be_says_why(tmp_path: Path, stage: str, message: str) -> None:
+    flags = "" if "needs a flags section" in message else FLAGGED
+    [found] = said(tmp_path, PLAIN + flags + f"rollout: {{{STICKY}, stages: [{stage}]}}")
+    assert message in found
+
+
+def test_two_rollouts_cannot_ramp_one_flag(tmp_path: Path) -> None:
+    stage = "{flag: {flag: a, variant: on, weights: [5%]}}"
+    service = f"{{{PLAIN.strip()}, rollout: {{{STICKY}, stages: [{stage}]}}, match: {{host: NAME.example}}}}"
+    text = FLAGGED + f"services: {{x: {service.replace('NAME', 'x')}, y: {service.replace('NAME', 'y')}}}"
+    [found] = said(tmp_path, text)
+    assert "is ramped by services.x.rollout as well" in found
 
 
 def test_a_mirror_stage_needs_something_that_is_mirrored(tmp_path: Path) -> None:

@@ -139,9 +139,9 @@ class _Connection(asyncio.Protocol):
 
 
 @contextmanager
-def versions(**both: Any) -> Generator[tuple[Version, Version], None, None]:
+def versions(kind: type[Version] = Version, **both: Any) -> Generator[tuple[Version, Version], None, None]:
     """Version 1, blue, and version 2, green, on one thread, so that both are as fast; `both` is set on each."""
-    pair = Version(BLUE, "1.0", **both), Version(GREEN, "2.0", **both)
+    pair = kind(BLUE, "1.0", **both), kind(GREEN, "2.0", **both)
     with _thread() as loop:
         for each in pair:
             asyncio.run_coroutine_threadsafe(each._listen(), loop).result(10)

@@ -35,6 +35,7 @@ RULES: Final[tuple[Rule, ...]] = (
     rollout.weights,
     rollout.bakes,
     rollout.users,
+    rollout.flags,
     checks.checks,
     freeze.windows,
     flags.sections,

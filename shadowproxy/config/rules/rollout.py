@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from shadowproxy.config import document as doc
 from shadowproxy.config import rollout as ro
+from shadowproxy.config.build import shadows_flags
 from shadowproxy.config.findings import Findings
 from shadowproxy.config.planning import can_hold_back, is_mirrored, kinds_of, name_of
 from shadowproxy.config.problems import Path
@@ -50,10 +51,12 @@ def _is_clear(at: Path, stage: ro.Stage, findings: Findings) -> bool:
         return False
     kinds = kinds_of(stage)
     if not kinds:
-        right = "does nothing: write one of shadow, approve, canary, progressive, blue_green, or a bake"
+        right = "does nothing: write one of shadow, approve, canary, progressive, blue_green, flag, or a bake"
         findings.wrong(at, right)
     elif len(kinds) > 1:
         findings.wrong((*at, kinds[1]), f"stands beside {kinds[0]}: make it a stage of its own", at_key=True)
+    elif stage.flag is not None and stage.flag.bake is not None and stage.bake is not None:
+        findings.wrong((*at, "bake"), "stands beside flag, which has one of its own: keep one of them", at_key=True)
     elif stage.approve is not None and stage.bake is not None:
         findings.wrong((*at, "bake"), "stands beside approve: make it a stage of its own", at_key=True)
     return len(kinds) == 1
@@ -68,11 +71,56 @@ def weights(document: doc.Document, findings: Findings) -> None:
             if stage.shadow is not None:
                 _mirrors((*at, "shadow"), stage.shadow, service, findings)
             reached = _rises(at, stage, reached, findings)
+            if stage.flag is not None:
+                _ramps((*at, r.FLAG), stage.flag, findings)
             if stage.progressive is not None:
                 _holds_back((*at, "progressive"), stage.progressive, findings)
         asks = any(stage.approve is not None for stage in rollout.stages or ())
-        if rollout.stages and not reached and not asks and not findings.blames_below((*path, "stages")):
+        flags = any(stage.flag is not None for stage in rollout.stages or ())
+        if rollout.stages and not reached and not asks and not flags and not findings.blames_below((*path, "stages")):
             findings.warn((*path, "stages"), "after the last stage all users move at once: add an approve stage")
+
+
+def _ramps(path: Path, stage: ro.FlagStage, findings: Findings) -> None:
+    if stage.weights == ():
+        findings.wrong((*path, "weights"), "is empty: write shares such as [10%, 50%, 100%]")
+    before = 0.0
+    for part, weight in enumerate(stage.weights or ()):
+        if weight <= before:
+            right = f"is not more than {render_percent(before)} before it: weights only rise"
+            findings.wrong((*path, "weights", part), right)
+        before = max(before, weight)
+
+
+def flags(document: doc.Document, findings: Findings) -> None:
+    """A flag is ramped by one rollout; what gives the candidate users needs one, and flags need definitions."""
+    ramped: dict[str, Path] = {}
+    for path, service, rollout in rollouts(document):
+        upstreams = service.upstreams
+        has_candidate = upstreams is not None and upstreams.candidate is not None
+        has_candidate = has_candidate or findings.is_blamed((*path[:-1], "upstreams", "candidate"))
+        if not has_candidate and rollout.strategy is not None:
+            findings.wrong((*path, "strategy"), "needs upstreams.candidate: without it there is nobody to go to")
+        for index, stage in enumerate(rollout.stages or ()):
+            at = (*path, "stages", index)
+            for kind in (r.CANARY, r.PROGRESSIVE, r.BLUE_GREEN):
+                if getattr(stage, kind) is not None and not has_candidate:
+                    right = "needs upstreams.candidate: without it there is nobody to go to"
+                    findings.wrong((*at, kind), right, at_key=True)
+            if stage.shadow is not None and not has_candidate and not shadows_flags(service):
+                findings.wrong((*at, r.SHADOW), "needs upstreams.candidate, or shadow.flags", at_key=True)
+            if stage.flag is None or stage.flag.flag is None:
+                continue
+            if document.flags is None:
+                findings.wrong((*at, r.FLAG), "needs a flags section with the file that defines it", at_key=True)
+            first = ramped.setdefault(stage.flag.flag, path)
+            if first != path:
+                right = f"is ramped by {findings.name(first)} as well: two rollouts cannot share a flag"
+                findings.wrong((*at, r.FLAG, "flag"), right)
+        if any(stage.flag is not None for stage in rollout.stages or ()) and rollout.sticky is None:
+            findings.warn(
+                (*path, "stages"), "ramps a flag without sticky: each request draws for itself, users flicker"
+            )
 
 
 def _mirrors(path: Path, stage: ro.ShadowStage, service: doc.Service, findings: Findings) -> None:

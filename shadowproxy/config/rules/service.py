@@ -72,7 +72,7 @@ def mirrors(document: doc.Document, findings: Findings) -> None:
         holders: list[tuple[Path, doc.Service | doc.Route]] = [(path, service)]
         holders += [((*path, "routes", index), route) for index, route in enumerate(service.routes or ())]
         for at, holder in holders:
-            for name in ("shadow", "compare", "isolation", "noise", "version", "accepted", "rollout"):
+            for name in ("shadow", "compare", "isolation", "noise", "version", "accepted"):
                 recorded = service.has("capture") and name in RECORDING
                 if holder.has(name) and not arms and not recorded:
                     findings.wrong(

@@ -181,6 +181,25 @@ class Desk:
     def figures(self) -> FlagFigures:
         return FlagFigures(self.version, dict(self.tally.counts), not self.problems)
 
+    def gives(self, key: str, variant: str) -> bool:
+        """Whether a flag's own definition gives everybody this variant."""
+        flag = self.set.get(key)
+        return flag is not None and flag.always is not None and flag.always.variant == variant
+
+    def obstacle(self, key: str, variant: str) -> str:
+        """Why a rollout cannot lay a variant over a flag now; empty: it can, or nothing is known yet."""
+        if not self.known.is_set():
+            return ""
+        flag = self.set.get(key)
+        if flag is None:
+            return f"there is no flag {key}"
+        if key in self.set.killed:
+            change = self._kept.changes.get(key)
+            return f"{key} was killed" + (f" by {change.who}: {change.reason}" if change is not None else "")
+        if flag.is_settled:
+            return f"{key} is disabled"
+        return "" if variant in flag.definition.variants else f"{key} has no variant {variant}"
+
     # The file
 
     async def _look(self) -> None:

@@ -19,7 +19,7 @@ from shadowproxy.control.rollout.journal import Journal, Note, Record
 from shadowproxy.control.rollout.notifying import Delivery, Event, Outbox, event_of
 from shadowproxy.control.rollout.recovery import COUNTERS, DELIVERY
 from shadowproxy.metrics import layout as at
-from shadowproxy.model.rollout import BACK, RUNNING, Split, sends_users
+from shadowproxy.model.rollout import BACK, RUNNING, Split, needs_candidate, sends_users
 from shadowproxy.model.terms import CANDIDATE
 from shadowproxy.rollout.attempts import reload
 from shadowproxy.rollout.commands import UNWRITABLE, obey
@@ -216,7 +216,7 @@ class Driver:
             wanted = sent_back(policy.split)
         elif is_sent_back(policy.split, self.state) and self._journal.has(self.state.service):
             return
-        if wanted != policy.split and CANDIDATE in policy.upstreams:
+        if wanted != policy.split and (wanted is None or CANDIDATE in policy.upstreams or not needs_candidate(wanted)):
             self._ask_for(wanted)
 
     def _renew(self, now: Now) -> None:
@@ -232,12 +232,15 @@ def gives_more(wanted: Split | None, now: Split | None) -> bool:
         return False
     if now is None or wanted.weight > now.weight or set(wanted.chosen) - set(now.chosen):
         return True
+    before = {(each.flag, each.variant): each.weight for each in now.flags}
+    if any(each.weight > before.get((each.flag, each.variant), 0.0) for each in wanted.flags):
+        return True
     return now.leased and not wanted.leased
 
 
 def sent_back(split: Split | None) -> Split | None:
     """The same without users: nothing that a rollout asks for looks so."""
-    return replace(split, weight=0.0, chosen=(), leased=False) if split is not None else None
+    return replace(split, weight=0.0, chosen=(), flags=(), testing="", leased=False) if split is not None else None
 
 
 def is_sent_back(split: Split | None, state: State) -> bool:

@@ -24,7 +24,7 @@ from shadowproxy.model.rollout import PROMOTED, RUNNING, Split
 from shadowproxy.model.terms import CANDIDATE, PRIMARY
 from shadowproxy.rollout.bake import MAX_TICK
 from shadowproxy.rollout.facts import ANOTHER, GONE, Facts, FieldsFact, KeyCounts, ManualFreeze
-from shadowproxy.rollout.steps import steps
+from shadowproxy.rollout.steps import present, steps
 from shadowproxy.rollout.traffic import traffic
 from shadowproxy.rollout.values import State
 
@@ -136,6 +136,7 @@ class Gathering:
             recalled=policy.split.recalled if policy.split else 0.0,
             settled=state.phase == PROMOTED and self._is_settled(state, identity),
             candidate=self.replaced if state.phase in (RUNNING, PROMOTED) else "",
+            flags=self._flags(state),
         )
         urls = self.kept.urls if facts.candidate and state.phase == PROMOTED else policy.urls(CANDIDATE)
         began = self.kept.began if bases.epoch == before.epoch else (0,) * len(bases.written)  # rings are new as well
@@ -169,7 +170,8 @@ class Gathering:
             return None
         if not applied or (bases.epoch, bases.split) != (before.epoch, before.split):
             return KeyCounts()
-        return self._keys.take(bases, before, self.kept.began, split.weight)
+        tested = next((each.weight for each in split.flags if each.flag == split.testing), split.weight)
+        return self._keys.take(bases, before, self.kept.began, tested)
 
     def _fields(self, now: float) -> FieldsFact:
         known = self._control.knowledge.services[self.policy.name]
@@ -185,11 +187,25 @@ class Gathering:
         return identity
 
     def _is_settled(self, state: State, identity: dict[str, str]) -> bool:
-        """Whether the configuration's primary is what was promoted, by its version or by where it is."""
+        """Whether the configuration's primary is what was promoted, by its version or by where it is; and flags give by
+        their own definitions what was promoted.
+        """
+        overlays = present(state).flags
+        if not all(self._control.flags.gives(each.flag, each.variant) for each in overlays):
+            return False
+        if state.plan.is_of_flags:
+            return True
         promoted = state.identity.get(CANDIDATE)
         return (bool(promoted) and identity.get(PRIMARY) == promoted) or (
             bool(self.kept.urls) and self.policy.urls(PRIMARY) == self.kept.urls
         )
+
+    def _flags(self, state: State) -> str:
+        """What keeps a flag of the present part from being what the plan says."""
+        if state.phase != RUNNING:
+            return ""
+        overlays = present(state).flags
+        return next((why for each in overlays if (why := self._control.flags.obstacle(each.flag, each.variant))), "")
 
     def _ask(self, state: State, identity: dict[str, str], now: float) -> None:
         """Have asked what is due, of Prometheus and of gates. What was asked of another version is forgotten."""

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from shadowproxy.control.rollout.gathering import Kept
 from shadowproxy.control.rollout.notifying import Delivery
-from shadowproxy.model.rollout import PROMOTED, Split
+from shadowproxy.model.rollout import PROMOTED, Split, sends_users
 from shadowproxy.rollout.facts import ManualFreeze
 from shadowproxy.rollout.holds import STORE
 from shadowproxy.rollout.steps import steps
@@ -70,7 +70,7 @@ def _of(documents: Mapping[str, bytes], prefix: str, kind: type[T]) -> dict[str,
 
 def lost(state: State, split: Split) -> Decision:
     """What is made of a split that nobody remembers: a promotion stands, anything else goes back to the primary."""
-    is_promoted = not split.leased and split.weight > 0.0
+    is_promoted = not split.leased and sends_users(split)
     if is_promoted:
         why = "its state was lost: the promotion that is in force stands; `rollback` goes back"
         hold = Hold(STORE, state.at, PRODUCT, why)

@@ -22,10 +22,12 @@ import msgspec
 from msgspec.structs import replace
 
 from shadowproxy.channel import frame
+from shadowproxy.model.flags import Attribute, FlagsInForce, FlagsPolicy
 from shadowproxy.model.pair import Answer
 from shadowproxy.model.policy import Policy, RoutePolicy, ShadowPolicy, VersionPolicy
 from shadowproxy.model.rollout import Split, Sticky
 from shadowproxy.model.terms import CONFIGURED, LEARNED
+from shadowproxy.proxy.flagging import Flagging
 from tests.fakes.stage import GET, OK, Stage, policy
 from tests.fakes.transport import FakeTransport
 
@@ -73,6 +75,8 @@ def ask(
     `answers` has another answer; `after` is called once all have.
     """
     stage = Stage(what)
+    if what.flags is not None:
+        stage.site.flags = Flagging(what, _FLAGS)
     client, loop = stage.client().transport, stage.loop
     said = dict.fromkeys((server, *arms), OK) | dict(answers or {})
 
@@ -129,6 +133,19 @@ def split(weight: float, sticky: Sticky | None = None) -> Policy:
     return replace(what, services=(replace(service, split=Split("v2", weight=weight, leased=False, sticky=sticky)),))
 
 
+def with_flags(*keys: str) -> Policy:
+    """Requests carry these flags."""
+    what = policy()
+    (service,) = what.services
+    other = replace(service.other, expose_flags=keys)
+    flags = FlagsPolicy("flags.json", attributes={"agent": Attribute(header="user-agent")})
+    return replace(what, services=(replace(service, other=other),), flags=flags)
+
+
+_FLAG: Final = {"state": "ENABLED", "variants": {"on": True, "off": False}, "defaultVariant": "off"}
+_TARGETED: Final = {**_FLAG, "targeting": {"if": [{"starts_with": [{"var": "agent"}, "curl"]}, "on"]}}
+_DEFINED: Final = {**{f"plain-{n}": _FLAG for n in range(5)}, **{f"targeted-{n}": _TARGETED for n in range(2)}}
+_FLAGS: Final = FlagsInForce(1, msgspec.json.encode({"flags": _DEFINED}))
 _UNMIRRORED: Final = RoutePolicy("other", 0, shadow=ShadowPolicy(methods=()))
 _ALMOST_NOBODY: Final = 1e-9
 _BOTH: Final = ("candidate", "secondary")
@@ -143,6 +160,8 @@ CASES: Final[dict[str, Callable[[], None]]] = {
     "split, primary's user": lambda: ask(split(_ALMOST_NOBODY)),
     "split, candidate's user": lambda: ask(split(1.0), server="candidate"),
     "split, sticky by address": lambda: ask(split(1.0, Sticky(cookie="uid", fallback="client_ip")), server="candidate"),
+    "5 flags, for everybody": lambda: ask(with_flags("plain-*")),
+    "5 flags, 2 targeted": lambda: ask(with_flags("plain-0", "plain-1", "plain-2", "targeted-*")),
     "not sampled": lambda: ask(policy("candidate", route=_SAMPLED_OUT)),
     "mirror": lambda: ask(policy("candidate"), "candidate"),
     "mirror, version header": lambda: ask(policy("candidate", version=_NAMED), "candidate"),

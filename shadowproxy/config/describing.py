@@ -13,7 +13,7 @@ from shadowproxy.model import policy as p
 from shadowproxy.model.flags import FlagsPolicy
 from shadowproxy.model.nature import IGNORED_FIELDS
 from shadowproxy.model.rollout import FreezeWindow, Plan
-from shadowproxy.model.terms import CONFIGURED, MIRRORED_ARMS, OPENAPI, SECONDARY
+from shadowproxy.model.terms import CANDIDATE, CONFIGURED, MIRRORED_ARMS, OPENAPI, PRIMARY, SECONDARY
 from shadowproxy.rollout.freeze import DENY
 
 MASK: Final = "***"
@@ -103,7 +103,10 @@ def _service(service: p.ServicePolicy) -> Iterator[str]:
     where = (service.host or "any host") + ("" if service.path == "/" else f", below {service.path}")
     yield f"service {service.name}: {where}"
     for arm, upstream in service.upstreams.items():
-        yield f"  {arm:<10} {_upstream(upstream)}"
+        if arm == CANDIDATE and is_primary_itself(service):
+            yield f"  {arm:<10} the primary's own instances, asked with other flags through connections of their own"
+        else:
+            yield f"  {arm:<10} {_upstream(upstream)}"
     mirrored: list[str] = [arm for arm in MIRRORED_ARMS if arm in service.upstreams]
     if not mirrored:
         yield "  nothing is mirrored: there is neither a candidate nor a secondary"
@@ -127,6 +130,12 @@ def _service(service: p.ServicePolicy) -> Iterator[str]:
         yield f"    {number:>3}  {route.name:<{width}}  {_match(route, service)}"
         if mirrored:
             yield from (f"         {'':<{width}}{line}" for line in _rules(route, mirrored))
+
+
+def is_primary_itself(service: p.ServicePolicy) -> bool:
+    """Whether the candidate is where the primary is: what is tested is a flag."""
+    candidate = service.upstreams.get(CANDIDATE)
+    return candidate is not None and candidate.urls == service.upstreams[PRIMARY].urls
 
 
 def _endpoints(service: p.ServicePolicy) -> Iterator[str]:

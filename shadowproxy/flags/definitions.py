@@ -61,7 +61,8 @@ class Definitions(Struct, frozen=True, omit_defaults=True, rename={"evaluators":
 
     def encode(self) -> bytes:
         """As a flagd file."""
-        return msgspec.json.encode(self)
+        more = {"$evaluators": self.evaluators, "metadata": self.metadata}
+        return _encode({"flags": self.flags, **{name: value for name, value in more.items() if value}})
 
 
 class FlagsError(Exception):

@@ -68,7 +68,7 @@ class _Overlay(NamedTuple):
 class _Exposed:
     """A flag as requests carry it. `constant` is its member where everybody has the same, b"" where nobody has one."""
 
-    __slots__ = ("constant", "encoded", "flag", "name", "overlays")
+    __slots__ = ("constant", "counted", "encoded", "flag", "name", "overlays")
 
     def __init__(self, flag: Flag, overlays: list[_Overlay]) -> None:
         self.flag = flag
@@ -78,18 +78,21 @@ class _Exposed:
         self.overlays = [] if flag.is_settled else overlays
         always = flag.always
         self.constant = None if self.overlays or always is None else self.encoded.get(always.variant or "", b"")
+        self.counted = (flag.key, (always.variant or "") if always else "", always.reason if always else "")
 
 
 class _List:
-    """The flags of one list. `line` is the whole field where all of them are constant, `served` how often it was."""
+    """The flags of one list. `line` is the whole field where all of them are constant. `template` are their members,
+    empty where one has none or depends on who asks: those are `varying`, with their places. `served`: how often it was.
+    """
 
-    __slots__ = ("counted", "flags", "line", "served")
+    __slots__ = ("flags", "line", "served", "template", "varying")
 
     def __init__(self, field: bytes, flags: list[_Exposed]) -> None:
         self.flags = flags
-        members = [each.constant for each in flags]
-        self.line = None if None in members else _line(field, [each for each in members if each])
-        self.counted = [_counted(each.flag.key, each.flag.always) for each in flags if each.flag.always is not None]
+        self.template = [each.constant or b"" for each in flags]
+        self.varying = [(place, each) for place, each in enumerate(flags) if each.constant is None]
+        self.line = None if self.varying else _line(field, self.template)
         self.served = 0
 
 
@@ -155,8 +158,10 @@ class Flagging:
     def take_counts(self) -> list[tuple[str, str, str, int]]:
         """Evaluations since they were last taken."""
         for listed in self._lists.values():
-            for key in listed.counted if listed.served else ():
-                self.counts[key] = self.counts.get(key, 0) + listed.served
+            for each in listed.flags if listed.served else ():
+                if each.constant is None:
+                    continue
+                self.counts[each.counted] = self.counts.get(each.counted, 0) + listed.served
             listed.served = 0
         taken = [(*key, count) for key, count in self.counts.items() if count]
         self.counts.clear()
@@ -174,42 +179,52 @@ class Flagging:
         request_id: bytes,
         lapsed: Container[str],
     ) -> Decided:
-        members: dict[bytes, bytes] = dict(came) if came else {}
-        room = self._policy.max_size - sum(len(each) + 2 for each in members.values())
         key = self._keys[asking.service](asking)
+        parts = listed.template[:]
         context: dict[str, Any] | None = None
-        counted: list[tuple[str, str, str]] = []
+        counts = self.counts
         seen: tuple[float, bool] | None = None
-        for exposed in listed.flags:
-            name, flag = exposed.name, exposed.flag
-            if name in members:
+        for place, exposed in listed.varying:
+            flag = exposed.flag
+            if came is not None and exposed.name in came:
                 continue  # another proxy of this chain has decided, and has counted it
-            encoded = exposed.constant
-            if encoded is None:
-                if context is None:
-                    context = self._context(asking, key)
-                evaluation = self._laid_over(exposed, key or request_id, lapsed)
-                if flag.key == tested:
-                    own = flag.evaluate(context, int(asking.now)).variant
-                    seen = self._evidence(exposed, asking.service, own, key or request_id, lapsed)
-                if evaluation is None:
-                    evaluation = flag.evaluate(context, int(asking.now))
-                encoded = exposed.encoded.get(evaluation.variant or "", b"")
-                counted.append(_counted(flag.key, evaluation))
-            else:
-                counted.append(_counted(flag.key, flag.always))
-            if encoded and (came is None or room >= len(encoded) + 2):
-                members[name] = encoded
-                room -= len(encoded) + 2
-        self._count(counted)
-        line = _line(self._field, list(members.values()))
+            if context is None:
+                context = self._context(asking, key)
+            evaluation = self._laid_over(exposed, key or request_id, lapsed) if exposed.overlays else None
+            if flag.key == tested:
+                own = flag.evaluate(context, int(asking.now)).variant
+                seen = self._evidence(exposed, asking.service, own, key or request_id, lapsed)
+            if evaluation is None:
+                evaluation = flag.evaluate(context, int(asking.now))
+            parts[place] = exposed.encoded.get(evaluation.variant or "", b"")
+            counted = flag.key, evaluation.variant or "", evaluation.reason
+            counts[counted] = counts.get(counted, 0) + 1
+        if came is None:
+            listed.served += 1
+        else:
+            parts = self._merged(listed, parts, came)
+        line = _line(self._field, parts)
         shadowed = None
         if shadow is not None:
-            instead = _line(self._field, list({**members, **shadow}.values()))
+            instead = _line(self._field, _with(parts, shadow))
             shadowed = (line, instead) if instead != line else None
         if seen is None:
             return Decided(line, shadowed)
         return Decided(line, shadowed, seen[0], not key, seen[1])
+
+    def _merged(self, listed: _List, parts: list[bytes], came: dict[bytes, bytes]) -> list[bytes]:
+        """What came, and what it does not decide as far as there is room."""
+        members = list(came.values())
+        room = self._policy.max_size - sum(len(each) + 2 for each in members)
+        for exposed, part in zip(listed.flags, parts, strict=True):
+            if exposed.name in came:
+                continue
+            if exposed.constant is not None:
+                self.counts[exposed.counted] = self.counts.get(exposed.counted, 0) + 1
+            if part and room >= len(part) + 2:
+                members.append(part)
+                room -= len(part) + 2
+        return members
 
     def _laid_over(self, exposed: _Exposed, key: bytes, lapsed: Container[str]) -> Evaluation | None:
         for overlay in exposed.overlays:
@@ -233,11 +248,6 @@ class Flagging:
         """What a trusted proxy says; None: nothing that can be read."""
         lines = [line for name, line in zip(head.names, head.kept, strict=True) if name == self._name]
         return parse(b", ".join(line.partition(b":")[2].strip() for line in lines))
-
-    def _count(self, counted: list[tuple[str, str, str]]) -> None:
-        counts = self.counts
-        for each in counted:
-            counts[each] = counts.get(each, 0) + 1
 
     # -- compiling
 
@@ -289,12 +299,22 @@ def _compiled(in_force: FlagsInForce, before: Flagging | None) -> FlagSet:
     return FlagSet(in_force.version, definitions, in_force.killed, before._flags)
 
 
-def _counted(key: str, evaluation: Evaluation | None) -> tuple[str, str, str]:
-    return (key, (evaluation.variant or "") if evaluation else "", evaluation.reason if evaluation else "")
-
-
 def _line(field: bytes, members: list[bytes]) -> bytes:
+    """`members` are empty where there is none."""
+    if b"" in members:
+        members = [each for each in members if each]
     return field + b", ".join(members) + b"\r\n" if members else b""
+
+
+def _with(members: list[bytes], others: dict[bytes, bytes]) -> list[bytes]:
+    """The members with others in the places of those of the same names, or at the end."""
+    left = dict(others)
+    found = [left.pop(_name(each), each) for each in members]
+    return [*found, *left.values()]
+
+
+def _name(member: bytes) -> bytes:
+    return member.partition(b";")[0].partition(b"=")[0]
 
 
 # The evaluation context

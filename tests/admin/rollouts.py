@@ -84,6 +84,9 @@ class Rollouts:
             return None
         return View(state, self._facts(now), self.watches.held(service, now, state.plan.watch_ttl))
 
+    def apply(self) -> None:
+        """Nothing is driven."""
+
     def figures(self) -> dict[str, RolloutFigures]:
         return {name: figures(state) for name, state in self.states.items()}
 

@@ -38,6 +38,18 @@ PLANS = [
 ]
 PLANS.append(plan(Stage("swap", "blue_green", bake=replace(SHORT, on_timeout="advance")), PLANS[0].stages[3]))
 
+RAMP = Stage("new", "flag", bake=SHORT, flag="new", variant="on", weights=(0.1, 1.0))
+PLANS += [
+    plan(RAMP, Stage("soak", "soak", bake=SHORT), warmup=2.0, checks=PLANS[0].checks),
+    plan(
+        Stage("first", "canary", bake=SHORT, weights=(0.05,)),
+        RAMP,
+        Stage("ramp", "progressive", bake=SHORT, weights=(0.5, 1.0)),
+        on_fail="pause",
+        checks=PLANS[0].checks,
+    ),
+]
+
 verdicts = st.sampled_from(["pass"] * 8 + ["inconclusive", "fail"])
 results = st.tuples(verdicts, verdicts, verdicts, st.sampled_from([""] * 12 + ["worse"]))
 happenings = st.builds(
@@ -51,6 +63,7 @@ happenings = st.builds(
     healthy=st.sampled_from([{}] * 12 + [{"primary": False}]),
     store=st.sampled_from([True] * 12 + [False]),
     candidate=st.sampled_from([""] * 20 + ["another", "gone"]),
+    flags=st.sampled_from([""] * 20 + ["new was killed by eva"]),
     freezes=st.sampled_from([()] * 12 + [(ManualFreeze("f", "eva", "sale", -1e12),)]),
 )
 ticks = st.lists(st.tuples(happenings, results), min_size=1, max_size=60)
@@ -89,6 +102,12 @@ def running(chosen: Plan) -> State:
     return run.state
 
 
+def laid(state: State) -> float:
+    """The share of the users who get something of a flag."""
+    split = traffic(state)
+    return max((each.weight for each in split.flags), default=0.0) if split is not None else 0.0
+
+
 def stored(state: State) -> State:
     return msgspec.msgpack.decode(canonical(state), type=State)
 
@@ -99,13 +118,15 @@ plans = st.sampled_from(PLANS)
 @settings(max_examples=150, deadline=None)
 @given(plans, ticks)
 def test_no_facts_lead_from_a_failed_check_to_more_weight(chosen: Plan, happened: list) -> None:
-    state, ceiling = running(chosen), {}
+    state, ceiling, flags = running(chosen), {}, {}
     for number, (got, verdicts) in enumerate(happened):
         with said(verdicts):
             state, _ = step(state, replace(got, at=NOW + number))
         if "fail" in verdicts[1:3] or verdicts[3]:
             ceiling.setdefault(state.attempt, state.weight)
+            flags.setdefault(state.attempt, laid(state))
         assert state.weight <= ceiling.get(state.attempt, 1.0)
+        assert laid(state) <= flags.get(state.attempt, 1.0)
 
 
 @settings(max_examples=100, deadline=None)
@@ -123,11 +144,12 @@ def test_the_weight_is_the_plans_and_what_is_held_does_not_bake(chosen: Plan, ha
             assert split.leased
             assert split.weight == state.weight
         else:
-            assert state.weight == (1.0 if state.phase == "promoted" else 0.0)
+            assert state.weight == (1.0 if state.phase == "promoted" and not state.plan.is_of_flags else 0.0)
+            assert laid(state) in ({0.0, 1.0} if state.phase == "promoted" else {0.0})
         if (state.attempt, state.step) == (before.attempt, before.step):
             stopped = {hold.reason for hold in (*before.holds, *state.holds)} - WAITING
             assert state.progress.baked - before.progress.baked <= (0.0 if stopped else 5.0)
-        assert state.weight <= before.weight or entries
+        assert (state.weight <= before.weight and laid(state) <= laid(before)) or entries
 
 
 @settings(max_examples=100, deadline=None)

@@ -90,8 +90,10 @@ class Desk:
         """Oldest first."""
         self.known = asyncio.Event()
         """Set once what is kept has been read and the file was looked at."""
-        self.problems: tuple[str, ...] = ()
-        """Of the file as it is now; what it said before is in force."""
+        self._refused: tuple[str, ...] = ()
+        """Why the file as it is now cannot be read; what it said before is in force."""
+        self._file: Definitions | None = None
+        """What it said then."""
         self.remarks: tuple[str, ...] = ()
         self.loaded_at = 0.0
         self.watchers = Watchers(MAX_FOLLOWERS)
@@ -109,6 +111,13 @@ class Desk:
     @property
     def version(self) -> int:
         return self._kept.version
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with the file as it is now, or with what the configuration says of its flags."""
+        if self._refused or self._file is None:
+            return self._refused
+        return tuple(contradictions(self._file, self._control.policy))
 
     @property
     def kept(self) -> Kept:
@@ -214,17 +223,16 @@ class Desk:
             data = await asyncio.to_thread(read_bytes, path)
             digest = hashlib.blake2b(data, digest_size=16).digest() + policy.file.encode()
             if digest == self._digest and not self._kept.held:
-                self._signature = signature
+                self._signature, self._refused = signature, ()
                 return
             found = await asyncio.to_thread(read, data, policy.file)
-            wrong = tuple(contradictions(found, self._control.policy))
         except FlagsError as error:
             await self._refuse(error.problems)
             self._signature = signature
             return
         self._signature, self._digest = signature, digest
         now = self._clock()
-        self.problems = wrong
+        self._file, self._refused = found, ()
         self.remarks = tuple(remarks(found, self._control.policy))
         self.loaded_at = self.loaded_at or now
 
@@ -238,9 +246,9 @@ class Desk:
             self._tell()
 
     async def _refuse(self, problems: tuple[str, ...]) -> None:
-        if problems == self.problems:
+        if problems == self._refused:
             return
-        self.problems = problems
+        self._refused = problems
         for problem in problems:
             log.error("flags are not taken over: %s", problem)
         what = {"problems": list(problems[:_SHOWN]), "version": self.version}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from shadowproxy.config import Overrides, load
+from shadowproxy.config.flag_file import examine
 from shadowproxy.model.policy import Registry
 
 ROOT = Path(__file__).parents[1]
@@ -102,10 +104,14 @@ def test_tests_mirror_the_package() -> None:
 
 
 def test_the_configuration_on_the_first_page_is_one_that_starts(tmp_path: Path) -> None:
-    first, rollout = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    first, rollout, flags = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    shutil.copy(ROOT / "config" / "flags.json", tmp_path)
     path = tmp_path / "readme.yaml"
-    path.write_text(first + rollout)
-    (service,) = load(path, Overrides(), Registry(), {}).policy.services
+    path.write_text(first.replace("\nshadow:\n", "\n" + flags) + rollout)
+    policy = load(path, Overrides(), Registry(), {}).policy
+    (service,) = policy.services
+    assert examine(policy).problems == ()
+    assert service.other.shadow.flags == {"new-checkout": "on"}
     assert [route.name for route in service.routes] == ["item"]
     assert service.rollout is not None
     assert [stage.name for stage in service.rollout.stages] == ["mirror", "go", "first users", "ramp"]

@@ -316,7 +316,7 @@ ENDPOINTS: Final = (
         content="text/event-stream",
         parameters=("ticket",),
     ),
-    Endpoint("/api/v1/events", _events, "Server-sent events: status, example, rollout", content="text/event-stream"),
+    Endpoint("/api/v1/events", _events, "Server-sent events: status, example, rollout, flags", content="text/event-stream"),
     Endpoint("/openapi.json", _openapi, "This document"),
     Endpoint("/", _overview, "An overview for people", content="text/html"),
 )

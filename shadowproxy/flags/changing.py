@@ -207,9 +207,7 @@ def is_enabling(before: Definition | None, after: Definition | None) -> bool:
         return False
     if before is None:
         return True
-    if replace(before, targeting=NO_RULE, default_variant=None) != replace(
-        after, targeting=NO_RULE, default_variant=None
-    ):
+    if _shape(before) != _shape(after):
         return True
     was, now = ramp_of(before), ramp_of(after)
     if was is None or now is None or (was[0], without_ramp(before.rule)) != (now[0], without_ramp(after.rule)):

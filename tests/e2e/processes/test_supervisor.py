@@ -353,6 +353,7 @@ def test_paths_that_a_worker_tells_reach_control(trees: Starter) -> None:
 
 def learn(tree: Tree, *templates: str) -> None:
     """Let control say these templates: it is killed, and the one that follows finds them."""
+    eventually(lambda: tree.notes("control"))  # born: it has looked for templates, and found none
     (tree.directory / "data" / "templates").write_text(" ".join(templates))
     [pid] = eventually(lambda: tree.children("ctl"))  # a fork has its name a moment later
     os.kill(pid, signal.SIGKILL)

@@ -190,6 +190,7 @@ def test_whatever_an_entry_is_made_of_is_a_mistake_at_worst(given: dict[str, obj
         assert entry_from(given).policy().id
 
 
+@pytest.mark.no_cover
 def test_there_are_not_too_many_of_them() -> None:
     entries = [ENTRY.replace("$.price", f"$.p{n}") for n in range(MAX_ENTRIES + 1)]
     assert parse("".join(entries[:-1]), "f", ["shop"]).problems == []

@@ -185,6 +185,7 @@ def test_a_file_that_is_not_there_is_no_file_or_may_not_be_read(
     assert why(path) == "the file cannot be read (Permission denied): let this user read it"
 
 
+@pytest.mark.no_cover
 def test_more_services_or_routes_than_can_be_counted(tmp_path: Path) -> None:
     def service(name: str, routes: int) -> str:
         listed = "".join(f"      - {{name: r{n}, match: {{path: /{name}/r{n}}}}}\n" for n in range(routes))
@@ -214,6 +215,7 @@ def test_rows_of_earlier_reloads_count_too_and_stay_what_they_were(tmp_path: Pat
     assert got.registry.routes == {"s5\nother": 3, "s5\na": 1}
 
 
+@pytest.mark.no_cover
 def test_a_file_of_nothing_but_mistakes_is_read_quickly(tmp_path: Path) -> None:
     """Guesses at what was meant are made for the first ones only, and neighbours are compared only when they fit."""
     keys = ", ".join(f"upstreem{n}: 1" for n in range(60))

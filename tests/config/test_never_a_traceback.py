@@ -88,6 +88,7 @@ def paths(data: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [path, *(deeper for step, item in steps for deeper in paths(item, (*path, step)))]
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("example_file", EXAMPLES, ids=lambda path: path.stem)
 @settings(parent=reuse, max_examples=30)
 @given(data=st.data())

@@ -19,6 +19,8 @@ from shadowproxy.model.terms import QUANTILES
 from shadowproxy.model.totals import MirrorTotals, RouteTotals
 from tests.report.facts import mirror, route
 
+pytestmark = pytest.mark.no_cover  # simulations: millions of lines, all of which other tests see as well
+
 ALPHA = 0.01
 HUNDRED = log(1 / ALPHA)
 LISTED = log(512 / 0.05) + log(2)

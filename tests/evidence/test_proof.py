@@ -19,6 +19,8 @@ from tests.evidence.rules import Diffy, Ours, Watch
 from tests.evidence.services import BURSTS, CORRELATED, DRIFTING, STALE, STEADY, Drawn, Field, Seen, Service, bernoulli
 from tests.evidence.trials import NOISE, delays, false_lists, growing, late_delays, recoveries, scores
 
+pytestmark = pytest.mark.no_cover  # simulations: millions of lines, all of which other tests see as well
+
 VECTORS = Path(__file__).parents[3] / "shared" / "vectors" / "compare_and_capture.json"
 RUNS = 500
 ALPHA = 0.05

@@ -11,6 +11,8 @@ import pytest
 from shadowproxy.evidence import trend
 from tests.evidence.wandering import alarm, kendall, wandering
 
+pytestmark = pytest.mark.no_cover  # simulations: millions of lines, all of which other tests see as well
+
 
 @pytest.mark.parametrize("phi", [0.0, 0.5, 0.8, 0.95])
 def test_what_only_wanders_is_no_trend(phi: float) -> None:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from random import Random
 
+import pytest
+
 from shadowproxy.model.policy import ComparePolicy
 from tests.compare.builders import found
 from tests.evidence.chain import Body, Chain, item
 from tests.evidence.rules import Diffy
+
+pytestmark = pytest.mark.no_cover  # simulations: millions of lines, all of which other tests see as well
 
 
 def dearer(draw: Random, body: Body) -> None:

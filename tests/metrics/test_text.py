@@ -57,6 +57,7 @@ def test_numbers(number: float) -> None:
     assert sample.value == number or (isnan(sample.value) and isnan(number))
 
 
+@pytest.mark.no_cover
 @given(st.lists(st.tuples(st.text(), st.text()), max_size=5), st.text(), st.sampled_from(["counter", "gauge"]))
 def test_any_text_in_any_place(values: list[tuple[str, str]], text: str, kind: str) -> None:
     encodable = "".join(character for character in text if not "\ud800" <= character <= "\udfff")

@@ -19,6 +19,8 @@ from tests.rollout import alarms, releases
 from tests.rollout.alarms import ALPHA, EXACT, LATENCIES, USUAL, plan
 from tests.rollout.releases import Moment
 
+pytestmark = pytest.mark.no_cover  # simulations: millions of lines, all of which other tests see as well
+
 RUNS = 2000
 TICKS = 12
 

@@ -233,6 +233,7 @@ WINDOWS = st.builds(
 )
 
 
+@pytest.mark.no_cover
 @given(st.lists(WINDOWS, max_size=4).map(tuple), st.integers(0, 365 * 24 * 4))
 def test_nothing_changes_before_the_next_change(windows: tuple[FreezeWindow, ...], quarters: int) -> None:
     now = NOON + quarters * HOUR / 4

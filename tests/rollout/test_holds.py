@@ -72,6 +72,7 @@ def test_evidence_goes_on_and_takes_back_without_a_watch(checks: Checks) -> None
     assert run.state.phase == "rolled_back"
 
 
+@pytest.mark.no_cover
 def test_approval_waits_as_long_as_it_takes() -> None:
     run = started(GO, FIRST)
     run.tick(10_000)

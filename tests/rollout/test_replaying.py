@@ -20,6 +20,7 @@ from tests.rollout.plans import plan
 STICKY = replace(PLAN, sticky=Sticky(header="x-user"), on_fail="pause")
 
 
+@pytest.mark.no_cover
 @settings(max_examples=60, deadline=None)
 @given(logs(PLAN) | logs(STICKY))
 def test_whatever_happened_comes_out_again_bit_for_bit(log: Log) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from msgspec.structs import replace
 
@@ -12,6 +13,7 @@ from tests.rollout.logs import PLAN, Log, logs, promoted
 from tests.rollout.plans import FIRST, GO, MIRROR, RAMP, plan
 
 
+@pytest.mark.no_cover
 @settings(max_examples=20, deadline=None)
 @given(logs(PLAN))
 def test_the_same_plan_would_have_done_the_same(log: Log) -> None:

@@ -2,8 +2,10 @@
 
 - A foreign Host is refused: a page that rebinds its own name to this address (DNS rebinding) sends that name.
 - A foreign Origin is refused: a browser says whose page asks; programs send none.
-- Where tokens are configured one is needed, unless TLS has verified a client certificate. Where none are, the
-  listener is on loopback or a Unix socket or asks for certificates (`config` refuses the rest), and all may do all.
+- Where tokens are configured one is needed, or the cookie that a browser got for one, unless TLS has verified a client
+  certificate. What changes something and comes with a cookie has to say whose page asks, as every browser does.
+- Where no tokens are, the listener is on loopback or a Unix socket or asks for certificates (`config` refuses the
+  rest), and all may do all.
 """
 
 from __future__ import annotations
@@ -28,6 +30,9 @@ LOCAL: Final = "local"
 """Somebody on this machine, where no token is asked for."""
 OPEN: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 """No token and any Host: scrapers and kubelets come by address."""
+SESSION: Final = "/api/v1/session"
+PAGE: Final = ("/", "/ui/")
+"""The dashboard's own files; what is shown in it takes a token."""
 
 
 class Caller(NamedTuple):
@@ -37,24 +42,41 @@ class Caller(NamedTuple):
     role: str
 
 
+NOBODY: Final = Caller("", "")
+"""Somebody who has not said who it is, and is asked for nothing."""
+
+
 class Access:
     """The rules of one admin listener. `bind` is where it really listens."""
 
     def __init__(self, policy: AdminPolicy, bind: Bind) -> None:
-        self._tokens = policy.tokens
+        self.tokens = policy.tokens
         self._any_address = not bind.unix and not _is_loopback(bind.host)
         self._hosts = {"localhost", *(host.lower() for host in policy.hosts)}
         if policy.bind.host and not _address(policy.bind.host):
             self._hosts.add(policy.bind.host.lower())
 
     def check(
-        self, method: str, host: str, origin: str | None, authorization: str, subject: str | None, path: str = ""
+        self,
+        method: str,
+        host: str,
+        origin: str | None,
+        authorization: str,
+        subject: str | None,
+        path: str = "",
+        signed_in: TokenPolicy | None = None,
     ) -> Caller:
-        """Who makes a request; `subject` is that of a verified client certificate. Raises ProblemError: 403 or 401."""
+        """Who makes a request; `subject` is that of a verified client certificate, `signed_in` the token that a cookie
+        stands for. Raises ProblemError: 403 or 401.
+        """
         self._check_host(host)
         if origin is not None and _place(origin) != host.lower():
             raise ProblemError(403, f"requests from pages of {origin!r} are refused")
-        caller = self._caller(authorization, subject)
+        if is_page(method, path):
+            return NOBODY
+        caller = self._caller(authorization, subject, signed_in)
+        if signed_in is not None and not authorization and method not in READING and origin is None:
+            raise ProblemError(403, f"{method} with a cookie takes an Origin field: a page of another place may ask")
         if path.startswith(ASKING):
             return caller
         if caller.role == EVALUATOR:
@@ -70,13 +92,15 @@ class Access:
             return
         raise ProblemError(403, f"the admin listener does not answer to Host {host!r}; list it under admin.hosts")
 
-    def _caller(self, authorization: str, subject: str | None) -> Caller:
+    def _caller(self, authorization: str, subject: str | None, signed_in: TokenPolicy | None) -> Caller:
         scheme, _, token = authorization.partition(" ")
-        if not self._tokens or (subject is not None and not authorization):
+        if not self.tokens or (subject is not None and not authorization):
             return Caller(LOCAL if subject is None else subject, OPERATOR)
+        if not authorization and signed_in is not None:
+            return Caller(signed_in.name, signed_in.role)
         if scheme.lower() != "bearer" or not token:
             raise ProblemError(401, "send `Authorization: Bearer TOKEN`")
-        found = _find(self._tokens, token.strip())
+        found = find(self.tokens, token.strip())
         if found is None:
             raise ProblemError(401, "this token is not known here")
         return Caller(found.name, found.role)
@@ -89,7 +113,12 @@ def subject_of(certificate: Mapping[str, Any]) -> str:
     return str(names[0]) if names else "a certificate without a name"
 
 
-def _find(tokens: Sequence[TokenPolicy], given: str) -> TokenPolicy | None:
+def is_page(method: str, path: str) -> bool:
+    """What somebody may ask for who has not signed in yet: the page, and to sign in."""
+    return path == SESSION or (method in READING and (path == PAGE[0] or path.startswith(PAGE[1])))
+
+
+def find(tokens: Sequence[TokenPolicy], given: str) -> TokenPolicy | None:
     """The token that `given` is. Looks at all of them, so that the time tells nothing."""
     found = None
     for token in tokens:

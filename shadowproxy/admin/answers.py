@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Final
@@ -13,6 +14,7 @@ from msgspec import UNSET, UnsetType
 
 from shadowproxy.admin.access import ASKING, OPEN, READING, Access, Caller, subject_of
 from shadowproxy.admin.problems import Problem, ProblemError
+from shadowproxy.admin.sealing import COOKIE, unsealed
 from shadowproxy.control.state import State
 from shadowproxy.store import StoreError
 
@@ -42,8 +44,8 @@ def problem(
     )
 
 
-def caller(request: web.Request, access: Access) -> Caller:
-    """Who makes a request. Raises ProblemError for those who must not."""
+def caller(request: web.Request, access: Access, path: str | None = None) -> Caller:
+    """Who makes a request; `path` as if it were for that one. Raises ProblemError for those who must not."""
     certificate = request.transport.get_extra_info("peercert") if request.transport is not None else None
     authorization = request.headers.get(hdrs.AUTHORIZATION, "")
     if not authorization and request.path.startswith(ASKING) and (key := request.headers.get("X-API-Key")):
@@ -54,7 +56,8 @@ def caller(request: web.Request, access: Access) -> Caller:
         request.headers.get(hdrs.ORIGIN),
         authorization,
         subject_of(certificate) if certificate else None,
-        request.path,
+        request.path if path is None else path,
+        unsealed(access.tokens, cookie, time.time()) if (cookie := request.cookies.get(COOKIE)) else None,
     )
 
 

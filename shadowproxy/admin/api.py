@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -9,19 +10,32 @@ from typing import Any, Final
 
 from aiohttp import hdrs, web
 
-from shadowproxy.admin import answers, changes, flags, freezes, ofrep, queries, reports, rollouts, watch
+from shadowproxy.admin import (
+    answers,
+    changes,
+    dashboard,
+    flags,
+    freezes,
+    ofrep,
+    queries,
+    reports,
+    rollouts,
+    rules,
+    sessions,
+    watch,
+)
 from shadowproxy.admin.access import Access
 from shadowproxy.admin.answers import STATE
 from shadowproxy.admin.events import stream
 from shadowproxy.admin.flag_values import FlagAnswer, FlagDetail, FlagHistory, FlagList
 from shadowproxy.admin.ofrep_values import Evaluated, EvaluatedAll, Question
-from shadowproxy.admin.page import CONTENT_SECURITY_POLICY, overview
 from shadowproxy.admin.problems import ProblemError
 from shadowproxy.admin.rollout_values import (
     Explanation,
     FreezeEnd,
     FreezeStart,
     FreezeStatus,
+    FreezeTurn,
     HistoryPage,
     RolloutStatus,
     WatchChange,
@@ -33,10 +47,13 @@ from shadowproxy.admin.values import (
     AcceptChange,
     CauseAnswer,
     CausePage,
+    Points,
     ResetAnswer,
     ResetChange,
     RouteStatus,
+    Row,
     ServiceStatus,
+    Side,
     Status,
 )
 from shadowproxy.control.state import State
@@ -44,8 +61,15 @@ from shadowproxy.metrics.exposition import CONTENT_TYPE, expose
 from shadowproxy.model.pair import Example
 from shadowproxy.model.policy import Bind
 from shadowproxy.report import Report
+from shadowproxy.report.bodies import Line, marked, side_by_side
 from shadowproxy.store import DiffPage
 from shadowproxy.store.audit import AuditPage
+
+CAUSE: Final = "c-"
+"""Ids of causes begin so; others are of examples."""
+AROUND: Final = 400
+WIDEST: Final = 4_000
+"""Characters of a line of a body: around what differs, and of what does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +132,7 @@ async def _diff(request: web.Request) -> web.Response:
     state = request.app[STATE]
     queries.only(request)
     prefix = request.match_info["id"]
-    example = await state.read(state.store.example, prefix)
-    if example is None:
-        raise ProblemError(404, f"no example, or more than one, has an id that begins with {prefix!r}")
-    return answers.json_response(example)
+    return answers.json_response(await _example(state, prefix))
 
 
 async def _causes(request: web.Request) -> web.Response:
@@ -155,12 +176,53 @@ async def _events(request: web.Request) -> web.StreamResponse:
     return await stream(request, state.watchers)
 
 
-async def _overview(request: web.Request) -> web.Response:
+async def _bodies(request: web.Request) -> web.Response:
     state = request.app[STATE]
-    page = overview(await reports.made(state, queries.service(request, state)))
-    return web.Response(
-        text=page, content_type="text/html", headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY}
-    )
+    queries.only(request)
+    example = await _example(state, request.match_info["id"])
+    return answers.json_response(await asyncio.to_thread(_side_by_side, example))
+
+
+def _side_by_side(example: Example) -> list[Row]:
+    found = []
+    for mark, left, right in side_by_side(example.primary_body, example.shadow_body):
+        one, other = marked(left, right, AROUND, WIDEST)
+        found.append(Row(mark, _side(one), _side(other)))
+    return found
+
+
+def _side(line: Line) -> Side:
+    return Side(line.before, line.changed, line.after)
+
+
+async def _example(state: State, prefix: str) -> Example:
+    example = await state.read(state.store.example, prefix)
+    if example is None:
+        raise ProblemError(404, f"no example, or more than one, has an id that begins with {prefix!r}")
+    return example
+
+
+async def _rules(request: web.Request) -> web.Response:
+    state = request.app[STATE]
+    id_ = queries.rules(request)
+    if id_.startswith(CAUSE):
+        found = state.cause(time.time(), id_)
+        if found is None:
+            raise ProblemError(404, f"no cause, or more than one, has an id that begins with {id_!r}")
+        (cause,) = await state.shown([found])
+        differing = rules.of_cause(cause)
+    else:
+        differing = rules.of_example(await _example(state, id_))
+    service = next((each for each in state.policy.services if each.name == differing.service), None)
+    return answers.json_response(list(rules.rules(differing, service.routes if service is not None else ())))
+
+
+async def _series(request: web.Request) -> web.Response:
+    state = request.app[STATE]
+    service, span = queries.series(request, state)
+    arms = next(each.upstreams for each in state.policy.services if each.name == service)
+    found = state.series.points(service, arms, span)
+    return answers.json_response(Points(service, found.step, found.at, found.weight, found.arms))
 
 
 async def _openapi(_request: web.Request) -> web.Response:
@@ -184,13 +246,21 @@ ENDPOINTS: Final = (
         DiffPage,
         parameters=("service", "route", "arm", "field", "kind", "limit", "offset"),
     ),
+    Endpoint(
+        "/api/v1/diffs/rules",
+        _rules,
+        "Lines of configuration that settle the differences of a cause or an example",
+        list[rules.Rule],
+        parameters=("id",),
+    ),
     Endpoint("/api/v1/diffs/{id}", _diff, "One example, by its id or the beginning of it", Example),
+    Endpoint("/api/v1/diffs/{id}/bodies", _bodies, "The lines in which the bodies of an example differ", list[Row]),
     Endpoint(
         "/api/v1/causes",
         _causes,
         "What mismatches have in common, by impact",
         CausePage,
-        parameters=("service", "route", "limit", "offset"),
+        parameters=("service", "route", "search", "limit", "offset"),
     ),
     Endpoint("/api/v1/causes/{id}", _cause, "One cause with its smallest example, by its id", CauseAnswer),
     Endpoint(
@@ -217,8 +287,13 @@ ENDPOINTS: Final = (
         body=ResetChange,
     ),
     Endpoint(
-        "/api/v1/audit", _audit, "Who changed what, newest first", AuditPage, parameters=("service", "limit", "offset")
+        "/api/v1/audit",
+        _audit,
+        "Who changed what, newest first",
+        AuditPage,
+        parameters=("service", "who", "action", "search", "limit", "offset"),
     ),
+    Endpoint("/api/v1/series", _series, "How the arms did lately", Points, parameters=("service", "span")),
     Endpoint("/api/v1/rollout", rollouts.status, "Where a rollout is, and why", RolloutStatus, parameters=("service",)),
     Endpoint(
         "/api/v1/rollout/history",
@@ -247,6 +322,13 @@ ENDPOINTS: Final = (
         for action, body in rollouts.BODIES.items()
     ),
     Endpoint("/api/v1/freeze", freezes.listed, "Freezes, by hand first", list[FreezeStatus], parameters=("service",)),
+    Endpoint(
+        "/api/v1/freeze/calendar",
+        freezes.calendar,
+        "When freezes are active, from now on",
+        list[FreezeTurn],
+        parameters=("service", "days"),
+    ),
     Endpoint(
         "/api/v1/freeze/start",
         freezes.start,
@@ -316,9 +398,22 @@ ENDPOINTS: Final = (
         content="text/event-stream",
         parameters=("ticket",),
     ),
-    Endpoint("/api/v1/events", _events, "Server-sent events: status, example, rollout, flags", content="text/event-stream"),
+    Endpoint("/api/v1/session", sessions.who, "Who is signed in", sessions.Session),
+    Endpoint(
+        "/api/v1/session",
+        sessions.sign_in,
+        "Sign in with a token; a cookie stands for it from then on",
+        sessions.Session,
+        method=hdrs.METH_POST,
+        body=sessions.SignIn,
+    ),
+    Endpoint("/api/v1/session", sessions.sign_out, "Sign out", sessions.Session, method=hdrs.METH_DELETE),
+    Endpoint(
+        "/api/v1/events", _events, "Server-sent events: status, example, rollout, flags", content="text/event-stream"
+    ),
     Endpoint("/openapi.json", _openapi, "This document"),
-    Endpoint("/", _overview, "An overview for people", content="text/html"),
+    Endpoint("/", dashboard.page, "The dashboard", content="text/html"),
+    Endpoint(dashboard.PREFIX + "{file:.+}", dashboard.file, "A file of the dashboard", content="text/javascript"),
 )
 
 

@@ -185,15 +185,11 @@ def _failed(kind: str) -> str:
 
 def _service(state: State, name: str | None) -> ServicePolicy:
     """The service of this name, or the only one. Raises ProblemError."""
-    services = {each.name: each for each in state.policy.services}
-    if name is None and len(services) == 1:
-        name = next(iter(services))
-    if name is None:
-        raise ProblemError(400, f"which service? there are {', '.join(services)}")
-    queries.check_service(state, name)
-    if CANDIDATE not in services[name].upstreams:
-        raise ProblemError(409, f"the service {name} has no candidate: nothing of it differs")
-    return services[name]
+    chosen = queries.one_service(state, name)
+    service = next(each for each in state.policy.services if each.name == chosen)
+    if CANDIDATE not in service.upstreams:
+        raise ProblemError(409, f"the service {chosen} has no candidate: nothing of it differs")
+    return service
 
 
 @contextmanager

@@ -54,14 +54,23 @@ class LastChange(Struct, frozen=True):
     at: float
 
 
+class FlagSplit(Struct, frozen=True):
+    """How often it was evaluated so; without a `variant` the caller's own default applied."""
+
+    variant: str
+    reason: str
+    count: int
+
+
 class FlagDetail(Struct, frozen=True):
-    """`definition` is what counts, `written` what the file says, None: nothing."""
+    """`definition` is what counts, `written` what the file says, None: nothing. `split` since the start."""
 
     flag: FlagStatus
     version: int
     definition: dict[str, Any]
     written: dict[str, Any] | None
     changed: LastChange | None
+    split: list[FlagSplit] = []
 
 
 class FlagVersion(Struct, frozen=True):

@@ -21,6 +21,7 @@ from shadowproxy.admin.flag_values import (
     FlagRampChange,
     FlagRevertChange,
     FlagSetChange,
+    FlagSplit,
     FlagStatus,
     FlagVersion,
     LastChange,
@@ -87,7 +88,9 @@ async def one(request: web.Request) -> web.Response:
     written = desk.kept.base.flags.get(key)
     last = LastChange(change.who, change.reason, change.at) if change is not None else None
     status = _status(state, key, definition, _exposed(state))
-    return json_response(FlagDetail(status, desk.version, plain(definition) or {}, plain(written), last))
+    counted = sorted(desk.tally.split(key), key=lambda each: -each[2])
+    split = [FlagSplit(*each) for each in counted]
+    return json_response(FlagDetail(status, desk.version, plain(definition) or {}, plain(written), last, split))
 
 
 async def history(request: web.Request) -> web.Response:

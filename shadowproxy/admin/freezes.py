@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from itertools import islice
 from typing import Final
 
 from aiohttp import web
@@ -12,10 +13,16 @@ from shadowproxy.admin import bodies, queries
 from shadowproxy.admin.answers import ACCESS, STATE, caller, json_response
 from shadowproxy.admin.problems import ProblemError
 from shadowproxy.admin.rollout_status import freeze_status, window_status
-from shadowproxy.admin.rollout_values import FreezeEnd, FreezeStart
+from shadowproxy.admin.rollout_values import FreezeEnd, FreezeStart, FreezeTurn
 from shadowproxy.control.state import State
+from shadowproxy.model.rollout import FreezeWindow
+from shadowproxy.rollout.facts import ManualFreeze
+from shadowproxy.rollout.freeze import DENY, turns_of
 from shadowproxy.rollout.values import FreezeCommand, Refusal
 
+DAY: Final = 86_400.0
+MAX_TURNS: Final = 500
+"""Of one freeze in a calendar."""
 _ID_BYTES: Final = 3
 
 
@@ -28,6 +35,29 @@ async def listed(request: web.Request) -> web.Response:
     found = [freeze_status(each) for each in state.rollouts.freezes(now)]
     found += [window_status(each, now) for each in state.policy.freeze]
     return json_response([each for each in found if service is None or not each.services or service in each.services])
+
+
+async def calendar(request: web.Request) -> web.Response:
+    """When freezes begin and end, from now on."""
+    state = request.app[STATE]
+    service, days = queries.calendar(request, state)
+    now = time.time()
+    every: list[FreezeWindow | ManualFreeze] = [*state.rollouts.freezes(now), *state.policy.freeze]
+    concerned = [each for each in every if service is None or not each.services or service in each.services]
+    found = [
+        FreezeTurn(_name(each), _kind(each), begin, end)
+        for each in concerned
+        for begin, end in islice(turns_of(each, now, now + days * DAY), MAX_TURNS)
+    ]
+    return json_response(sorted(found, key=lambda turn: turn.begins_at))
+
+
+def _name(freeze: FreezeWindow | ManualFreeze) -> str:
+    return freeze.name if isinstance(freeze, FreezeWindow) else freeze.id
+
+
+def _kind(freeze: FreezeWindow | ManualFreeze) -> str:
+    return freeze.kind if isinstance(freeze, FreezeWindow) else DENY
 
 
 async def start(request: web.Request) -> web.Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -9,13 +10,16 @@ import msgspec
 
 from shadowproxy import __version__
 from shadowproxy.admin.problems import Problem
-from shadowproxy.admin.queries import FORMATS, MAX_LIMIT, MAX_OFFSET
+from shadowproxy.admin.queries import FORMATS, MAX_DAYS, MAX_LIMIT, MAX_OFFSET
+from shadowproxy.control.series import SPANS
 from shadowproxy.model.terms import KINDS, MIRRORED_ARMS
 from shadowproxy.report import MOST_EXAMPLES
 
 if TYPE_CHECKING:
     from shadowproxy.admin.api import Endpoint
 
+_PATTERN: Final = re.compile(r"\{(\w+)[^}]*\}")
+"""A part of a path that is not fixed, with the pattern that it has to match."""
 _STRING: Final = {"type": "string"}
 _PARAMETERS: Final[dict[str, dict[str, Any]]] = {
     "service": _STRING,
@@ -32,6 +36,12 @@ _PARAMETERS: Final[dict[str, dict[str, Any]]] = {
     "examples": {"type": "integer", "minimum": 0, "maximum": MOST_EXAMPLES},
     "attempt": {"type": "integer", "minimum": 1, "maximum": MAX_OFFSET},
     "since": {"type": "string", "examples": ["2h"]},
+    "search": _STRING,
+    "who": _STRING,
+    "action": _STRING,
+    "id": _STRING,
+    "span": {"type": "string", "enum": list(SPANS)},
+    "days": {"type": "integer", "minimum": 1, "maximum": MAX_DAYS},
     "record": {"type": "string", "enum": ["true", "false"]},
     "format": {"type": "string", "enum": list(FORMATS)},
 }
@@ -43,7 +53,9 @@ def document(endpoints: Sequence[Endpoint]) -> bytes:
     found = dict(zip(map(id, types), schemas, strict=False))
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in endpoints:
-        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint, found)
+        paths.setdefault(_PATTERN.sub(r"{\1}", endpoint.path), {})[endpoint.method.lower()] = _operation(
+            endpoint, found
+        )
     whole = {
         "openapi": "3.1.0",
         "info": {"title": "shadowproxy", "version": __version__},
@@ -75,8 +87,9 @@ def _operation(endpoint: Endpoint, schemas: dict[int, dict[str, Any]]) -> dict[s
     parameters: list[dict[str, Any]] = [
         {"name": name, "in": "query", "schema": _PARAMETERS[name]} for name in endpoint.parameters
     ]
-    if "{id}" in endpoint.path:
-        parameters.append({"name": "id", "in": "path", "required": True, "schema": _STRING})
+    parameters += [
+        {"name": name, "in": "path", "required": True, "schema": _STRING} for name in _PATTERN.findall(endpoint.path)
+    ]
     if endpoint.body is not None:
         content = {"application/json": {"schema": schemas[id(endpoint.body)]}}
         needed = any(field.required for field in msgspec.structs.fields(endpoint.body))

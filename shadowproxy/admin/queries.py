@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Final
+from typing import Final, NamedTuple
 
 from aiohttp import web
 from msgspec import Struct
@@ -11,13 +11,17 @@ from msgspec import Struct
 from shadowproxy.admin.problems import ProblemError
 from shadowproxy.config.problems import BadValueError
 from shadowproxy.config.units import parse_duration
+from shadowproxy.control.series import SPANS
 from shadowproxy.control.state import CauseQuery, State
 from shadowproxy.model.terms import KINDS, MIRRORED_ARMS
 from shadowproxy.report import MOST_EXAMPLES
 from shadowproxy.store import DiffQuery
+from shadowproxy.store.audit import Holding
 
 MAX_LIMIT: Final = 500
 MAX_OFFSET: Final = 1_000_000
+MAX_DAYS: Final = 366
+MAX_WORDS: Final = 200
 FORMATS: Final = ("json", "text", "markdown", "junit", "html")
 
 
@@ -37,6 +41,16 @@ def service(request: web.Request, state: State) -> str | None:
     if name is not None:
         check_service(state, name)
     return name
+
+
+def one_service(state: State, name: str | None) -> str:
+    """The service of this name, or the only one. Raises ProblemError."""
+    known = [each.name for each in state.policy.services]
+    if name is None and len(known) > 1:
+        raise ProblemError(400, f"which service? there are {', '.join(known)}")
+    if name is not None:
+        check_service(state, name)
+    return name or known[0]
 
 
 def check_service(state: State, name: str) -> None:
@@ -84,21 +98,56 @@ def diffs(request: web.Request, state: State) -> DiffQuery:
 
 
 def causes(request: web.Request, state: State) -> CauseQuery:
-    only(request, "service", "route", "limit", "offset")
+    only(request, "service", "route", "search", "limit", "offset")
     chosen = service(request, state)
     return CauseQuery(
         service=chosen,
         route=_route(request, state, chosen),
+        search=_words(request, "search"),
         limit=_number(request, "limit", CauseQuery().limit, 1, MAX_LIMIT),
         offset=_number(request, "offset", 0, 0, MAX_OFFSET),
     )
 
 
-def audit(request: web.Request, state: State) -> tuple[str | None, int, int]:
-    """Service, limit and offset."""
-    only(request, "service", "limit", "offset")
-    limit = _number(request, "limit", CauseQuery().limit, 1, MAX_LIMIT)
-    return service(request, state), limit, _number(request, "offset", 0, 0, MAX_OFFSET)
+class AuditQuery(NamedTuple):
+    """Which entries of the audit. `service` None: of all."""
+
+    service: str | None
+    limit: int
+    offset: int
+    attempt: int | None
+    holding: Holding
+
+
+def audit(request: web.Request, state: State) -> AuditQuery:
+    only(request, "service", "who", "action", "search", "limit", "offset")
+    return AuditQuery(
+        service(request, state),
+        _number(request, "limit", CauseQuery().limit, 1, MAX_LIMIT),
+        _number(request, "offset", 0, 0, MAX_OFFSET),
+        None,
+        Holding(_words(request, "who"), _words(request, "action"), _words(request, "search")),
+    )
+
+
+def series(request: web.Request, state: State) -> tuple[str, str]:
+    """The service, and the span of one of `control.series.SPANS`. Raises ProblemError."""
+    only(request, "service", "span")
+    return one_service(state, request.query.get("service")), _one_of(request, "span", SPANS) or next(iter(SPANS))
+
+
+def calendar(request: web.Request, state: State) -> tuple[str | None, int]:
+    """The service, and how many days from now."""
+    only(request, "service", "days")
+    return service(request, state), _number(request, "days", 28, 1, MAX_DAYS)
+
+
+def rules(request: web.Request) -> str:
+    """The id of a cause or an example. Raises ProblemError."""
+    only(request, "id")
+    if not (found := request.query.get("id")):
+        raise ProblemError(400, "id is missing: that of a cause or an example")
+    return found
 
 
 class HistoryQuery(Struct, frozen=True):
@@ -135,6 +184,13 @@ def flag_history(request: web.Request) -> FlagHistoryQuery:
 def _route(request: web.Request, state: State, service: str | None) -> str | None:
     routes = {key.partition("\n")[2] for key in state.registry.routes if service in {None, key.partition("\n")[0]}}
     return _one_of(request, "route", sorted(routes))
+
+
+def _words(request: web.Request, name: str) -> str:
+    text = request.query.get(name, "")
+    if len(text) > MAX_WORDS:
+        raise ProblemError(400, f"{name} has more than {MAX_WORDS} characters")
+    return text
 
 
 def _one_of(request: web.Request, name: str, known: Collection[str]) -> str | None:

@@ -62,6 +62,7 @@ def rollout_status(view: View, now: float) -> RolloutStatus:
         watch=watch_status(plan, view.watch),
         missing=list(_missing(state)),
         flags=_flags(state),
+        stages=[stage.name for stage in plan.stages],
         next=_next(state),
         finish_at=projected[-1].ends if projected else None,
         finish_why=projected[-1].why if projected else "",

@@ -110,6 +110,8 @@ class RolloutStatus(Struct, frozen=True):
     earlier: list[Attempt]
     flags: list[FlagShare] = []
     """What is laid over flags now."""
+    stages: list[str] = []
+    """The stages of the plan by name: where `retry` may begin."""
 
 
 class Override(Struct, frozen=True, forbid_unknown_fields=True):
@@ -193,6 +195,15 @@ class FreezeStatus(Struct, frozen=True):
     reason: str
     id: str = ""
     by: str = ""
+
+
+class FreezeTurn(Struct, frozen=True):
+    """One time in which a freeze is active. `ends_at` None: nobody knows yet."""
+
+    name: str
+    kind: str
+    begins_at: float
+    ends_at: float | None
 
 
 class FreezeStart(Struct, frozen=True, forbid_unknown_fields=True):

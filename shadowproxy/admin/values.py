@@ -163,3 +163,33 @@ class Status(Struct, frozen=True):
     restarts: dict[str, int]
     reloads: ReloadStatus
     store: StoreFigures
+
+
+class Points(Struct, frozen=True):
+    """How the arms did lately: points every `step` seconds that end `at`, Unix time, and the candidate's `weight` then.
+
+    `arms` has by arm `rate` (requests a second), `errors` (the share that failed), `p50`, `p95` and `p99` (seconds), a
+    value a point; None: there was nothing to measure. Arms without any request are left out.
+    """
+
+    service: str
+    step: float
+    at: list[float]
+    weight: list[float]
+    arms: dict[str, dict[str, list[float | None]]]
+
+
+class Side(Struct, frozen=True):
+    """A line of a body in three parts, of which the middle one differs from the other side."""
+
+    before: str
+    changed: str
+    after: str
+
+
+class Row(Struct, frozen=True):
+    """`mark`: a space, the lines are equal; `|`, they differ; `<`, only the primary has it; `>`, only the other one."""
+
+    mark: str
+    primary: Side
+    shadow: Side

@@ -21,9 +21,9 @@ class Written(NamedTuple):
     added: list[str]
 
 
-def lines(service: str | None, route: str | None, fields: Sequence[str]) -> str:
+def lines(service: str | None, route: str | None, fields: Sequence[str], rule_name: str = "ignore") -> str:
     """The rule as lines of configuration; `service` None: the only one, whose keys stand at the top level."""
-    rule: dict[str, Any] = {"compare": {"ignore": list(fields)}}
+    rule: dict[str, Any] = {"compare": {rule_name: list(fields)}}
     if route is not None:
         rule = {"routes": [{"name": route, **rule}]}
     return shown(rule if service in {None, DEFAULT_SERVICE} else {"services": {service: rule}})

@@ -19,6 +19,7 @@ from shadowproxy.control.history import History
 from shadowproxy.control.isolation import IsolationProof
 from shadowproxy.control.knowledge import Knowledge
 from shadowproxy.control.rollout.controller import Controller
+from shadowproxy.control.series import Series
 from shadowproxy.control.tally import Tally
 from shadowproxy.control.watchers import Watchers
 from shadowproxy.evidence.paired import PairedLedger
@@ -47,10 +48,11 @@ T = TypeVar("T")
 
 
 class CauseQuery(Struct, frozen=True):
-    """Which causes to list, by impact. None does not filter."""
+    """Which causes to list, by impact. None does not filter. `search` is in their words, route, fields or id."""
 
     service: str | None = None
     route: str | None = None
+    search: str = ""
     limit: int = 50
     offset: int = 0
 
@@ -73,6 +75,7 @@ class State:
         self.watchers = Watchers()
         self.history = History(store)
         self.isolation = IsolationProof(counters, policy, registry)
+        self.series = Series()
         self.audit = AuditLog(Path(launch.data_dir))
         self.rollouts = Controller(self, RolloutStore(Path(launch.data_dir)))
         self.flags = Desk(self)
@@ -229,6 +232,7 @@ class State:
             row
             for row in self._causes(self._routes(), now)
             if (row.pairs or row.before) and query.service in {None, row.service} and query.route in {None, row.route}
+            if not query.search or _mentions(row, query.search.lower())
         ]
         return await self.shown(rows[query.offset : query.offset + query.limit]), len(rows)
 
@@ -240,6 +244,12 @@ class State:
                 compared[each.service] += each.mirrors[CANDIDATE].decided
         examples = await self.read(self.store.cause_examples, rows)
         return [cause_of(row, compared[row.service], examples.get(row.id)) for row in rows]
+
+    def sample(self, now: float) -> None:
+        """A point for the charts, where one is due. `now` is Unix time."""
+        if self.series.is_due(now):
+            weights = {each.name: each.split.weight for each in self.policy.services if each.split is not None}
+            self.series.tick(now, routes(self.counters, self.registry, self.policy), weights)
 
     def _causes(self, counted: Sequence[RouteTotals], now: float) -> list[CauseTotal]:
         return without_noise(self.causes.rows(counted, now), self.knowledge.noisy(now))
@@ -283,3 +293,9 @@ class State:
             covered={name: pairs for name, (pairs, _) in self.accepted.figures(now).items()},
             excused=self.accepted.excused(),
         )
+
+
+def _mentions(row: CauseTotal, text: str) -> bool:
+    """`text` is in lower case."""
+    said = (row.words, row.route, row.id, row.failure, *(part for key in row.keys for part in key))
+    return any(text in each.lower() for each in said)

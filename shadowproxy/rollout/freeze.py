@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final, TypeVar
 
 from msgspec import Struct
@@ -114,6 +115,28 @@ def turn_of(freeze: FreezeWindow | ManualFreeze, now: float) -> float | None:
         return cron.next_start(freeze.cron, freeze.zone, now)
     bounds = (freeze.start, freeze.end) if isinstance(freeze, FreezeWindow) else (freeze.since, freeze.until)
     return next((bound for bound in bounds if bound is not None and bound > now), None)
+
+
+def turns_of(freeze: FreezeWindow | ManualFreeze, now: float, until: float) -> Iterator[tuple[float, float | None]]:
+    """Each time it is active before `until`, with begin and end; of what is active already the begin is `now`."""
+    at = now
+    while at < until:
+        turn = turn_of(freeze, at)
+        if _covers(freeze, at):
+            end = turn
+            while end is not None and _covers(freeze, end):  # a window that starts again at its end
+                end = turn_of(freeze, end)
+            yield at, end
+            turn = end
+        if turn is None or turn <= at:
+            return
+        at = turn
+
+
+def _covers(freeze: FreezeWindow | ManualFreeze, at: float) -> bool:
+    if isinstance(freeze, FreezeWindow):
+        return is_active(freeze, at)
+    return freeze.since <= at and (freeze.until is None or at < freeze.until)
 
 
 def _words(freeze: FreezeWindow | ManualFreeze) -> str:

@@ -38,6 +38,7 @@ NAMES_EVERY: Final = 5.0
 STATUS_EVERY: Final = 1.0
 WEIGH_EVERY: Final = 10.0
 """Seconds between bets on the pairs that came: evidence that begins anew from time to time must see when they came."""
+SAMPLE_EVERY: Final = 1.0
 TEACH_EVERY: Final = 0.25
 VERSIONS_EVERY: Final = 10.0
 LAST_WORDS: Final = 0.5
@@ -79,6 +80,7 @@ class _Control:
                 self._tell_status(),
                 self._weigh(),
                 self._prove_isolation(),
+                self._take_samples(),
                 self._ask_versions(),
                 self._teach(),
                 self._learn(),
@@ -167,6 +169,11 @@ class _Control:
         while True:
             self._state.weigh(time.time())
             await asyncio.sleep(WEIGH_EVERY)
+
+    async def _take_samples(self) -> None:
+        while True:
+            self._state.sample(time.time())
+            await asyncio.sleep(SAMPLE_EVERY)
 
     async def _prove_isolation(self) -> None:
         while True:

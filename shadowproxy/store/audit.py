@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -23,6 +23,8 @@ lower(hex(facts)), lower(hex(previous)), lower(hex(hash))
 """
 _OF: Final = """
 FROM audit WHERE (:service IS NULL OR service IN (:service, '')) AND (:attempt IS NULL OR attempt = :attempt)
+AND (:who = '' OR instr(lower(who), :who)) AND (:action = '' OR instr(lower(action), :action))
+AND (:search = '' OR instr(lower(reason), :search) OR instr(lower(error), :search))
 """
 
 
@@ -49,6 +51,17 @@ class AuditEntry(Struct, frozen=True):
     facts: str = ""
     previous: str = ""
     hash: str = ""
+
+
+class Holding(NamedTuple):
+    """Parts of who did it, of what was done, and of its reason, in any case. Empty does not filter."""
+
+    who: str = ""
+    action: str = ""
+    search: str = ""
+
+
+ANYTHING: Final = Holding()
 
 
 class AuditPage(Struct, frozen=True):
@@ -80,11 +93,14 @@ class AuditLog:
             raise StoreError(audit_file.failed(self._path, error_)) from error_
         audit_file.keep_head(self._path, head)
 
-    def page(self, service: str | None, limit: int, offset: int, attempt: int | None = None) -> AuditPage:
+    def page(
+        self, service: str | None, limit: int, offset: int, attempt: int | None = None, holding: Holding = ANYTHING
+    ) -> AuditPage:
         """Of all services, or of one with what concerns all; of all attempts and other changes, or of one attempt."""
         if not self._path.exists():
             return AuditPage([], 0, limit, offset)
-        values = {"service": service, "attempt": attempt, "limit": limit, "offset": offset}
+        words = {name: text.lower() for name, text in holding._asdict().items()}
+        values = {"service": service, "attempt": attempt, "limit": limit, "offset": offset, **words}
         try:
             with closing(self._reader()) as database:
                 (total,) = database.execute(f"SELECT count(*) {_OF}", values).fetchone()

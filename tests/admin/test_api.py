@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -304,27 +305,44 @@ async def test_tokens(world: World, store: MemoryStore) -> None:
         assert (await client.get("/api/v1/status", headers=known)).status == 200
         await problem(client, "/api/v1/status", 403, "POST", headers=known)
         assert (await client.get("/metrics")).status == 200
+        for page in ("/", "/ui/main.js"):
+            assert (await client.get(page)).status == 200
+            await problem(client, page, 403, headers={"Host": "evil.example"})
         assert "s3cret" not in await (await client.get("/api/v1/status", headers=known)).text()
 
 
-async def test_the_page_runs_nothing(client: Client, store: MemoryStore) -> None:
-    from shadowproxy.model.pair import Difference, FieldCount
-
-    script = "<script>alert(1)</script>"
-    store.offer([example(2, curl=f"curl '{script}'", differences=[Difference("$.a", "body_value", script, script)])])
-    from shadowproxy.admin.api import STATE
-
-    state = client.app[STATE]
-    state.tally.fields.add([FieldCount("shop", "item", "$.a", "body_value", 1)])
+async def test_the_page_runs_nothing_but_its_own_files(client: Client) -> None:
     response = await client.get("/")
     text = await response.text()
     policy = response.headers["Content-Security-Policy"]
-    assert "default-src 'none'" in policy
+    assert "default-src 'none'; script-src 'self'; style-src 'self'" in policy
     assert "unsafe" not in policy
-    assert "&lt;script&gt;" in text
-    assert "<script" not in text
+    scripts = re.findall(r"<script([^>]*)>(.*?)</script>", text)
+    assert scripts == [(' type="module" src="/ui/main.js"', "")]
+    assert not re.search(r"\son\w+=|style=|javascript:", text)
     assert response.headers["X-Content-Type-Options"] == "nosniff"
     assert response.headers["Server"] == "shadowproxy"
+
+
+async def test_every_file_that_a_file_names_is_there_and_is_asked_for_once(client: Client) -> None:
+    waiting, seen = ["/"], set()
+    while waiting:
+        path = waiting.pop()
+        seen.add(path)
+        async with client.get(path) as response:
+            assert response.status == 200, path
+            text, tag = await response.text(), response.headers["ETag"]
+        async with client.get(path, headers={"If-None-Match": tag}) as again:
+            assert (again.status, await again.read()) == (304, b"")
+        found = re.findall(r"(?:href|src)=\"(/ui/[^\"]+)\"|from '\./([^']+)'", text)
+        for absolute, relative in found:
+            target = absolute or f"/ui/{relative}"
+            if target not in seen and target not in waiting:
+                waiting.append(target)
+    assert {"/ui/main.js", "/ui/vendor/bundle.js", "/ui/style.css"} <= seen
+    for outside in ("/ui/%2e%2e/api.py", "/ui/..%2fapi.py", "/ui//etc/passwd", "/ui/vendor"):
+        await problem(client, outside, 404)
+    assert "the dashboard has no file" in await problem(client, "/ui/none.js", 404)
 
 
 async def test_the_description_names_every_path_and_resolves_every_reference(client: Client) -> None:

@@ -16,6 +16,7 @@ Series = tuple[str, str, str]
 class FlagTally:
     def __init__(self) -> None:
         self.counts: dict[Series, int] = {}
+        self._of: dict[str, int] = {}
 
     def add(self, counts: Iterable[tuple[str, str, str, int]]) -> None:
         for flag, variant, reason, number in counts:
@@ -25,6 +26,11 @@ class FlagTally:
         if series not in self.counts and len(self.counts) >= MAX_SERIES:
             series = OTHER
         self.counts[series] = self.counts.get(series, 0) + number
+        self._of[series[0]] = self._of.get(series[0], 0) + number
 
     def of(self, flag: str) -> int:
-        return sum(number for (name, _, _), number in self.counts.items() if name == flag)
+        return self._of.get(flag, 0)
+
+    def split(self, flag: str) -> list[tuple[str, str, int]]:
+        """By variant and reason."""
+        return [(variant, reason, number) for (name, variant, reason), number in self.counts.items() if name == flag]

@@ -13,13 +13,13 @@ READY_BENCH := $(VENV)/.ready-bench
 READY_REFERENCE := $(VENV)/.ready-reference
 READY_SDKS := $(VENV)/.ready-sdks
 REFERENCE := tests/flags/reference/requirements.txt
-SDKS := tests/e2e/ofrep/package.json tests/e2e/ofrep/package-lock.json
+SDKS := tests/e2e/npm/package.json tests/e2e/npm/package-lock.json
 
 # How many processes run tests side by side; 0 for one after another in pytest's own.
 TESTERS := 3
 
 # command:package, Debian's names. What the tests start besides Python.
-NEEDED := nginx:nginx-light node:nodejs npm:npm curl:curl prometheus:prometheus
+NEEDED := nginx:nginx-light node:nodejs npm:npm curl:curl prometheus:prometheus chromium:chromium
 
 .PHONY: help demo test lint format bench docs system clean
 

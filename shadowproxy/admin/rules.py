@@ -15,7 +15,8 @@ from shadowproxy.model.terms import CONFIGURED, OTHER
 from shadowproxy.report import Cause
 from shadowproxy.report.plain import plain
 
-_ELEMENT: Final = re.compile(r"\[(?:\*|\d+)\]")
+_ELEMENT: Final = re.compile(r"\[\d*\]")
+"""Of an array, in a field as it is written for people: any element, or one of them."""
 IGNORE: Final = "ignore"
 UNORDERED: Final = "unordered"
 

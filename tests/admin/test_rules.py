@@ -36,8 +36,8 @@ def test_of_a_route_that_nobody_configured_it_is_a_rule_of_the_service_and_says_
 
 
 def test_arrays_whose_order_may_be_what_differs_can_be_compared_without_it() -> None:
-    names = [(name, fields) for name, fields, _ in found(("$.rows[*].id", "body_value"), ("$.tags", "body_order"))]
-    assert names == [("ignore", ["$.rows[*].id", "$.tags"]), ("unordered", ["$.rows", "$.tags"])]
+    names = [(name, fields) for name, fields, _ in found(("$.rows[].id", "body_value"), ("$.tags", "body_order"))]
+    assert names == [("ignore", ["$.rows[].id", "$.tags"]), ("unordered", ["$.rows", "$.tags"])]
 
 
 def test_of_an_example_what_counts_nothing_needs_no_rule() -> None:

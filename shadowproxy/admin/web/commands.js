@@ -4,11 +4,15 @@ import { changes, post } from './api.js';
 import { percent } from './format.js';
 import { Action } from './ui.js';
 
+/** The name of the present part, such as `ramp 25%`. */
+export const part = (rollout) => rollout.steps.find((step) => step.state === 'now')?.stage ?? rollout.stage;
+
 const command = (rollout, action) => async (values) => {
   const { override, ...rest } = values;
   const body = { ...rest, attempt: rollout.attempt || undefined };
   if (override) body.override = { until: override };
   if (body.full !== undefined) body.full = body.full === 'true';
+  if (action === 'promote') body.stage = part(rollout); // out of the part that was looked at: of two people one is told
   if (body.stage === '') delete body.stage;
   const answer = await post(`/api/v1/rollout/${action}?service=${encodeURIComponent(rollout.service)}`, body);
   changes.value++;
@@ -39,7 +43,7 @@ export function Commands({ rollout }) {
   const stages = rollout.stages.filter(Boolean);
   return html`<div class="commands">
     ${rollout.phase === 'pending' && html`<${Action} label="Start" explain="The first stage begins." fields=${override(rollout)} act=${command(rollout, 'start')} done=${said} />`}
-    ${isRunning && holds.has('approval') && html`<${Action} label="Approve" explain=${`${rollout.stage} is over, the next part begins.`} act=${command(rollout, 'approve')} done=${said} />`}
+    ${isRunning && holds.has('approval') && html`<${Action} label="Approve" explain=${`${part(rollout)} is over, the next part begins.`} act=${command(rollout, 'approve')} done=${said} />`}
     ${isRunning && !holds.has('operator') && html`<${Action} label="Pause" explain="Nothing advances until somebody resumes. Checks that fail still send users back." act=${command(rollout, 'pause')} done=${said} />`}
     ${isRunning && ['operator', 'primary_changed', 'sample_ratio', 'slow_burn', 'timeout', 'freeze'].some((hold) => holds.has(hold)) &&
     html`<${Action} label="Resume" explain="What a person may let go of is let go." fields=${override(rollout)} act=${command(rollout, 'resume')} done=${said} />`}

@@ -8,10 +8,10 @@ import { Flags } from './flags.js';
 import { Freezes } from './freezes.js';
 import { Overview } from './overview.js';
 import { Rollout } from './rollout.js';
-import { AbortButton } from './commands.js';
+import { AbortButton, part } from './commands.js';
 import { SignIn } from './signin.js';
 import { go, here, route, to } from './route.js';
-import { Badge, Go, say, spoken } from './ui.js';
+import { Badge, Dialog, Go, say, spoken } from './ui.js';
 
 const PAGES = {
   overview: ['Overview', Overview],
@@ -29,13 +29,17 @@ const service = computed(() => {
   return services.value.find((each) => each.name === wanted) ?? services.value[0] ?? null;
 });
 
+/** The page that was there before: who goes to another one reads it from its head. */
+let shown = '';
+
 function Shell() {
   const [, Page] = PAGES[route.value.page] ?? [];
   const chosen = service.value;
   const rollout = useData(chosen?.rollout ? '/api/v1/rollout' : null, { service: chosen?.name }, 2000);
   useEffect(() => {
     document.title = `${PAGES[route.value.page]?.[0] ?? 'Not found'} · ${chosen?.name ?? ''} · shadowproxy`;
-    document.querySelector('main h1')?.focus({ preventScroll: true });
+    if (shown && shown !== route.value.page) document.querySelector('main h1')?.focus({ preventScroll: true });
+    shown = route.value.page;
   }, [route.value.page, chosen?.name]);
   return html`
     <a class="skip" href="#main" onClick=${skip}>Skip to content</a>
@@ -64,7 +68,7 @@ const Choice = () => html`<label class="hidden" for="service">Service</label>
   </select>`;
 
 const Where = ({ rollout }) => html`<div class="where"><${Go} to=${to('rollout', { service: route.value.query.service })}>
-  <${Badge} state=${rollout.phase} />${rollout.stage ? html` ${rollout.stage}` : ''} · <b>${percent(rollout.weight)}</b> ${rollout.weight ? 'to the candidate' : 'candidate'}<//>
+  <${Badge} state=${rollout.phase} />${rollout.stage ? html` ${part(rollout)}` : ''} · <b>${percent(rollout.weight)}</b> ${rollout.weight ? 'to the candidate' : 'candidate'}<//>
   ${rollout.holds.map((hold) => html` <${Badge} state="held">${hold.reason.replaceAll('_', ' ')}<//>`)}</div>`;
 
 const Live = () => html`<span class=${`live ${isLost.value ? 'lost' : ''}`} role="status">
@@ -105,7 +109,7 @@ function App() {
     return follow();
   }, [signedIn]);
   return html`${session.value === null ? html`<p class="loading" role="status">Loading …</p>` : signedIn ? html`<${Shell} />` : html`<${SignIn} />`}
-    <div class="hidden" aria-live="polite" role="log">${spoken.value}</div>`;
+    <${Dialog} /><div class="hidden" aria-live="polite" role="log">${spoken.value}</div>`;
 }
 
 async function begin() {

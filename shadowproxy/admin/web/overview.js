@@ -1,7 +1,7 @@
 // At a glance: where the rollout is and why, what differs, what mirroring adds, whether the books balance.
 import { html } from './vendor/bundle.js';
 import { now, status, useData } from './api.js';
-import { Commands, Watch } from './commands.js';
+import { Commands, Watch, part } from './commands.js';
 import { count, duration, kind, percent, plural, short, until } from './format.js';
 import { route, to } from './route.js';
 import { Badge, Empty, Go, Loaded, Meter, Panel, Since, Table, Time, Words } from './ui.js';
@@ -21,7 +21,7 @@ function Now({ rollout, explain }) {
       aside=${html`attempt ${rollout.attempt}${rollout.started_at ? html`, for <${Since} at=${rollout.started_at} />` : ''}`}>
     <p class="why"><${Words} of=${explain?.sentences?.[0] ?? rollout.why} /></p>
     <div class="figures">
-      <${Figure} name="stage" value=${rollout.stage || '–'} more=${step >= 0 ? `part ${step + 1} of ${rollout.steps.length}` : plural(rollout.steps.length, 'part')} />
+      <${Figure} name="stage" value=${part(rollout) || '–'} more=${step >= 0 ? `part ${step + 1} of ${rollout.steps.length}` : plural(rollout.steps.length, 'part')} />
       <${Figure} name="to the candidate" value=${percent(rollout.weight)} />
       <${Figure} name="finished" value=${rollout.finish_at ? until(rollout.finish_at, now.value / 1000) : '–'} more=${rollout.finish_at ? 'at the earliest' : rollout.finish_why} />
       <${Figure} name="watch" value=${rollout.watch.holder || 'nobody'} more=${rollout.watch.until ? `lapses ${until(rollout.watch.until, now.value / 1000)}` : rollout.watch.required ? 'required' : 'not required'} />

@@ -58,10 +58,10 @@ export const Meter = ({ value, of, label, words }) => html`<div class="meter">
   <span class="number">${words}</span>
 </div>`;
 
-export const Table = ({ head, children, caption, className = '' }) => html`<div class="scroll" tabindex="0" role="region" aria-label=${caption}>
+export const Table = ({ head, children, caption, className = '' }) => html`<div class="scroll" tabindex="0" role="region" aria-label=${`${caption}, table`}>
   <table class=${className}>
     <caption class="hidden">${caption}</caption>
-    <thead><tr>${head.map((each) => html`<th scope="col" class=${each.number ? 'number' : ''}>${each.name ?? each}</th>`)}</tr></thead>
+    <thead><tr>${head.map((each) => (each === '' ? html`<td></td>` : html`<th scope="col" class=${each.number ? 'number' : ''}>${each.name ?? each}</th>`))}</tr></thead>
     <tbody>${children}</tbody>
   </table>
 </div>`;
@@ -96,14 +96,20 @@ export function Copy({ text, what }) {
  * `fields`: what else is asked for, `[{name, label, value, options, hint}]`; `act(values)` does it.
  */
 export function Action({ label, title, explain, act, done, fields = [], reason = 'optional', confirm, danger, small, always }) {
-  const [open, setOpen] = useState(false);
+  const open = () => {
+    asked.value = { title: title ?? label, explain, act, done, fields, reason, confirm: confirm ?? label, danger };
+  };
   if (!always && !mayChange.value) return null;
   const allowed = mayChange.value;
   return html`<button type="button" class=${`${danger ? 'danger' : ''} ${small ? 'small' : ''}`} disabled=${!allowed}
       title=${allowed ? '' : `the role operator is needed; ${session.value?.name || 'nobody'} is ${session.value?.role || 'not signed in'}`}
-      onClick=${() => setOpen(true)}>${label}</button>
-    ${open && html`<${Confirm} ...${{ title: title ?? label, explain, act, done, fields, reason, confirm: confirm ?? label, danger }} close=${() => setOpen(false)} />`}`;
+      onClick=${open}>${label}</button>`;
 }
+
+/** The dialog that is open. It stays as it is whatever happens meanwhile: the proxy says whether it still applies. */
+const asked = signal(null);
+
+export const Dialog = () => asked.value && html`<${Confirm} ...${asked.value} close=${() => (asked.value = null)} />`;
 
 function Confirm({ title, explain, act, done, fields, reason, confirm, danger, close }) {
   const dialog = useRef(null);

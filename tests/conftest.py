@@ -17,6 +17,22 @@ settings.load_profile("shadowproxy")
 E2E = Path(__file__).parent / "e2e"
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """Testers are not measured as the processes that tests start are: pytest-cov does that."""
+    os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Let coverage measure a tester once. pytest-cov begins as if it were alone, and then once more as a tester:
+    everything would take twice as long, and `no_cover` would mean nothing.
+    """
+    measuring = session.config.pluginmanager.getplugin("_cov")
+    if "PYTEST_XDIST_WORKER" in os.environ and measuring is not None and measuring.cov_controller is not None:
+        measuring.cov_controller.cov.stop()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if E2E in item.path.parents:

@@ -92,7 +92,8 @@ def in_force(version: int, definitions: Definitions, killed: Collection[str], po
         return FlagsInForce(version)
     needed: set[str] = {*shadowed(policy), *ramped(policy), *_laid_over(policy)}
     for expose in lists_of(policy):
-        needed.update(selected(definitions, expose, policy.flags.max_size).keys)
+        keys, left_out = selected(definitions, expose, policy.flags.max_size)
+        needed.update(keys, left_out[:1])  # the first that did not fit ends the list for workers as well
     flags = {key: each for key, each in definitions.flags.items() if key in needed}
     document = replace(definitions, flags=flags, metadata={})
     return FlagsInForce(version, document.encode(), tuple(sorted(needed & set(killed))))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -60,6 +60,7 @@ def test_no_value_is_ever_larger_than_the_field_may_be(sizes: list[int], limit: 
 LISTS = st.none() | st.lists(st.sampled_from(["f0", "f1", "f2", "f3*", "f*"]), max_size=3).map(tuple)
 
 
+@example([0, 1, 0], [None, ("f2",)], 12)
 @given(st.lists(st.integers(0, 60), max_size=10), st.lists(LISTS, min_size=1, max_size=4), st.integers(1, 200))
 def test_workers_select_from_what_they_get_as_from_all(sizes: list[int], lists: list[Any], limit: int) -> None:
     definitions = texts(*sizes)

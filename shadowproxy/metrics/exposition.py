@@ -224,6 +224,7 @@ def _rollouts(rollouts: Mapping[tuple[str, str], RolloutFigures]) -> Iterator[Fa
         (series.ROLLOUT_STAGE, lambda found: found.stage),
         (series.ROLLOUT_STEP, lambda found: found.seconds),
         (series.ROLLOUT_UNSETTLED, lambda found: not found.settled),
+        (series.ROLLOUT_OVERRIDDEN, lambda found: found.overridden),
     )
     for of, value in singles:
         yield _family(of, ((place, value(found)) for place, found in rollouts.items()))

@@ -128,7 +128,7 @@ PAIRED_SPLITS: Final = Series(
     "shadowproxy_paired_splits_total",
     COUNTER,
     "Of these, pairs with one duration above the pooled quantile and one not, by the slow side: candidate, reference.",
-    (*_ROUTE, "quantile", "slow"),
+    (*_ROUTE, "percentile", "slow"),
 )
 CAPTURED: Final = Series(
     "shadowproxy_captured_total", COUNTER, "Exchanges that were written to the service's recording.", ("service",)
@@ -275,6 +275,12 @@ ROLLOUT_UNSETTLED: Final = Series(
     "shadowproxy_rollout_promotion_unsettled",
     GAUGE,
     "1 while the rollout is promoted and the configuration's primary is still the version before.",
+    _ROLLOUT,
+)
+ROLLOUT_OVERRIDDEN: Final = Series(
+    "shadowproxy_rollout_freeze_overridden",
+    GAUGE,
+    "1 while freezes do not hold the rollout because somebody has overridden them.",
     _ROLLOUT,
 )
 ANALYSIS_EVIDENCE: Final = Series(

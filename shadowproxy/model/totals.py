@@ -298,5 +298,7 @@ class RolloutFigures(Struct, frozen=True):
     baked: dict[str, float] = {}
     settled: bool = True
     """False: promoted, and the configuration's primary is not what was promoted yet."""
+    overridden: bool = False
+    """Freezes do not hold it, because somebody said so."""
     flags: dict[str, float] = {}
     """The share of the users who get a flag's variant from the rollout, by flag."""

@@ -11,7 +11,8 @@ from shadowproxy.rollout.traffic import traffic
 from shadowproxy.rollout.values import CheckResult, State
 
 
-def figures(state: State) -> RolloutFigures:
+def figures(state: State, now: float) -> RolloutFigures:
+    """`now` is Unix time."""
     part = present(state)
     split = traffic(state)
     progress, bake = state.progress, part.bake
@@ -26,6 +27,7 @@ def figures(state: State) -> RolloutFigures:
         seconds=progress.spent,
         baked={what: min(1.0, done / needed) for what, (done, needed) in baked.items() if needed},
         settled=state.phase != PROMOTED,
+        overridden=state.override > now,
         flags={each.flag: each.weight for each in split.flags} if split is not None else {},
     )
 

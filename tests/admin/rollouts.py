@@ -88,7 +88,7 @@ class Rollouts:
         """Nothing is driven."""
 
     def figures(self) -> dict[str, RolloutFigures]:
-        return {name: figures(state) for name, state in self.states.items()}
+        return {name: figures(state, 0.0) for name, state in self.states.items()}
 
     def freezes(self, now: float) -> tuple[ManualFreeze, ...]:
         return self.by_hand.standing(now)

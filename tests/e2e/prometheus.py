@@ -19,7 +19,8 @@ from tests.e2e.harness import eventually, get
 from tests.e2e.ports import HOST, free_port
 
 _CONFIG = """
-global: {scrape_interval: 200ms, scrape_timeout: 200ms}
+global: {scrape_interval: 200ms, scrape_timeout: 200ms, evaluation_interval: 1s}
+rule_files: [%s]
 scrape_configs:
   - {job_name: shop, static_configs: [{targets: ["%s"]}]}
 """
@@ -70,11 +71,11 @@ class Running:
 
 
 @contextmanager
-def prometheus(root: Path, target: str) -> Generator[Running, None, None]:
-    """A real Prometheus that scrapes `target` five times a second."""
+def prometheus(root: Path, target: str, rules: str = "") -> Generator[Running, None, None]:
+    """A real Prometheus that scrapes `target` five times a second; `rules` are a file with rules."""
     program = shutil.which("prometheus") or pytest.fail("prometheus is not installed")
     config = root / "prometheus.yml"
-    config.write_text(_CONFIG % target)
+    config.write_text(_CONFIG % (rules, target))
     port = free_port()
     command = [
         program,

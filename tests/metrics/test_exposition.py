@@ -190,8 +190,8 @@ def test_paired_evidence_can_be_followed_from_its_counts() -> None:
     assert outcomes[labels(**place, arm="candidate", outcome="both")] == 0
     assert found["shadowproxy_paired_durations_total"][labels(**place)] == 500
     splits = found["shadowproxy_paired_splits_total"]
-    assert splits[labels(**place, quantile="p99", slow="candidate")] == 9
-    assert splits[labels(**place, quantile="p99", slow="reference")] == 1
+    assert splits[labels(**place, percentile="p99", slow="candidate")] == 9
+    assert splits[labels(**place, percentile="p99", slow="reference")] == 1
 
 
 def test_the_isolation_proof_is_exported_once_there_is_an_estimate() -> None:

@@ -134,7 +134,8 @@ class Controller:
 
     def figures(self) -> dict[str, RolloutFigures]:
         """Every rollout in numbers, by service."""
-        found = {name: figures(driver.state) for name, driver in self._drivers.items()}
+        now = time.time()
+        found = {name: figures(driver.state, now) for name, driver in self._drivers.items()}
         for name in self._faults.keys() & found.keys():
             found[name] = replace(found[name], holds=tuple({*found[name].holds, STORE}))
         return found

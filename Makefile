@@ -57,6 +57,7 @@ docs: $(READY)
 	$(BIN)/python -m shadowproxy.config.reference > docs/configuration.md
 	$(BIN)/python -m shadowproxy.metrics.series > docs/metrics.md
 	$(BIN)/python -m shadowproxy.rollout.table > docs/rollout-states.md
+	$(BIN)/python deploy/grafana/generate.py > deploy/grafana/shadowproxy.json
 
 vendor: system
 	npm ci --prefix tools/vendor --no-audit --no-fund --silent

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import hdrs, web
 
@@ -20,7 +20,6 @@ from shadowproxy.admin import (
     queries,
     reports,
     rollouts,
-    rules,
     sessions,
     watch,
 )
@@ -52,6 +51,7 @@ from shadowproxy.admin.values import (
     ResetChange,
     RouteStatus,
     Row,
+    Rule,
     ServiceStatus,
     Side,
     Status,
@@ -61,9 +61,11 @@ from shadowproxy.metrics.exposition import CONTENT_TYPE, expose
 from shadowproxy.model.pair import Example
 from shadowproxy.model.policy import Bind
 from shadowproxy.report import Report
-from shadowproxy.report.bodies import Line, marked, side_by_side
 from shadowproxy.store import DiffPage
 from shadowproxy.store.audit import AuditPage
+
+if TYPE_CHECKING:
+    from shadowproxy.report.bodies import Line
 
 CAUSE: Final = "c-"
 """Ids of causes begin so; others are of examples."""
@@ -184,6 +186,8 @@ async def _bodies(request: web.Request) -> web.Response:
 
 
 def _side_by_side(example: Example) -> list[Row]:
+    from shadowproxy.report.bodies import marked, side_by_side  # needed by few
+
     found = []
     for mark, left, right in side_by_side(example.primary_body, example.shadow_body):
         one, other = marked(left, right, AROUND, WIDEST)
@@ -203,6 +207,8 @@ async def _example(state: State, prefix: str) -> Example:
 
 
 async def _rules(request: web.Request) -> web.Response:
+    from shadowproxy.admin import rules  # needed by few
+
     state = request.app[STATE]
     id_ = queries.rules(request)
     if id_.startswith(CAUSE):
@@ -250,7 +256,7 @@ ENDPOINTS: Final = (
         "/api/v1/diffs/rules",
         _rules,
         "Lines of configuration that settle the differences of a cause or an example",
-        list[rules.Rule],
+        list[Rule],
         parameters=("id",),
     ),
     Endpoint("/api/v1/diffs/{id}", _diff, "One example, by its id or the beginning of it", Example),

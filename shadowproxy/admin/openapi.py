@@ -85,7 +85,8 @@ def _operation(endpoint: Endpoint, schemas: dict[int, dict[str, Any]]) -> dict[s
         },
     }
     parameters: list[dict[str, Any]] = [
-        {"name": name, "in": "query", "schema": _PARAMETERS[name]} for name in endpoint.parameters
+        {"name": name, "in": "query", "schema": _PARAMETERS[name], **({"required": True} if name == "id" else {})}
+        for name in endpoint.parameters
     ]
     parameters += [
         {"name": name, "in": "path", "required": True, "schema": _STRING} for name in _PATTERN.findall(endpoint.path)

@@ -8,6 +8,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from shadowproxy.admin.values import Rule
 from shadowproxy.config.ignoring import lines
 from shadowproxy.model.pair import Example
 from shadowproxy.model.policy import RoutePolicy
@@ -19,15 +20,6 @@ _ELEMENT: Final = re.compile(r"\[\d*\]")
 """Of an array, in a field as it is written for people: any element, or one of them."""
 IGNORE: Final = "ignore"
 UNORDERED: Final = "unordered"
-
-
-class Rule(Struct, frozen=True):
-    """`name` is the rule of `compare`, `lines` are YAML; `note` says where they belong, if not to the route."""
-
-    name: str
-    fields: list[str]
-    lines: str
-    note: str
 
 
 class Differing(Struct, frozen=True):

@@ -193,3 +193,12 @@ class Row(Struct, frozen=True):
     mark: str
     primary: Side
     shadow: Side
+
+
+class Rule(Struct, frozen=True):
+    """`name` is the rule of `compare`, `lines` are YAML; `note` says where they belong, if not to the route."""
+
+    name: str
+    fields: list[str]
+    lines: str
+    note: str

@@ -163,7 +163,7 @@ def test_who_only_asks_for_flags_can_do_nothing_else(proxies: Start, tmp_path: P
     assert asked(proxy, **{"X-API-Key": "wrong"}).status_code == 401
     assert asked(proxy, **{"X-API-Key": "asks-for-flags"}).status_code == 200
     assert asked(proxy, Authorization="Bearer asks-for-flags").status_code == 200
-    for path in ("/api/v1/status", "/api/v1/flags", "/"):
+    for path in ("/api/v1/status", "/api/v1/flags", "/api/v1/session"):
         headers = {"Authorization": "Bearer asks-for-flags", "X-API-Key": "may-do-everything"}
         assert httpx.get(proxy.admin + path, headers=headers).status_code == 403
     stream = asked(proxy, **{"X-API-Key": "asks-for-flags"}).json()["eventStreams"][0]["endpoint"]["requestUri"]

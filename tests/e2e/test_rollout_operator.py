@@ -227,6 +227,8 @@ def test_the_running_api_answers_as_it_is_described(desk: Make) -> None:
         for path, methods in document["paths"].items():
             if "get" not in methods or "{" in path or path.endswith("/events"):
                 continue
+            if any(each.get("required") for each in methods["get"].get("parameters", ())):
+                continue
             status, body = get(at.proxy.admin + path)
             assert status == 200, (path, body)
             (said,) = methods["get"]["responses"]["200"]["content"].values()

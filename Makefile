@@ -21,7 +21,7 @@ TESTERS := 3
 # command:package, Debian's names. What the tests start besides Python.
 NEEDED := nginx:nginx-light node:nodejs npm:npm curl:curl prometheus:prometheus chromium:chromium
 
-.PHONY: help demo test lint format bench docs vendor system clean
+.PHONY: help demo test lint format bench docs screenshots vendor system clean
 
 help:
 	@echo 'make demo     the proxy in front of two demo backends, live traffic, the report'
@@ -30,6 +30,7 @@ help:
 	@echo 'make format   rewrite the sources in the project style'
 	@echo 'make bench    the benchmark against the peers (long)'
 	@echo 'make docs     regenerate the reference pages that are made from the code'
+	@echo 'make screenshots  pictures of the dashboard for the documents'
 	@echo 'make vendor   make the dashboard'\''s one file of libraries anew'
 	@echo 'make clean    remove the environment and everything generated'
 
@@ -58,6 +59,9 @@ docs: $(READY)
 	$(BIN)/python -m shadowproxy.metrics.series > docs/metrics.md
 	$(BIN)/python -m shadowproxy.rollout.table > docs/rollout-states.md
 	$(BIN)/python deploy/grafana/generate.py > deploy/grafana/shadowproxy.json
+
+screenshots: $(READY) system
+	$(BIN)/python tools/screenshots.py
 
 vendor: system
 	npm ci --prefix tools/vendor --no-audit --no-fund --silent

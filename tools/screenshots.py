@@ -74,7 +74,6 @@ def configuration(one: str, two: str, again: str) -> dict[str, Any]:
         ],
         "rollout": {
             "name": "shop-2",
-            "sticky": {"by": "header:x-user", "fallback": "client_ip"},
             "warmup": "1s",
             "checks": [
                 {"check": "error_rate", "mode": "observe"},
@@ -115,8 +114,11 @@ def proxy(directory: Path, config: dict[str, Any]) -> Generator[None, None, None
 class Quiet:
     """Nobody looks at how far it is."""
 
-    def __getattr__(self, name: str) -> Any:
-        return lambda *_, **__: None
+    def __call__(self, *_: object) -> None:
+        pass
+
+    def __getattr__(self, name: str) -> Quiet:
+        return self
 
 
 def traffic(stopped: threading.Event) -> None:
@@ -166,7 +168,7 @@ def main() -> None:
         ports = [stack.enter_context(backend(version)) for version in (1, 2, 1)]
         stack.enter_context(proxy(directory, configuration(*ports)))
         stopped = threading.Event()
-        users = threading.Thread(target=traffic, args=(stopped,))
+        users = threading.Thread(target=traffic, args=(stopped,), daemon=True)
         users.start()
         try:
             ask("rollout/start", {"reason": "release 2"})

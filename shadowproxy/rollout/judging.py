@@ -74,7 +74,8 @@ def _counts(check: Check, case: Case) -> CheckResult:
     ledger, step = case.ledger, case.step
     harm, better = case.harm[check.name], e_values.better(ledger, check)
     missing = shortfall.data(check, ledger, step)
-    not_worse = missing is None and better >= e_values.NOT_WORSE
+    # Of a check with several sources one may show it where another one fails: then it is not shown.
+    not_worse = missing is None and better >= e_values.NOT_WORSE and not harm.is_enough
     if harm.is_enough:
         verdict, end, missing = FAIL, "fails", None
     elif step.share >= 1.0 and bets.LIMIT not in bets.sources(check):

@@ -270,6 +270,15 @@ def test_a_mirrored_candidate_without_errors_and_one_within_its_limit_are_shown_
         assert only(after(this, (20, facts), step=MIRROR), this, MIRROR).not_worse
 
 
+def test_what_fails_by_its_users_is_not_shown_to_be_no_worse_by_its_copies() -> None:
+    copies = after(ERRORS, (60, mirrored(1000)), step=MIRROR)
+    users = Facts(0.0, 1.0, routes=(RouteCounts("item", (900, 100), (9, 5)),), pairs=mirrored(1000).pairs)
+    assert only(copies, ERRORS, MIRROR).not_worse
+    found = [only(after(ERRORS, (n, users), ledger=copies), ERRORS) for n in range(1, 40)]
+    assert found[-1].verdict == FAIL
+    assert not any(each.not_worse for each in found if each.verdict == FAIL)
+
+
 def test_a_mirrored_candidate_beyond_its_limit_fails() -> None:
     this = plan(Check("error_rate", "error_rate", max=0.05))
     assert harm(after(this, (10, mirrored(100, 0, 0, 20)), step=MIRROR), this, MIRROR)

@@ -1,1 +1,1 @@
-"""The admin listener: API, metrics, health and an overview page, on aiohttp."""
+"""The admin listener: API, metrics, health and the dashboard, on aiohttp."""

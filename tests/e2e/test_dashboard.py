@@ -266,6 +266,8 @@ def test_somebody_signs_in_with_what_the_role_permits(scene: Make, browser: Brow
 def test_what_is_old_says_so_and_is_live_again_by_itself(scene: Make, browser: Browser) -> None:
     with scene() as at, Visit.to(at.proxy, browser) as visit:
         visit.open()
+        visit.sees("waits to be started")
+        expect(visit.page.get_by_text("Loading …")).to_have_count(0)
         visit.sees("● live", ".top")
         [control] = processes(at.proxy, "ctl")
         os.kill(control, signal.SIGSTOP)

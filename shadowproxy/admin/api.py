@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from aiohttp import hdrs, web
 
@@ -53,25 +53,19 @@ from shadowproxy.admin.values import (
     Row,
     Rule,
     ServiceStatus,
-    Side,
     Status,
 )
 from shadowproxy.control.state import State
 from shadowproxy.metrics.exposition import CONTENT_TYPE, expose
 from shadowproxy.model.pair import Example
 from shadowproxy.model.policy import Bind
-from shadowproxy.report import Report
+from shadowproxy.model.totals import CauseTotal
+from shadowproxy.report import Cause, Report
 from shadowproxy.store import DiffPage
 from shadowproxy.store.audit import AuditPage
 
-if TYPE_CHECKING:
-    from shadowproxy.report.bodies import Line
-
 CAUSE: Final = "c-"
 """Ids of causes begin so; others are of examples."""
-AROUND: Final = 400
-WIDEST: Final = 4_000
-"""Characters of a line of a body: around what differs, and of what does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +141,7 @@ async def _causes(request: web.Request) -> web.Response:
 async def _cause(request: web.Request) -> web.Response:
     state = request.app[STATE]
     queries.only(request)
-    prefix = request.match_info["id"]
-    found = state.cause(time.time(), prefix)
-    if found is None:
-        raise ProblemError(404, f"no cause, or more than one, has an id that begins with {prefix!r}")
-    (cause,) = await state.shown([found])
+    found, cause = await _found(state, request.match_info["id"])
     return answers.json_response(CauseAnswer(cause, await state.read(state.store.cause_example, found)))
 
 
@@ -169,7 +159,9 @@ async def _reset(request: web.Request) -> web.Response:
 
 async def _audit(request: web.Request) -> web.Response:
     state = request.app[STATE]
-    return answers.json_response(await state.read(state.audit.page, *queries.audit(request, state)))
+    query = queries.audit(request, state)
+    page = await state.read(state.audit.page, query.service, query.limit, query.offset, holding=query.holding)
+    return answers.json_response(page)
 
 
 async def _events(request: web.Request) -> web.StreamResponse:
@@ -179,24 +171,12 @@ async def _events(request: web.Request) -> web.StreamResponse:
 
 
 async def _bodies(request: web.Request) -> web.Response:
+    from shadowproxy.admin import sides  # needed by few
+
     state = request.app[STATE]
     queries.only(request)
     example = await _example(state, request.match_info["id"])
-    return answers.json_response(await asyncio.to_thread(_side_by_side, example))
-
-
-def _side_by_side(example: Example) -> list[Row]:
-    from shadowproxy.report.bodies import marked, side_by_side  # needed by few
-
-    found = []
-    for mark, left, right in side_by_side(example.primary_body, example.shadow_body):
-        one, other = marked(left, right, AROUND, WIDEST)
-        found.append(Row(mark, _side(one), _side(other)))
-    return found
-
-
-def _side(line: Line) -> Side:
-    return Side(line.before, line.changed, line.after)
+    return answers.json_response(await asyncio.to_thread(sides.rows, example))
 
 
 async def _example(state: State, prefix: str) -> Example:
@@ -206,16 +186,22 @@ async def _example(state: State, prefix: str) -> Example:
     return example
 
 
+async def _found(state: State, prefix: str) -> tuple[CauseTotal, Cause]:
+    """A cause as it is kept, and as it is shown."""
+    found = state.cause(time.time(), prefix)
+    if found is None:
+        raise ProblemError(404, f"no cause, or more than one, has an id that begins with {prefix!r}")
+    (cause,) = await state.shown([found])
+    return found, cause
+
+
 async def _rules(request: web.Request) -> web.Response:
     from shadowproxy.admin import rules  # needed by few
 
     state = request.app[STATE]
     id_ = queries.rules(request)
     if id_.startswith(CAUSE):
-        found = state.cause(time.time(), id_)
-        if found is None:
-            raise ProblemError(404, f"no cause, or more than one, has an id that begins with {id_!r}")
-        (cause,) = await state.shown([found])
+        _, cause = await _found(state, id_)
         differing = rules.of_cause(cause)
     else:
         differing = rules.of_example(await _example(state, id_))

@@ -115,7 +115,6 @@ class AuditQuery(NamedTuple):
     service: str | None
     limit: int
     offset: int
-    attempt: int | None
     holding: Holding
 
 
@@ -125,7 +124,6 @@ def audit(request: web.Request, state: State) -> AuditQuery:
         service(request, state),
         _number(request, "limit", CauseQuery().limit, 1, MAX_LIMIT),
         _number(request, "offset", 0, 0, MAX_OFFSET),
-        None,
         Holding(_words(request, "who"), _words(request, "action"), _words(request, "search")),
     )
 

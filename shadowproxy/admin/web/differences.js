@@ -91,7 +91,6 @@ const ExamplePage = ({ service, example }) => html`<h1 tabindex="-1">${example.m
 /** Ignore, unordered, accept: each shows the lines that it writes before anything is written. */
 function Settle({ id, kind: what, fields: every, failed }) {
   const rules = useData(failed ? null : '/api/v1/diffs/rules', { id });
-  const after = { cause: id };
   return html`<${Panel} id="settle" title="If it is meant">
     <div class="commands"><${Action} label="Accept …" title="Accept this difference" confirm="Accept" reason="required" explain="It is counted apart from then on, in the file of accepted differences, under your name and until it expires."
       fields=${[
@@ -101,7 +100,7 @@ function Settle({ id, kind: what, fields: every, failed }) {
       ]}
       act=${async (values) => {
         const said = Object.fromEntries(Object.entries(values).filter(([, value]) => value));
-        const answer = await post('/api/v1/diffs/accept', { [what]: after.cause, ...said });
+        const answer = await post('/api/v1/diffs/accept', { [what]: id, ...said });
         changes.value++;
         return answer;
       }}

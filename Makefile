@@ -24,7 +24,8 @@ NEEDED := nginx:nginx-light node:nodejs npm:npm curl:curl prometheus:prometheus 
 .PHONY: help demo test lint format bench docs screenshots vendor system clean
 
 help:
-	@echo 'make demo     the proxy in front of two demo backends, live traffic, the report'
+	@echo 'make demo     the proxy in front of two demo backends, live traffic, the report, a rollout'
+	@echo '              FAULT=errors, slow or diff: only the rollout, which is rolled back'
 	@echo 'make test     all tests, with branch coverage'
 	@echo 'make lint     style, types, import contracts, the Dockerfile'
 	@echo 'make format   rewrite the sources in the project style'
@@ -35,7 +36,7 @@ help:
 	@echo 'make clean    remove the environment and everything generated'
 
 demo: $(READY)
-	$(BIN)/shadowproxy demo
+	$(BIN)/shadowproxy demo $(if $(FAULT),--fault $(FAULT))
 
 test: $(READY) $(READY_REFERENCE) system $(READY_SDKS)
 	$(BIN)/pytest -n $(TESTERS) --dist worksteal --cov --cov-report=term-missing:skip-covered $(ARGS)

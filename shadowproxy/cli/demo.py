@@ -1,16 +1,27 @@
-"""`shadowproxy demo`: two embedded versions of a service, the proxy in front of them, live traffic, the report."""
+"""`shadowproxy demo`: embedded versions of a service, the proxy in front of them, live traffic, report and rollout."""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
+
+from shadowproxy.cli.client import wants_color
+
+if TYPE_CHECKING:
+    from shadowproxy.demo.walk import View
 
 
 class Output(StrEnum):
     text = "text"
     json = "json"
+
+
+class Fault(StrEnum):
+    errors = "errors"
+    slow = "slow"
+    diff = "diff"
 
 
 def demo(
@@ -19,11 +30,18 @@ def demo(
     requests: Annotated[
         int, typer.Option(min=1, help="How many requests users send; with few of them faults stay unseen.")
     ] = 3000,
+    fault: Annotated[
+        Fault | None, typer.Option(help="Only the rollout, and this befalls version 3 once it has users.")
+    ] = None,
+    rollout: Annotated[bool, typer.Option("--rollout/--no-rollout", help="Whether version 3 is rolled out.")] = True,
+    bake: Annotated[str, typer.Option(help="How long each part of the rollout takes at least.")] = "6s",
     output: Annotated[Output, typer.Option("--output", "-o", help="How the report is written.")] = Output.text,
 ) -> None:
-    """Two embedded versions of a service, the proxy in front of them, live traffic, the report.
+    """Embedded versions of a service, the proxy in front of them, live traffic, a report and a rollout: a minute.
 
-    Version 2 has five seeded faults. Exits 0 when every one of them is in the report, else 1.
+    Version 2 is shadowed and has five seeded faults. Version 3 has none and takes the users over: shadow, canary,
+    progressive; with --fault it is rolled back. Exits 0 when every seeded fault was found and no user was harmed by
+    what should have been held back, else 1.
     """
     from shadowproxy.config.problems import BadValueError
     from shadowproxy.config.units import parse_duration
@@ -33,4 +51,29 @@ def demo(
         seconds = parse_duration(duration)
     except BadValueError as error:
         raise typer.BadParameter(str(error), param_hint="--duration") from None
-    raise typer.Exit(run(Options(requests=requests, seconds=seconds, keep=keep, output=output.value)))
+    try:
+        baking = parse_duration(bake)
+    except BadValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--bake") from None
+    options = Options(
+        requests=requests,
+        seconds=seconds,
+        keep=keep,
+        output=output.value,
+        rollout=rollout,
+        fault=fault.value if fault else "",
+        bake=baking,
+    )
+    raise typer.Exit(run(options, view=_view))
+
+
+def _view(stream: TextIO) -> View:
+    """As `rollout status --watch` shows it: in place on a terminal, else a line for each change."""
+    from shadowproxy.cli.live import Lines, Screen
+    from shadowproxy.cli.rollout_text import changes, render
+    from shadowproxy.report.terminal import WIDTH, Paint
+
+    if not stream.isatty():
+        return Lines(changes, stream)
+    paint = Paint(wants_color())
+    return Screen(lambda found, columns, brief: render(found, paint, min(columns, WIDTH), is_brief=brief), stream)

@@ -1,16 +1,19 @@
 """One version of the shop as a server of its own: `python -m shadowproxy.demo.backend VERSION`.
 
 Listens on a free port of 127.0.0.1, prints it on a line, and ends when its standard input does: a demo that dies
-leaves no backend behind. Every answer has a Content-Length.
+leaves no backend behind. A line there makes it another version (`version 3`), or gives it a fault (`fault slow`).
+Every answer has a Content-Length.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import time
 from collections import deque
+from dataclasses import dataclass
 from http import HTTPStatus
 from random import Random
 from typing import Final, cast
@@ -23,11 +26,27 @@ from shadowproxy.demo.shop import answer
 HOST: Final = "127.0.0.1"
 
 
+@dataclass(slots=True)
+class Shop:
+    """What is deployed now, for every connection."""
+
+    version: int
+    fault: str = ""
+
+    def obey(self, line: str) -> None:
+        """`version N`, which has no fault yet, or `fault NAME`."""
+        word, _, value = line.partition(" ")
+        if word == "version":
+            self.version, self.fault = int(value), ""
+        elif word == "fault":
+            self.fault = value
+
+
 class ShopConnection(asyncio.Protocol):
     """Answers the requests of one connection in order, each after its own delay."""
 
-    def __init__(self, version: int, random: Random) -> None:
-        self._version = version
+    def __init__(self, shop: Shop, random: Random) -> None:
+        self._shop = shop
         self._random = random
         self._loop = asyncio.get_running_loop()
         self._parser = httptools.HttpRequestParser(self)
@@ -59,11 +78,12 @@ class ShopConnection(asyncio.Protocol):
 
     def _begin(self) -> None:
         method, path = self._waiting[0]
-        reply = answer(self._version, method, path, time.time(), self._random)
+        shop = self._shop
+        reply = answer(shop.version, method, path, time.time(), self._random, shop.fault)
         body = json.dumps(reply.body, separators=(",", ":")).encode()
         head = (
             f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}\r\n"
-            f"Content-Type: application/json\r\nServer: shop/{self._version}\r\nContent-Length: {len(body)}\r\n\r\n"
+            f"Content-Type: application/json\r\nServer: shop/{shop.version}\r\nContent-Length: {len(body)}\r\n\r\n"
         ).encode("ascii")
         self._loop.call_later(reply.delay, self._send, head if method == "HEAD" else head + body)
 
@@ -77,11 +97,19 @@ class ShopConnection(asyncio.Protocol):
 async def serve(version: int) -> None:
     """Serve until standard input ends."""
     loop = asyncio.get_running_loop()
-    random = Random()
-    server = await loop.create_server(lambda: ShopConnection(version, random), HOST, 0)
+    random, shop = Random(), Shop(version)
+    server = await loop.create_server(lambda: ShopConnection(shop, random), HOST, 0)
     print(server.sockets[0].getsockname()[1], flush=True)  # noqa: T201 - its parent reads the port here
     ended = asyncio.Event()
-    loop.add_reader(sys.stdin, ended.set)
+
+    def heard() -> None:
+        said = os.read(sys.stdin.fileno(), 4096)  # a parent writes whole lines, far shorter than a pipe holds
+        for line in said.decode().splitlines():
+            shop.obey(line)
+        if not said:
+            ended.set()
+
+    loop.add_reader(sys.stdin, heard)
     await ended.wait()
     loop.remove_reader(sys.stdin)
     server.close()

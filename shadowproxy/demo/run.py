@@ -1,4 +1,8 @@
-"""The demo from beginning to end: stage, traffic, rest, report, and a look for the seeded faults."""
+"""The demo from beginning to end, in two acts.
+
+Version 2 is shadowed: traffic, rest, report, and a look for its seeded faults. Then version 3, which has none of them,
+is rolled out; or, with a late fault, it is rolled out alone and rolled back.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +21,12 @@ from typing import Final, TextIO
 import msgspec
 import uvloop
 
+from shadowproxy.admin.rollout_values import RolloutStatus
 from shadowproxy.demo.faults import Finding, at_rest, learned, search
 from shadowproxy.demo.progress import Progress
 from shadowproxy.demo.stage import DemoError, Stage, stage
 from shadowproxy.demo.traffic import Outcome, drive, plan
+from shadowproxy.demo.walk import OLD, View, by_server, walk
 from shadowproxy.report import Report, render_json, render_text
 
 REST_SECONDS: Final = 20.0
@@ -35,17 +41,44 @@ class Options:
     keep: bool = False
     output: str = "text"
     """`text` or `json`."""
+    rollout: bool = True
+    fault: str = ""
+    """One of LATE_FAULTS: what befalls version 3."""
+    bake: float = 6.0
+    """Seconds that each part of the rollout takes at least."""
 
 
-def run(options: Options, out: TextIO = sys.stdout, err: TextIO = sys.stderr) -> int:
-    """The exit code: 0 when every seeded fault was found and every user was served by version 1, else 1.
+class Headlines:
+    """The plainest view of a rollout: a line for each stage and weight."""
 
-    Progress goes to `err`, the result to `out`. Everything that was started is stopped, also on SIGINT (130) and
-    SIGTERM (143).
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._last = ""
+
+    def show(self, found: RolloutStatus) -> None:
+        line = f"{found.name}: {found.phase} {found.stage} {found.weight:.0%}"
+        if line != self._last:
+            print(line, file=self._stream, flush=True)
+            self._last = line
+
+    def close(self) -> None:
+        pass
+
+
+def run(
+    options: Options,
+    out: TextIO = sys.stdout,
+    err: TextIO = sys.stderr,
+    view: Callable[[TextIO], View] = Headlines,
+) -> int:
+    """The exit code: 0 when every seeded fault was found and every user was served by whom they should be, else 1.
+
+    Progress goes to `err`, the result to `out`; `view` shows a rollout. Everything that was started is stopped, also on
+    SIGINT (130) and SIGTERM (143).
     """
     try:
-        with _ended_by_signals(), stage() as scene:
-            return _play(scene, options, out, err)
+        with _ended_by_signals(), stage(options.bake) as scene:
+            return _play(scene, options, out, err, view)
     except DemoError as error:
         print(f"shadowproxy demo: {error}", error.tail, sep="\n", file=err)
         return 1
@@ -53,25 +86,59 @@ def run(options: Options, out: TextIO = sys.stdout, err: TextIO = sys.stderr) ->
         return 130
 
 
-def _play(scene: Stage, options: Options, out: TextIO, err: TextIO) -> int:
-    print(f"version 1 and version 2 of a small shop behind the proxy at http://{scene.traffic}", file=err)
-    progress = Progress(options.requests, err)
-    outcome = _traffic(scene, options, progress)
-    progress.close()
-    report = settle(lambda: _read(scene), lambda: time.sleep(READ_EVERY), int(REST_SECONDS / READ_EVERY))
-    findings = search(report)
-    served = outcome.servers.keys() == {"shop/1"} and not outcome.broken
-    if options.output == "json":
-        out.write(_as_json(report, findings))
+def _play(scene: Stage, options: Options, out: TextIO, err: TextIO, view: Callable[[TextIO], View]) -> int:
+    is_json = options.output == "json"
+    document: dict[str, object] = {}
+    is_fine = True
+    if not options.fault:
+        print(f"version 1 and version 2 of a small shop behind the proxy at http://{scene.traffic}", file=err)
+        document, is_fine = _shadow(scene, options, out, err)
+    if options.rollout or options.fault:
+        print(f"version 3 is rolled out behind the proxy at http://{scene.traffic}", file=err)
+        shown = view(err if is_json else out)
+        walked = walk(scene, shown, options.requests / options.seconds, options.fault)
+        is_fine = is_fine and walked.is_as_meant
+        if options.fault:
+            document = _report_of(_settled(scene), [walked.finding], None if is_json else out)
+        document["rollout"] = msgspec.to_builtins(walked.status)
+        if not is_json:
+            print("", *walked.says(), sep="\n", file=out)
+    if is_json:
+        out.write(msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n")
     else:
-        out.write(render_text(report, color=out.isatty()))
-        out.write(_as_text(scene, outcome, findings, learned(report)))
+        print(f"Dashboard and admin API: http://{scene.admin}  metrics: http://{scene.admin}/metrics", file=out)
     out.flush()
     if options.keep:
         with suppress(KeyboardInterrupt):
             print(f"everything keeps running until Ctrl-C; the proxy's log is {scene.log}", file=err)
             threading.Event().wait()
-    return 0 if served and all(finding.found for finding in findings) else 1
+    return 0 if is_fine else 1
+
+
+def _shadow(scene: Stage, options: Options, out: TextIO, err: TextIO) -> tuple[dict[str, object], bool]:
+    """Version 2 gets copies, version 1 all users. The report as a document, and whether all was as it should be."""
+    progress = Progress(options.requests, err)
+    outcome = _traffic(scene, options, progress)
+    progress.close()
+    report = _settled(scene)
+    findings = search(report)
+    document = _report_of(report, findings, None if options.output == "json" else out)
+    if options.output == "text":
+        out.write(_as_text(outcome, findings, learned(report)))
+        out.flush()
+    served = outcome.servers.keys() == {OLD} and not outcome.broken
+    return document, served and all(finding.found for finding in findings)
+
+
+def _report_of(report: Report, findings: list[Finding], out: TextIO | None) -> dict[str, object]:
+    """The report as a document that carries the seeded faults; written to `out` as text."""
+    if out is not None:
+        out.write(render_text(report, color=out.isatty()))
+    return {**msgspec.json.decode(render_json(report)), "faults": msgspec.to_builtins(findings)}
+
+
+def _settled(scene: Stage) -> Report:
+    return settle(lambda: _read(scene), lambda: time.sleep(READ_EVERY), int(REST_SECONDS / READ_EVERY))
 
 
 def _traffic(scene: Stage, options: Options, progress: Progress) -> Outcome:
@@ -104,17 +171,11 @@ def settle(read: Callable[[], Report], pause: Callable[[], None], readings: int)
     return last
 
 
-def _as_json(report: Report, findings: list[Finding]) -> str:
-    document = msgspec.json.decode(render_json(report))
-    document["faults"] = msgspec.to_builtins(findings)
-    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
-
-
-def _as_text(scene: Stage, outcome: Outcome, findings: list[Finding], noise: list[str]) -> str:
-    servers = ", ".join(f"{count:,} by {server or 'nobody'}" for server, count in outcome.servers.items())
+def _as_text(outcome: Outcome, findings: list[Finding], noise: list[str]) -> str:
+    served = f"{outcome.answered:,} requests answered ({by_server(outcome)})"
     lines = [
         "",
-        f"Users: {outcome.answered:,} requests answered ({servers}), {outcome.broken:,} without a whole answer.",
+        f"Users: {served}, {outcome.broken:,} without a whole answer.",
         f"Noise, learned from a second instance of version 1: {', '.join(noise) or 'none yet'}.",
         "Seeded faults of version 2:",
     ]
@@ -125,7 +186,6 @@ def _as_text(scene: Stage, outcome: Outcome, findings: list[Finding], noise: lis
             cause = f" (cause {finding.cause})" if finding.cause else ""
             lines.append(f"            {finding.evidence}{cause}")
     lines.append(f"{sum(finding.found for finding in findings)} of {len(findings)} seeded faults found.")
-    lines.append(f"Admin API: http://{scene.admin}  metrics: http://{scene.admin}/metrics")
     return "\n".join(lines) + "\n"
 
 

@@ -1,7 +1,8 @@
-"""The demo's service, a shop, in two versions. Pure: an answer is made from the request, the time and a random source.
+"""The demo's service, a shop, in three versions. Pure: an answer is made from request, time and a random source.
 
 Version 2 carries five seeded faults, marked below where they are made; `faults` knows how each shows in a report.
-What differs by nature is here too: `generated_at` and `trace_id` are new in every answer of either version.
+Version 3 has them mended, and may be given one of `LATE_FAULTS` while it serves.
+What differs by nature is here too: `generated_at` and `trace_id` are new in every answer of any version.
 """
 
 from __future__ import annotations
@@ -27,6 +28,15 @@ ROUTES: Final = (
 
 SLOWNESS: Final = 0.08
 """Seconds that version 2 takes longer for recommendations."""
+
+LATE_FAULTS: Final = {
+    "errors": "one answer in four is a 500",
+    "slow": "every answer takes 250 ms longer",
+    "diff": "stock is a string instead of a number",
+}
+"""What can befall a version while it serves, and how it shows."""
+_LATE_ERRORS: Final = 0.25
+_LATE_SLOWNESS: Final = 0.25
 
 _WORDS: Final = ("oak", "linen", "copper", "wool", "glass", "cork", "slate", "cedar", "ivory", "amber", "brass", "felt")
 _THINGS: Final = (
@@ -57,24 +67,34 @@ class Reply:
     delay: float
 
 
-def answer(version: int, method: str, path: str, now: float, random: Random) -> Reply:
-    """The reply of a version (1 or 2) to a request; `path` without its query, `now` in Unix seconds."""
-    delay = random.uniform(0.001, 0.004)
+def answer(version: int, method: str, path: str, now: float, random: Random, fault: str = "") -> Reply:
+    """The reply of a version to a request; `path` without its query, `now` in Unix seconds.
+
+    `fault` is one of LATE_FAULTS, or none.
+    """
+    delay = random.uniform(0.001, 0.004) + (_LATE_SLOWNESS if fault == "slow" else 0.0)
     found = next(((name, match) for name, pattern in _PATTERNS if (match := pattern.fullmatch(path))), None)
     if found is None:
         return Reply(404, {"error": "not found"}, delay)
     name, identity = found[0], int(found[1][1]) if found[1].lastindex else 0
     moment = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds")
     noise = {"generated_at": moment, "trace_id": f"{random.getrandbits(64):016x}"}
+    if fault == "errors" and random.random() < _LATE_ERRORS:
+        return Reply(500, {"error": "too many connections", **noise}, delay)
     if method == "POST":
         return Reply(201, {"accepted": name, "id": random.getrandbits(32), **noise}, delay)
+    if name not in _DOCUMENTS and name != "catalog":
+        return Reply(405, {"error": "only POST"}, delay)
     if name == "order" and version == 2 and identity % 10 == 7:
         return Reply(500, {"error": "cannot read discounts of null", **noise}, delay)  # fault: a 500 on some ids
     if name == "recommendations":
         delay += SLOWNESS if version == 2 else 0.0  # fault: a slow route
     if name == "catalog":
         return Reply(200, _catalog(), delay)
-    return Reply(200, {**_DOCUMENTS[name](version, identity), **noise}, delay)
+    document = _DOCUMENTS[name](version, identity)
+    if fault == "diff" and name == "item":
+        document["stock"] = str(document["stock"])
+    return Reply(200, {**document, **noise}, delay)
 
 
 def _draw(kind: str, identity: int, below: int) -> int:

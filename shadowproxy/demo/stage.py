@@ -14,7 +14,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +43,17 @@ upstreams:
   secondary: {urls: [http://$again]}
 version: {header: server}
 isolation: {hold_out: 0%}
+rollout:
+  name: shop-v3
+  # A minute in all: real bakes take hours, and tolerate less.
+  checks:
+    - {check: error_rate, max_relative: 50%, max_absolute: 1pp}
+    - {check: latency_p95, max_relative: 100%, max_absolute: 100ms}
+    - {check: regressed_fields}
+  stages:
+    - {name: mirror, shadow: {sample: 100%}, bake: {for: $bake, requests: 200}}
+    - {name: first users, canary: {weight: 10%}, bake: {for: $bake, requests: 100}}
+    - {name: ramp, progressive: {weights: [25%, 50%, 100%], holdback: 5%}, bake: {for: $bake, requests: 100}}
 routes:
 $routes
 """)
@@ -57,6 +68,23 @@ class DemoError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Backend:
+    """A version of the shop that listens at `address`."""
+
+    address: str
+    child: subprocess.Popen[str]
+
+    def tell(self, line: str) -> None:
+        """Make it another version, or give it a fault. Raises DemoError."""
+        try:
+            assert self.child.stdin  # noqa: S101 - it was started with one
+            self.child.stdin.write(f"{line}\n")
+            self.child.stdin.flush()
+        except OSError as error:
+            raise DemoError(f"the shop at {self.address} has ended: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
 class Stage:
     """Where everything listens (`host:port`), and the files behind it."""
 
@@ -65,6 +93,7 @@ class Stage:
     probe: str
     configuration: Path
     log: Path
+    candidate: Backend
 
     def tail(self, lines: int = 12) -> str:
         """The end of the proxy's log."""
@@ -72,35 +101,38 @@ class Stage:
 
 
 @contextmanager
-def stage() -> Generator[Stage, None, None]:
-    """Start the backends and the proxy, wait until it is ready, and stop everything at the end. Raises DemoError."""
+def stage(bake: float = 6.0) -> Generator[Stage, None, None]:
+    """Start the backends and the proxy, wait until it is ready, and stop everything at the end. Raises DemoError.
+
+    `bake`: seconds that each part of the rollout takes at least.
+    """
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shadowproxy-demo-")))
         backends = [stack.enter_context(_backend(version)) for version in (1, 2, 1)]
-        yield stack.enter_context(_proxy(directory, *backends))
+        yield stack.enter_context(_proxy(directory, backends, bake))
 
 
-def configuration(traffic: str, admin: str, probe: str, one: str, two: str, again: str) -> str:
-    """The demo's configuration as YAML: both versions, the first one twice, and a route for each kind of page."""
+def configuration(traffic: str, admin: str, probe: str, one: str, two: str, again: str, bake: float = 6.0) -> str:
+    """The demo's configuration as YAML: both versions, the first one twice, a route for each kind of page, a plan."""
     routes = "\n".join(
         f'  - {{name: {name}, match: {{path: "{path}"{_METHODS.get(name, "")}}}}}' for name, path in ROUTES
     )
     addresses = {"traffic": traffic, "admin": admin, "probe": probe, "one": one, "two": two, "again": again}
-    return _CONFIGURATION.substitute(addresses, routes=routes)
+    return _CONFIGURATION.substitute(addresses, routes=routes, bake=f"{bake:g}s")
 
 
 _METHODS: Final = {"checkout": ", methods: [POST]", "cart": ", methods: [POST]"}
 
 
 @contextmanager
-def _backend(version: int) -> Generator[str, None, None]:
-    """One version of the shop; yields its address."""
+def _backend(version: int) -> Generator[Backend, None, None]:
+    """One version of the shop."""
     command = [sys.executable, "-m", "shadowproxy.demo.backend", str(version)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
     ) as child:
         try:
-            yield f"{HOST}:{_port(child, version)}"
+            yield Backend(f"{HOST}:{_port(child, version)}", child)
         finally:
             _stop(child)
 
@@ -117,14 +149,15 @@ def _port(child: subprocess.Popen[str], version: int) -> int:
 
 
 @contextmanager
-def _proxy(directory: Path, *backends: str) -> Generator[Stage, None, None]:
+def _proxy(directory: Path, backends: Sequence[Backend], bake: float) -> Generator[Stage, None, None]:
     """The proxy, as a user would start it."""
     path = directory / "shadowproxy.yaml"
     command = [sys.executable, "-m", "shadowproxy.cli", "run", str(path)]
     for left in reversed(range(_ATTEMPTS)):
         traffic, admin, probe = _free_addresses(3)
-        scene = Stage(traffic, admin, probe, path, directory / "proxy.log")
-        path.write_text(configuration(traffic, admin, probe, *backends), encoding="utf-8")
+        scene = Stage(traffic, admin, probe, path, directory / "proxy.log", backends[1])
+        one, two, again = (each.address for each in backends)
+        path.write_text(configuration(traffic, admin, probe, one, two, again, bake), encoding="utf-8")
         with (
             scene.log.open("wb") as output,
             subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, process_group=0) as child,

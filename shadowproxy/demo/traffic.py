@@ -76,10 +76,25 @@ def plan(count: int, seed: int = 1) -> list[Request]:
     return requests
 
 
-async def drive(requests: list[Request], host: str, port: int, seconds: float, tell: Callable[[int], None]) -> Outcome:
-    """Send `requests` evenly over `seconds`; `tell` hears how many were answered. Never raises for a broken answer."""
+def _never() -> bool:
+    return False
+
+
+async def drive(
+    requests: list[Request],
+    host: str,
+    port: int,
+    seconds: float,
+    tell: Callable[[int], None],
+    ended: Callable[[], bool] = _never,
+    outcome: Outcome | None = None,
+) -> Outcome:
+    """Send `requests` evenly over `seconds`, or until it has `ended`; `tell` hears how many were answered.
+
+    Counts in `outcome`, which it returns, or in one of its own. Never raises for a broken answer.
+    """
     loop = asyncio.get_running_loop()
-    outcome = Outcome()
+    outcome = Outcome() if outcome is None else outcome
     schedule = enumerate(requests)
     begin, step = loop.time(), seconds / max(1, len(requests))
 
@@ -87,6 +102,8 @@ async def drive(requests: list[Request], host: str, port: int, seconds: float, t
         connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         for index, request in schedule:
             await asyncio.sleep(begin + index * step - loop.time())
+            if ended():
+                break
             try:
                 connection = connection or await asyncio.open_connection(host, port)
                 keep = await _exchange(connection, request, f"{host}:{port}", outcome)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shadowproxy.demo.shop import ROUTES, SLOWNESS, Reply, answer
+from shadowproxy.demo.shop import LATE_FAULTS, ROUTES, SLOWNESS, Reply, answer
 
 NOISE = ("generated_at", "trace_id")
 
@@ -64,3 +64,21 @@ def test_orders_and_carts_are_taken_and_the_rest_is_not_found() -> None:
     assert [both("POST", path)[0].status for path in ("/orders", "/carts/3/items")] == [201, 201]
     assert both("GET", "/nowhere")[0].status == 404
     assert len({name for name, _ in ROUTES}) == len(ROUTES)
+
+
+def test_version_3_answers_as_version_1() -> None:
+    for _, template in ROUTES:
+        path = template.replace("{id}", "7").replace("{sku}", "8")
+        one, three = (answer(version, "GET", path, 1700000000.5, Random(4)) for version in (1, 3))
+        assert one == three
+
+
+def test_a_late_fault_shows_as_it_says() -> None:
+    def faulty(fault: str) -> list[Reply]:
+        random = Random(4)
+        return [answer(3, "GET", f"/items/{i}", 1700000000.5, random, fault) for i in range(1, 401)]
+
+    assert sum(reply.status == 500 for reply in faulty("errors")) / 400 == pytest.approx(0.25, abs=0.06)
+    assert min(reply.delay for reply in faulty("slow")) > 0.25
+    assert all(isinstance(reply.body["stock"], str) for reply in faulty("diff"))
+    assert set(LATE_FAULTS) == {"errors", "slow", "diff"}

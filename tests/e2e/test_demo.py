@@ -1,4 +1,4 @@
-"""`shadowproxy demo` from beginning to end: every seeded fault is found, and nothing is left behind."""
+"""`shadowproxy demo` from beginning to end: faults are found, users go where they should, nothing stays behind."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ import signal
 import subprocess
 import sys
 import tempfile
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
 from shadowproxy.demo import stage as scenery
 from shadowproxy.demo.run import Options, run
+from shadowproxy.demo.shop import LATE_FAULTS
 from shadowproxy.demo.traffic import Request, drive
+from shadowproxy.demo.walk import CHECKS
 from tests.e2e.harness import eventually
 from tests.e2e.ports import HOST
 from tests.e2e.talk import DisturbedError, until_calm
@@ -52,14 +54,17 @@ def undisturbed(report: str) -> str:
 
 @pytest.mark.alone
 @until_calm
-def test_every_seeded_fault_is_found_and_nothing_is_left(scratch: Path) -> None:
+def test_every_seeded_fault_is_found_then_users_go_over_and_nothing_is_left(scratch: Path) -> None:
     out, err = io.StringIO(), io.StringIO()
-    code = run(Options(requests=2000, seconds=6.0), out, err)
+    code = run(Options(requests=2000, seconds=6.0, bake=2.0), out, err)
     text = undisturbed(out.getvalue())
     assert code == 0, text + err.getvalue()
     assert "5 of 5 seeded faults found." in text
     assert "2,000 requests answered (2,000 by shop/1), 0 without a whole answer" in text
-    assert "Admin API: http://127.0.0.1:" in text
+    walked = ["running mirror 0%", "running first users 10%", "running ramp 25%", "ramp 50%", "ramp 95%", "promoted"]
+    assert [each for each in walked if each in text] == walked, text
+    assert "Version 3 took all users over" in text
+    assert "admin API: http://127.0.0.1:" in text
     assert "2000/2000 requests" in err.getvalue()
     assert list(scratch.iterdir()) == []
     assert backends(scratch) == set()
@@ -68,11 +73,35 @@ def test_every_seeded_fault_is_found_and_nothing_is_left(scratch: Path) -> None:
 @pytest.mark.alone
 def test_as_json_the_report_carries_the_faults(scratch: Path) -> None:
     out = io.StringIO()
-    run(Options(requests=300, seconds=1.0, output="json"), out, io.StringIO())
+    run(Options(requests=300, seconds=1.0, output="json", rollout=False), out, io.StringIO())
     document = json.loads(out.getvalue())
     assert {fault["name"] for fault in document["faults"]} == FAULTS
     assert document["services"][0]["name"] == "shop"
     assert sum(route["requests"] for route in document["services"][0]["routes"]) == 300
+
+
+@pytest.mark.alone
+def test_each_late_fault_sends_users_back(scratch: Path) -> None:
+    """Side by side, as a user starts them."""
+    command = [sys.executable, "-m", "shadowproxy.cli", "demo", "-o", "json", "--bake", "2s", "--requests", "1500"]
+    with ExitStack() as stack:
+        demos = {
+            fault: stack.enter_context(
+                subprocess.Popen(
+                    [*command, "--fault", fault], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+                )
+            )
+            for fault in LATE_FAULTS
+        }
+        said = {fault: demo.communicate(timeout=100) for fault, demo in demos.items()}
+    for fault, (out, err) in said.items():
+        document = json.loads(out)
+        rollout = document["rollout"]
+        assert (demos[fault].returncode, rollout["phase"], rollout["weight"]) == (0, "rolled_back", 0.0), err
+        assert [(each["name"], each["found"]) for each in document["faults"]] == [(fault, True)]
+        assert f"rolled back: {CHECKS[fault]}" in rollout["why"]
+        assert "running · first users · 10% to the candidate" in err
+    assert list(scratch.iterdir()) == []
 
 
 def test_a_proxy_that_does_not_come_up_is_one_line_and_the_end_of_its_log(
@@ -122,7 +151,8 @@ def test_a_signal_in_mid_traffic_stops_everything(scratch: Path, number: signal.
 @pytest.mark.alone
 @until_calm
 def test_kept_it_runs_until_it_is_told_to_end(scratch: Path) -> None:
-    command = [sys.executable, "-m", "shadowproxy.cli", "demo", "--keep", "--duration", "2s", "--requests", "1000"]
+    command = [sys.executable, "-m", "shadowproxy.cli", "demo", "--keep", "--no-rollout"]
+    command += ["--duration", "2s", "--requests", "1000"]
     demo = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0)
     assert demo.stderr
     while "keeps running" not in (line := demo.stderr.readline()):

@@ -9,6 +9,7 @@ BIN := $(VENV)/bin
 # Stamps live in the virtual environment, so removing it removes them.
 READY := $(VENV)/.ready
 READY_BENCH := $(VENV)/.ready-bench
+READY_RELEASE := $(VENV)/.ready-release
 # What flags are held against lives in an environment of its own beside it: its versions are nobody else's.
 READY_REFERENCE := $(VENV)/.ready-reference
 READY_SDKS := $(VENV)/.ready-sdks
@@ -18,10 +19,12 @@ SDKS := tests/e2e/npm/package.json tests/e2e/npm/package-lock.json
 # How many processes run tests side by side; 0 for one after another in pytest's own.
 TESTERS := 3
 
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
+
 # command:package, Debian's names. What the tests start besides Python.
 NEEDED := nginx:nginx-light node:nodejs npm:npm curl:curl prometheus:prometheus chromium:chromium
 
-.PHONY: help demo test lint format bench docs screenshots vendor system clean
+.PHONY: help demo test lint format bench docs screenshots vendor lock dist dist-check sbom image-check system clean
 
 help:
 	@echo 'make demo     the proxy in front of two demo backends, live traffic, the report, a rollout'
@@ -33,6 +36,11 @@ help:
 	@echo 'make docs     regenerate the reference pages that are made from the code'
 	@echo 'make screenshots  pictures of the dashboard for the documents'
 	@echo 'make vendor   make the dashboard'\''s one file of libraries anew'
+	@echo 'make dist     wheel and source archive in dist/'
+	@echo 'make dist-check  the wheel runs the demo in an empty environment, with each Python that is here'
+	@echo 'make sbom     what is delivered, as CycloneDX, and its licences, in dist/'
+	@echo 'make lock     requirements.lock anew, with the newest versions that pyproject.toml admits'
+	@echo 'make image-check  the steps of the Dockerfile in a chroot (root), the size, and a trial of the result'
 	@echo 'make clean    remove the environment and everything generated'
 
 demo: $(READY)
@@ -68,6 +76,30 @@ vendor: system
 	npm ci --prefix tools/vendor --no-audit --no-fund --silent
 	npm run --silent --prefix tools/vendor build
 
+# A lock for every Linux and Python that is supported; with --upgrade: without it uv keeps what the file names.
+lock: $(READY_RELEASE)
+	@{ echo '# What the image installs besides shadowproxy itself, made from pyproject.toml: make lock'; \
+	$(LOCK) --upgrade pyproject.toml; } > requirements.lock.new
+	@{ echo '# What the wheel is built with, made from [build-system] in pyproject.toml: make lock'; \
+	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
+	| $(LOCK) --upgrade -; } > requirements-build.lock.new
+	mv requirements.lock.new requirements.lock
+	mv requirements-build.lock.new requirements-build.lock
+
+dist: $(READY_RELEASE)
+	rm -rf dist/*.whl dist/*.tar.gz
+	$(BIN)/python -m build --outdir dist .
+
+dist-check: dist
+	$(BIN)/python tools/dist_check.py
+
+sbom: $(READY_RELEASE)
+	$(BIN)/python tools/sbom.py
+
+image-check: $(READY)
+	@command -v debootstrap >/dev/null || apt-get install -q -y --no-install-recommends debootstrap
+	$(BIN)/python -m tools.image
+
 # The packages of nginx and Prometheus start servers when installed: RUNLEVEL=1 keeps them from doing so.
 system:
 	@PATH="$$PATH:/usr/sbin"; missing=; \
@@ -94,6 +126,10 @@ $(READY): pyproject.toml $(BIN)/python
 
 $(READY_BENCH): $(READY)
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	@touch $@
+
+$(READY_RELEASE): $(READY)
+	$(BIN)/python -m pip install --quiet --editable '.[release]'
 	@touch $@
 
 $(READY_REFERENCE): $(REFERENCE) $(BIN)/python

@@ -131,7 +131,7 @@ def ask(path: str, body: dict[str, Any] | None = None) -> Any:
     request = urllib.request.Request(
         f"http://127.0.0.1:{ADMIN}/api/v1/{path}", data, {"Content-Type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 - an address of this file
+    with urllib.request.urlopen(request, timeout=5) as answer:
         return json.loads(answer.read())
 
 

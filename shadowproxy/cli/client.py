@@ -67,28 +67,28 @@ class ClientError(Exception):
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=TIMEOUT)
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
         self._path = path
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(TIMEOUT)
+        self.sock.settimeout(self.timeout)
         self.sock.connect(self._path)
 
 
-def connection_to(address: str) -> http.client.HTTPConnection:
-    """A connection, not opened yet. Raises ClientError for what is no address."""
+def connection_to(address: str, port: int = 9900, timeout: float = TIMEOUT) -> http.client.HTTPConnection:
+    """A connection, not opened yet; `port` where the address names none. Raises ClientError for what is no address."""
     if address.startswith("unix:"):
-        return _UnixConnection(address.removeprefix("unix:"))
+        return _UnixConnection(address.removeprefix("unix:"), timeout)
     found = _ADDRESS.fullmatch(address)
     if found is None or int(found["port"] or 0) > 65535:
         raise ClientError(f"--admin {address!r} is not host:port, [v6]:port, unix:PATH or http(s)://host:port")
     host = found["host"].strip("[]")
     if found["scheme"] == "https":
-        return http.client.HTTPSConnection(host, int(found["port"] or 443), timeout=TIMEOUT)
-    port = int(found["port"] or (80 if found["scheme"] else 9900))
-    return http.client.HTTPConnection(host, port, timeout=TIMEOUT)
+        return http.client.HTTPSConnection(host, int(found["port"] or 443), timeout=timeout)
+    number = int(found["port"] or (80 if found["scheme"] else port))
+    return http.client.HTTPConnection(host, number, timeout=timeout)
 
 
 def fetch(admin: str, token: str | None, path: str, **query: object) -> bytes:

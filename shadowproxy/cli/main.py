@@ -10,7 +10,7 @@ from typing import Annotated, Final
 import typer
 
 from shadowproxy import __version__
-from shadowproxy.cli import check, demo, diffs, flags, freeze, replay, report, rollout, run, status, watch
+from shadowproxy.cli import check, demo, diffs, flags, freeze, health, replay, report, rollout, run, status, watch
 
 USAGE: Final = 2
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
@@ -29,6 +29,7 @@ app.command()(check.check)
 app.command()(check.schema)
 app.command()(demo.demo)
 app.command()(status.status)
+app.command()(health.health)
 app.command()(report.report)
 app.command()(replay.replay)
 app.add_typer(diffs.app, name="diffs")

@@ -24,7 +24,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 # command:package, Debian's names. What the tests start besides Python.
 NEEDED := nginx:nginx-light node:nodejs npm:npm curl:curl prometheus:prometheus chromium:chromium
 
-.PHONY: help demo test lint format bench docs screenshots vendor lock dist dist-check sbom image-check system clean
+.PHONY: help demo test lint format bench docs screenshots vendor lock dist dist-check pythons sbom image-check system clean
 
 help:
 	@echo 'make demo     the proxy in front of two demo backends, live traffic, the report, a rollout'
@@ -38,6 +38,7 @@ help:
 	@echo 'make vendor   make the dashboard'\''s one file of libraries anew'
 	@echo 'make dist     wheel and source archive in dist/'
 	@echo 'make dist-check  the wheel runs the demo in an empty environment, with each Python that is here'
+	@echo 'make pythons  the tests without processes, with each Python that is here'
 	@echo 'make sbom     what is delivered, as CycloneDX, and its licences, in dist/'
 	@echo 'make lock     requirements.lock anew, with the newest versions that pyproject.toml admits'
 	@echo 'make image-check  the steps of the Dockerfile in a chroot (root), the size, and a trial of the result'
@@ -91,10 +92,13 @@ dist: $(READY_RELEASE)
 	$(BIN)/python -m build --outdir dist .
 
 dist-check: dist
-	$(BIN)/python tools/dist_check.py
+	$(BIN)/python -m tools.dist_check
+
+pythons: $(READY) $(READY_REFERENCE)
+	$(BIN)/python -m tools.pythons $(ARGS)
 
 sbom: $(READY_RELEASE)
-	$(BIN)/python tools/sbom.py
+	$(BIN)/python -m tools.sbom
 
 image-check: $(READY)
 	@command -v debootstrap >/dev/null || apt-get install -q -y --no-install-recommends debootstrap

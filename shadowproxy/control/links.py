@@ -14,6 +14,7 @@ from shadowproxy.channel import FrameError, FrameReader, frame
 from shadowproxy.model.commands import Apply, Names, Paths, Publish, Quit, Ready, Reload, Templates
 from shadowproxy.model.flags import Evaluations, FlagsInForce
 from shadowproxy.model.pair import Aggregate, Examples, Hello, Learned
+from shadowproxy.model.unix import KEEP_FILE
 
 MAX_UNTAKEN: Final = 8 * 1024 * 1024
 """Bytes that a comparer may leave unread."""
@@ -100,7 +101,8 @@ class Feed:
         self._quiet.set()
 
     async def listen(self, listener: socket.socket) -> None:
-        self._server = await asyncio.get_running_loop().create_unix_server(self._accept, sock=listener)
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_unix_server(self._accept, sock=listener, **KEEP_FILE)
 
     @property
     def comparers(self) -> int:

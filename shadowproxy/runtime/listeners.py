@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from shadowproxy.model.policy import CertificatePolicy
+from shadowproxy.model.unix import KEEP_FILE
 from shadowproxy.proxy.client import ClientConnection
 from shadowproxy.proxy.site import Site
 from shadowproxy.runtime.acceptor import Acceptor, take
@@ -78,7 +79,7 @@ class Listeners:
         if policy.proxy_protocol or self._context is not None:
             return Acceptor(self._site, own, self._context)
         if sock.family == socket.AF_UNIX:
-            return await loop.create_unix_server(self._client, sock=own, backlog=BACKLOG)
+            return await loop.create_unix_server(self._client, sock=own, backlog=BACKLOG, **KEEP_FILE)
         return await loop.create_server(self._client, sock=own, backlog=BACKLOG)
 
     def _empty(self, sock: socket.socket) -> None:

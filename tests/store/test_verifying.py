@@ -217,6 +217,7 @@ def test_the_second_copy_may_be_behind_but_not_wrong(there: Path) -> None:
     store = RolloutStore(there)
     store.load()
     store.commit(state(1200.0), command(1200.0), [entry(1200.0)])
+    store.close()
     (there / HEAD_NAME).write_text(f"{number} {hash_}\n")  # it died before it could write that
     assert verify(there) == []
     (there / HEAD_NAME).write_text(f"{number} {hash_[:-2]}00\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +55,14 @@ class Rig:
         """Whether the supervisor does what control says."""
         self.acts, self.dies_at, self.dies_after, self.is_dead = 0, 0, False, False
         self._controllers: list[Controller] = []
+        self._stores: list[RolloutStore] = []
         self.start()
 
     async def close(self) -> None:
         for controller in self._controllers:
             await controller.close()
+        for store in self._stores:
+            store.close()
 
     def _shop(self, service: ServicePolicy, plan: Plan | None, policy: dict[str, Any]) -> ServicePolicy:
         return replace(service, rollout=plan, **policy) if service.name == "shop" else service
@@ -72,6 +76,7 @@ class Rig:
         world = self.world
         self.control = Control(launch, self.policy, world.registry, world.counters, MemoryStore())  # type: ignore[arg-type]
         store = RolloutStore(self.directory)
+        self._stores.append(store)
         self.controller = self.control.rollouts = Controller(self.control, store, self.now)
         self._controllers.append(self.controller)
         self.controller.send = self._supervise
@@ -195,7 +200,8 @@ class Rig:
         return self.world.counters.control[at.LEASES] / 1000 - self.monotonic
 
     def stored(self) -> State | None:
-        return RolloutStore(self.directory).load().get("shop")
+        with closing(RolloutStore(self.directory)) as store:
+            return store.load().get("shop")
 
     @property
     def is_stored(self) -> bool:

@@ -1,4 +1,4 @@
-"""`make pythons`: all tests but those that start processes, with each Python that pyproject.toml claims and that is here.
+"""`make pythons`: the tests that start no processes, with each Python that pyproject.toml claims and that is here.
 
 What is claimed was tried: this and `make dist-check`, which runs the demo with each, are how.
 """

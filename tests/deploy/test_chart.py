@@ -184,7 +184,8 @@ def test_the_sidecar_is_native_and_is_ready_before_the_app_starts() -> None:
 
 def test_the_sidecars_primary_is_the_app(tmp_path: Path) -> None:
     (service,) = loaded(case("sidecar"), tmp_path).policy.services
-    assert "127.0.0.1" in str(service.upstreams["primary"]) and "8000" in str(service.upstreams["primary"])
+    assert "127.0.0.1" in str(service.upstreams["primary"])
+    assert "8000" in str(service.upstreams["primary"])
     assert case("sidecar").one("Service", "shop-shadowproxy")["spec"]["ports"][0]["targetPort"] == "http"
 
 

@@ -1,4 +1,4 @@
-"""What the chart deploys, run here: the rendered configuration, the manifests' probes, the end within the grace period."""
+"""What the chart deploys, run here: the rendered configuration, the probes, the end in the time that it has."""
 
 from __future__ import annotations
 

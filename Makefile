@@ -67,6 +67,7 @@ bench: $(READY_BENCH)
 docs: $(READY)
 	$(BIN)/python -m shadowproxy.config.reference > docs/configuration.md
 	$(BIN)/python -m shadowproxy.metrics.series > docs/metrics.md
+	$(BIN)/python -m shadowproxy.admin.reference > docs/api.md
 	$(BIN)/python -m shadowproxy.rollout.table > docs/rollout-states.md
 	$(BIN)/python deploy/grafana/generate.py > deploy/grafana/shadowproxy.json
 

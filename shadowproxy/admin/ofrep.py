@@ -21,7 +21,7 @@ from msgspec import UNSET
 
 from shadowproxy.admin import queries
 from shadowproxy.admin.answers import ACCESS, STATE, caller
-from shadowproxy.admin.ofrep_values import Endpoint, Evaluated, EvaluatedAll, EventStream, Failed
+from shadowproxy.admin.ofrep_values import Endpoint, Evaluated, EvaluatedAll, EventStream, Unevaluated
 from shadowproxy.admin.problems import ProblemError
 from shadowproxy.control.flags.desk import Desk
 from shadowproxy.control.state import State
@@ -234,7 +234,7 @@ def _json(value: object, status: int = 200, headers: dict[str, str] | None = Non
 def _failed(
     status: int, code: str, detail: str, key: str | None = None, headers: dict[str, str] | None = None
 ) -> web.Response:
-    return _json(Failed(code, detail, UNSET if key is None else key), status, headers)
+    return _json(Unevaluated(code, detail, UNSET if key is None else key), status, headers)
 
 
 def _has(listed: str, etag: str) -> bool:

@@ -44,7 +44,7 @@ class EvaluatedAll(Struct, frozen=True):
     metadata: dict[str, str | int | float | bool]
 
 
-class Failed(Struct, frozen=True, omit_defaults=True):
+class Unevaluated(Struct, frozen=True, omit_defaults=True):
     """Why nothing was evaluated."""
 
     errorCode: str  # noqa: N815 - the name that the protocol has

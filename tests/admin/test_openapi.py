@@ -12,6 +12,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from msgspec.structs import replace
 
 from shadowproxy.admin.api import ENDPOINTS, application
+from shadowproxy.admin.reference import reference
 from shadowproxy.control.state import State
 from shadowproxy.model.pair import FieldCount
 from shadowproxy.model.policy import Bind, Launch
@@ -161,3 +162,55 @@ async def test_values_of_closed_lists_are_described(client: Client) -> None:
     assert set(schemas["WatchChange"]["properties"]["action"]["enum"]) == {"hold", "renew", "release", "handover"}
     assert set(schemas["FreezeStart"]["properties"]["in_flight"]["enum"]) == {"hold", "continue", "rollback"}
     assert "required" not in schemas["RolloutChange"] or not schemas["RolloutChange"]["required"]
+
+
+async def test_everything_that_can_be_said_has_a_description(client: Client) -> None:
+    document = await (await client.get("/openapi.json")).json()
+    for place, operation in operations(document):
+        assert operation["summary"], place
+        assert operation["x-role"], place
+        assert [each["name"] for each in operation.get("parameters", ()) if not each["description"]] == [], place
+        assert all(answer.get("description") or "$ref" in answer for answer in operation["responses"].values()), place
+
+
+async def test_what_types_say_of_their_fields_is_in_the_description(client: Client) -> None:
+    schemas = (await (await client.get("/openapi.json")).json())["components"]["schemas"]
+    assert schemas["RolloutStatus"]["properties"]["missing"]["description"].startswith("What the present part still")
+    assert "description" in schemas["RolloutStatus"]["properties"]["flags"]
+
+
+async def refusals(client: Client, place: tuple[str, str], body: bool) -> AsyncIterator[tuple[int, str]]:
+    """How it says no to what nobody should send."""
+    method, path = place
+    sends: list[dict[str, Any]] = [{"params": {"nobody_asked": "1"}}]
+    if body:
+        sends += [{"data": b"x=1", "headers": {"Content-Type": "text/plain"}}, {"data": b"x" * 200_000}]
+        json = {"Content-Type": "application/json"}
+        sends += [{"data": b"{", "headers": json}, {"data": b'{"nobody": 1}', "headers": json}]
+    for send in sends:
+        async with client.request(method, path.format(id="nobody", file="nobody"), **send) as response:
+            yield response.status, response.content_type
+
+
+async def test_each_refusal_is_one_that_is_described(client: Client) -> None:
+    document = await (await client.get("/openapi.json")).json()
+    for place, operation in operations(document):
+        if place in EVENTS or place[1] in {"/", "/ui/{file}", "/openapi.json", "/metrics", "/healthz", "/readyz"}:
+            continue
+        async for status, kind in refusals(client, place, "requestBody" in operation):
+            assert str(status) in operation["responses"], (place, status)
+            assert status == 200 or kind in operation["responses"][str(status)]["content"], (place, status, kind)
+
+
+async def test_a_foreign_host_is_refused_as_described(client: Client) -> None:
+    document = await (await client.get("/openapi.json")).json()
+    for place, operation in operations(document):
+        if "403" in operation["responses"] and place not in EVENTS:
+            path = place[1].format(id="a", file="a")
+            async with client.request(place[0], path, headers={"Host": "evil.example"}) as response:
+                assert response.status == 403, place
+
+
+def test_the_page_is_made_from_the_description() -> None:
+    page = Path(__file__).parents[2] / "docs" / "api.md"
+    assert page.read_text(encoding="utf-8") == reference(), "`make docs` makes it again"

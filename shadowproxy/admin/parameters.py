@@ -1,0 +1,52 @@
+"""What the parameters of the API mean: one of a name means the same wherever it is."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from shadowproxy.admin.queries import FORMATS, MAX_DAYS, MAX_LIMIT, MAX_OFFSET, MAX_WORDS
+from shadowproxy.control.series import SPANS
+from shadowproxy.control.state import CauseQuery
+from shadowproxy.model.terms import KINDS, MIRRORED_ARMS
+from shadowproxy.report import MOST_EXAMPLES
+
+_WORDS: Final = {"type": "string", "maxLength": MAX_WORDS}
+
+
+def _about(description: str, **schema: Any) -> dict[str, Any]:
+    return {"description": description, "schema": schema or {"type": "string"}}
+
+
+PARAMETERS: Final[dict[str, dict[str, Any]]] = {
+    "service": _about("One of several services; without it all, or the only one where it has to be one."),
+    "route": _about("Only this route, by its name."),
+    "flag": _about("Only this flag, by its key."),
+    "ticket": _about("From an answer to the evaluation of all flags: it stands for the token."),
+    "flagConfigEtag": _about("The `ETag` of an earlier answer."),
+    "flagConfigLastModified": _about("As an event gave it."),
+    "arm": _about("Only of this arm.", type="string", enum=list(MIRRORED_ARMS)),
+    "field": _about("Only with this field, as it is written in rules: `$.price`, `header:etag`, `status`."),
+    "kind": _about("Only with this kind of difference.", type="string", enum=list(KINDS)),
+    "limit": _about("How many at most.", type="integer", minimum=1, maximum=MAX_LIMIT, default=CauseQuery().limit),
+    "offset": _about("How many are left out before.", type="integer", minimum=0, maximum=MAX_OFFSET, default=0),
+    "examples": _about(
+        "How many examples the report has; of HTML as many as can be.",
+        type="integer",
+        minimum=0,
+        maximum=MOST_EXAMPLES,
+        default=0,
+    ),
+    "attempt": _about("Only of this attempt; without it of all.", type="integer", minimum=1, maximum=MAX_OFFSET),
+    "since": _about("What changed in this time, such as `2h`; without it since the last recorded report."),
+    "search": _about("Only what has these words in it, in any case of letters.", **_WORDS),
+    "who": _about("Only what this person or program did.", **_WORDS),
+    "action": _about("Only actions with this in their name.", **_WORDS),
+    "id": _about("Its id; the beginning is enough where that is of one alone."),
+    "span": _about("How far back.", type="string", enum=list(SPANS), default=next(iter(SPANS))),
+    "days": _about("How many days from now.", type="integer", minimum=1, maximum=MAX_DAYS, default=28),
+    "record": _about(
+        "Whether the next report compares with this one.", type="string", enum=["true", "false"], default="false"
+    ),
+    "format": _about("How the report is written.", type="string", enum=list(FORMATS), default=FORMATS[0]),
+    "file": _about("Its name."),
+}

@@ -182,7 +182,7 @@ async def _bodies(request: web.Request) -> web.Response:
 async def _example(state: State, prefix: str) -> Example:
     example = await state.read(state.store.example, prefix)
     if example is None:
-        raise ProblemError(404, f"no example, or more than one, has an id that begins with {prefix!r}")
+        raise ProblemError(404, f"no example, or more than one, begins with {prefix!r}: see `diffs list`")
     return example
 
 
@@ -190,7 +190,7 @@ async def _found(state: State, prefix: str) -> tuple[CauseTotal, Cause]:
     """A cause as it is kept, and as it is shown."""
     found = state.cause(time.time(), prefix)
     if found is None:
-        raise ProblemError(404, f"no cause, or more than one, has an id that begins with {prefix!r}")
+        raise ProblemError(404, f"no cause, or more than one, begins with {prefix!r}: see `diffs causes`")
     (cause,) = await state.shown([found])
     return found, cause
 

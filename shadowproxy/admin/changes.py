@@ -130,7 +130,7 @@ async def _differences(state: State, wanted: AcceptChange, now: float) -> tuple[
 async def _of_example(state: State, prefix: str) -> tuple[ServicePolicy, str, dict[Key, str]]:
     example = await state.read(state.store.example, prefix)
     if example is None:
-        raise ProblemError(404, f"no example, or more than one, has an id that begins with {prefix!r}")
+        raise ProblemError(404, f"no example, or more than one, begins with {prefix!r}: see `diffs list`")
     if example.failure is not None:
         raise ProblemError(409, _failed(example.failure))
     if example.arm != CANDIDATE:
@@ -142,7 +142,7 @@ async def _of_cause(state: State, wanted: AcceptChange, now: float) -> tuple[Ser
     prefix = wanted.cause or ""
     cause = state.cause(now, prefix)
     if cause is None:
-        raise ProblemError(404, f"no cause, or more than one, has an id that begins with {prefix!r}")
+        raise ProblemError(404, f"no cause, or more than one, begins with {prefix!r}: see `diffs causes`")
     if cause.failure:
         raise ProblemError(409, _failed(cause.failure))
     if not cause.keys:

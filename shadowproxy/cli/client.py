@@ -114,12 +114,13 @@ def _exchange(admin: str, token: str | None, method: str, target: str, sent: byt
         body = response.read()
     except (OSError, http.client.HTTPException, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise ClientError(f"no admin API answers at {admin}: {why}; see --admin and SHADOWPROXY_ADMIN") from error
+        hint = "start it with `shadowproxy run`, or say where it is with --admin or SHADOWPROXY_ADMIN"
+        raise ClientError(f"no admin API answers at {admin}: {why}; {hint}") from error
     finally:
         connection.close()
     if response.status == 200:
         return body
-    hint = "; see --token and SHADOWPROXY_TOKEN" if response.status == 401 else ""
+    hint = "; see --token and SHADOWPROXY_TOKEN" if response.status in {401, 403} else ""
     detail, entry = _problem(body)
     raise ClientError(f"{admin} answers {response.status}: {detail}{hint}", entry, response.status, detail)
 

@@ -51,6 +51,7 @@ _NAME: Final = 22
 _CHECK: Final = 21
 _EARLIER: Final = 3
 """Attempts before this one that are shown; the history has all of them."""
+_GLANCED: Final = {"why", "missing", "next", "finish", "override", "watch", "alert"}
 _THIS_WEEK: Final = 6 * 86400.0
 
 
@@ -93,6 +94,31 @@ def render(status: RolloutStatus, paint: Paint, width: int = WIDTH, *, is_brief:
     for block in filter(None, blocks):
         yield ""
         yield from block
+
+
+def glance(status: RolloutStatus, paint: Paint, width: int = WIDTH) -> Iterator[str]:
+    """Where it is, what holds it, how far its part is, why, what is missing and what is next: no plan and no checks."""
+    yield from paragraph("rollout", headline(status, Paint(False)), paint, _PHASES[status.phase][1], width)
+    for label, words, style in _holds(status):
+        yield from paragraph(label, words, paint, style, width)
+    if status.bake is not None:
+        yield from _bake(status.bake)
+    failed = [check for check in status.checks if check.verdict == FAIL]
+    for check in failed:
+        yield from paragraph("check", f"✗ {check.name}: {check.words}", paint, "red", width)
+    for label, said, style in _notes(status):
+        if label in _GLANCED:
+            yield from paragraph(label, _named(said, failed), paint, style, width)
+
+
+def banner(found: list[FreezeStatus], now: float) -> Iterator[str]:
+    """A line for each freeze that is in force."""
+    for each in found:
+        if each.active:
+            until = f"until {clock(each.ends_at, now)}" if each.ends_at is not None else "until it is ended"
+            of = f" of {', '.join(each.services)}" if each.services else ""
+            said = f": {each.reason}" if each.reason else ""
+            yield f"{each.name} {until}: no {', '.join(each.classes)} change{of}{said}"
 
 
 def outcome(status: RolloutStatus, paint: Paint) -> Iterator[str]:

@@ -109,7 +109,7 @@ def test_anything_but_an_answer_is_explained(answer: bytes, says: str) -> None:
 def test_nobody_there() -> None:
     listener, address = on_loopback()
     listener.close()
-    with pytest.raises(ClientError, match="Connection refused; see --admin"):
+    with pytest.raises(ClientError, match="Connection refused; start it with"):
         fetch(address, None, "/")
 
 

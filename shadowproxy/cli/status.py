@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,8 +25,8 @@ from shadowproxy.cli.client import (
 if TYPE_CHECKING:
     from shadowproxy.admin.rollout_values import FreezeStatus, RolloutStatus
     from shadowproxy.admin.values import ServiceStatus, Status
-    from shadowproxy.report import ServiceReport
     from shadowproxy.report.terminal import Paint
+    from shadowproxy.report.values import ServiceReport
 
 NARROW: Final = 60
 """Columns below which lines are no shorter."""
@@ -54,7 +56,8 @@ def status(
     if output is Output.json:
         print_json(_whole(body, rollouts, freezes, reports))
     else:
-        width = max(NARROW, min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns))
+        is_fitted = sys.stdout.isatty() or "COLUMNS" in os.environ
+        width = max(NARROW, min(WIDTH, shutil.get_terminal_size().columns)) if is_fitted else WIDTH
         print(*render(found, rollouts, freezes, reports, Paint(wants_color()), width), sep="\n")
     raise typer.Exit(0 if found.ready else 1)
 

@@ -49,8 +49,9 @@ STATUS = Status(
 
 
 @pytest.fixture
-def well(answers: dict[str, Any]) -> dict[str, Any]:
-    """A proxy that mirrors and has no rollout."""
+def well(answers: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A proxy that mirrors and has no rollout, asked from no terminal."""
+    monkeypatch.delenv("COLUMNS", raising=False)
     answers["/api/v1/status"] = STATUS
     answers["/api/v1/freeze"] = []
     answers["/api/v1/report"] = build(facts(route(mirror(match=60))))

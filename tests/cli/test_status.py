@@ -97,7 +97,7 @@ def test_where_a_rollout_is_and_what_it_needs(run: Run, well: dict[str, Any]) ->
     well["/api/v1/freeze"] = [WEEKEND, replace(WEEKEND, name="night", active=False)]
     _, out, _ = run("status")
     for part in (
-        "  freeze     weekend until Wed 01:00 UTC: no feature change: off",
+        "  freeze     weekend until Wed 01:00 UTC: no feature change: nobody in",
         "  rollout    checkout-v2 · attempt 2 · running · first users · 5% to the candidate",
         "  hold       freeze for 12 min: weekend is active",
         "  requests   ████████████████░░░░  16,210 of 20,000",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, TextIO
 
@@ -11,6 +12,7 @@ from shadowproxy.cli.client import wants_color
 
 if TYPE_CHECKING:
     from shadowproxy.demo.walk import View
+    from shadowproxy.model.policy import Bind
 
 
 class Output(StrEnum):
@@ -65,6 +67,49 @@ def demo(
         bake=baking,
     )
     raise typer.Exit(run(options, view=_view))
+
+
+def demo_shop(
+    primary: Annotated[str, typer.Option(help="Where version 1 listens.")] = "127.0.0.1:9001",
+    candidate: Annotated[str, typer.Option(help="Where version 2 listens.")] = "127.0.0.1:9002",
+    secondary: Annotated[str, typer.Option(help="Where version 1 listens once more, if anywhere.")] = "",
+    users: Annotated[str, typer.Option(help="Where users shop: the proxy that you start.")] = "127.0.0.1:8080",
+    rate: Annotated[int, typer.Option(min=1, max=1000, help="Requests a second, of all users together.")] = 100,
+) -> None:
+    """Two versions of a small shop and its users, for a proxy that you start yourself, until Ctrl-C.
+
+    Version 2 has five seeded faults. POST /deploy/3 at the candidate's address makes it version 3, which has none;
+    POST /fault/errors, slow, diff or feature breaks it, /fault/none mends it. Every 5 s a line says who served.
+    """
+    from shadowproxy.demo.alone import Places, run
+    from shadowproxy.demo.stage import DemoError
+
+    places = Places(
+        primary=_place(primary, "--primary"),
+        candidate=_place(candidate, "--candidate"),
+        users=_place(users, "--users"),
+        again=_place(secondary, "--secondary") if secondary else None,
+        rate=rate,
+    )
+    try:
+        run(places, lambda line: print(line, flush=True))
+    except DemoError as error:
+        print(f"shadowproxy demo-shop: {error}", file=sys.stderr)
+        raise typer.Exit(1) from None
+
+
+def _place(text: str, option: str) -> Bind:
+    """An address of the shop: host and port."""
+    from shadowproxy.config.addresses import parse_bind
+    from shadowproxy.config.problems import BadValueError
+
+    try:
+        place = parse_bind(text)
+    except BadValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None
+    if place.unix or not place.port:
+        raise typer.BadParameter("write host:port, such as 127.0.0.1:9001", param_hint=option)
+    return place
 
 
 def _view(stream: TextIO) -> View:

@@ -2,7 +2,7 @@
 
 Listens on a free port of 127.0.0.1, prints it on a line, and ends when its standard input does: a demo that dies
 leaves no backend behind. A line there makes it another version (`version 3`), or gives it a fault (`fault slow`).
-Every answer has a Content-Length.
+`POST /deploy/3`, `POST /fault/slow` and `POST /fault/none` do the same by HTTP. Every answer has a Content-Length.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import sys
 import time
 from collections import deque
@@ -21,9 +22,13 @@ from typing import Final, cast
 import httptools
 import uvloop
 
-from shadowproxy.demo.shop import answer
+from shadowproxy.demo.shop import FEATURE, FEATURE_FAULT, LATE_FAULTS, Reply, answer
 
 HOST: Final = "127.0.0.1"
+VERSIONS: Final = ("1", "2", "3")
+NO_FAULT: Final = "none"
+_FEATURE_ON: Final = re.compile(rb"(?:^|,)[ \t]*" + FEATURE.encode() + rb"(?:=\?1)?[ \t]*(?:;|,|$)")
+"""In a dictionary of RFC 9651: a key that is true."""
 
 
 @dataclass(slots=True)
@@ -41,6 +46,21 @@ class Shop:
         elif word == "fault":
             self.fault = value
 
+    def told(self, path: str) -> Reply | None:
+        """What to answer to a POST that changes what is deployed; None where it is a request like any other."""
+        _, word, value = path.split("/", 2) if path.count("/") == 2 else ("", "", "")
+        known: tuple[str, ...]
+        if word == "deploy":
+            known, line = VERSIONS, f"version {value}"
+        elif word == "fault":
+            known, line = (*LATE_FAULTS, FEATURE_FAULT, NO_FAULT), f"fault {'' if value == NO_FAULT else value}"
+        else:
+            return None
+        if value not in known:
+            return Reply(404, {"error": f"{value or 'nothing'}: write one of /{word}/{', '.join(known)}"}, 0.0)
+        self.obey(line)
+        return Reply(200, {"version": self.version, "fault": self.fault or NO_FAULT}, 0.0)
+
 
 class ShopConnection(asyncio.Protocol):
     """Answers the requests of one connection in order, each after its own delay."""
@@ -50,8 +70,9 @@ class ShopConnection(asyncio.Protocol):
         self._random = random
         self._loop = asyncio.get_running_loop()
         self._parser = httptools.HttpRequestParser(self)
-        self._waiting: deque[tuple[str, str]] = deque()
+        self._waiting: deque[tuple[str, str, bool]] = deque()
         self._url = b""
+        self._has_feature = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -66,21 +87,28 @@ class ShopConnection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         self._url = b""
+        self._has_feature = False
 
     def on_url(self, url: bytes) -> None:
         self._url += url
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if name.lower() == b"feature-flags":
+            self._has_feature = bool(_FEATURE_ON.search(value))
+
     def on_message_complete(self) -> None:
         path = self._url.partition(b"?")[0].decode("ascii", "replace")
-        self._waiting.append((self._parser.get_method().decode("ascii"), path))
+        self._waiting.append((self._parser.get_method().decode("ascii"), path, self._has_feature))
         if len(self._waiting) == 1:
             self._begin()
 
     def _begin(self) -> None:
-        method, path = self._waiting[0]
+        method, path, has_feature = self._waiting[0]
         shop = self._shop
-        reply = answer(shop.version, method, path, time.time(), self._random, shop.fault)
-        body = json.dumps(reply.body, separators=(",", ":")).encode()
+        reply = (shop.told(path) if method == "POST" else None) or answer(
+            shop.version, method, path, time.time(), self._random, shop.fault, has_feature=has_feature
+        )
+        body = json.dumps(reply.body, separators=(",", ":")).encode() + b"\n"
         head = (
             f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}\r\n"
             f"Content-Type: application/json\r\nServer: shop/{shop.version}\r\nContent-Length: {len(body)}\r\n\r\n"

@@ -1,7 +1,8 @@
 """The demo's service, a shop, in three versions. Pure: an answer is made from request, time and a random source.
 
 Version 2 carries five seeded faults, marked below where they are made; `faults` knows how each shows in a report.
-Version 3 has them mended, and may be given one of `LATE_FAULTS` while it serves.
+Version 3 has them mended, and may be given one of `LATE_FAULTS` while it serves. From version 2 on there is a feature
+behind a flag, `FEATURE`: prices say what express delivery costs.
 What differs by nature is here too: `generated_at` and `trace_id` are new in every answer of any version.
 """
 
@@ -35,6 +36,11 @@ LATE_FAULTS: Final = {
     "diff": "stock is a string instead of a number",
 }
 """What can befall a version while it serves, and how it shows."""
+FEATURE: Final = "express-delivery"
+"""The flag, as `Feature-Flags` names it."""
+FEATURE_FAULT: Final = "feature"
+"""A late fault of that feature alone: one price in four is a 500 for those who have it."""
+
 _LATE_ERRORS: Final = 0.25
 _LATE_SLOWNESS: Final = 0.25
 
@@ -67,10 +73,12 @@ class Reply:
     delay: float
 
 
-def answer(version: int, method: str, path: str, now: float, random: Random, fault: str = "") -> Reply:
+def answer(
+    version: int, method: str, path: str, now: float, random: Random, fault: str = "", *, has_feature: bool = False
+) -> Reply:
     """The reply of a version to a request; `path` without its query, `now` in Unix seconds.
 
-    `fault` is one of LATE_FAULTS, or none.
+    `fault` is one of LATE_FAULTS or FEATURE_FAULT, or none; `has_feature` whether the request carries FEATURE.
     """
     delay = random.uniform(0.001, 0.004) + (_LATE_SLOWNESS if fault == "slow" else 0.0)
     found = next(((name, match) for name, pattern in _PATTERNS if (match := pattern.fullmatch(path))), None)
@@ -92,6 +100,10 @@ def answer(version: int, method: str, path: str, now: float, random: Random, fau
     if name == "catalog":
         return Reply(200, _catalog(), delay)
     document = _DOCUMENTS[name](version, identity)
+    if name == "price" and has_feature and version >= 2:
+        if fault == FEATURE_FAULT and random.random() < _LATE_ERRORS:
+            return Reply(500, {"error": "no carrier answers", **noise}, delay)
+        document["express_cents"] = 490 + _draw("express", identity, 300)
     if fault == "diff" and name == "item":
         document["stock"] = str(document["stock"])
     return Reply(200, {**document, **noise}, delay)

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Final
 
+USERS: Final = 50_000
+"""Many enough that a split by user is one by chance."""
 CONNECTIONS: Final = 24
 """More than requests are ever under way at the demo's rate, so that the schedule is kept."""
 
@@ -36,12 +38,16 @@ class Request:
     target: str
     agent: str
     body: bytes = b""
+    user: int = 0
+    """Sent as X-User-Id; 0 sends none."""
 
     def encode(self, host: str) -> bytes:
         head = (
             f"{self.method} {self.target} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {self.agent}\r\n"
             "Accept: application/json\r\nAccept-Language: en, de;q=0.7\r\n"
         )
+        if self.user:
+            head += f"X-User-Id: {self.user}\r\n"
         if self.body:
             head += f"Content-Type: application/json\r\nContent-Length: {len(self.body)}\r\n"
         return head.encode("ascii") + b"\r\n" + self.body
@@ -63,7 +69,7 @@ class Outcome:
 
 def plan(count: int, seed: int = 1) -> list[Request]:
     """`count` requests; few ids are popular and most are rare, as in a shop. The same seed gives the same plan."""
-    random = Random(seed)
+    random, shoppers = Random(seed), Random(-seed - 1)
     lines = random.choices(list(_WEIGHTS), weights=list(_WEIGHTS.values()), k=count)
     requests = []
     for line in lines:
@@ -72,7 +78,8 @@ def plan(count: int, seed: int = 1) -> list[Request]:
         identity = random.randint(1, 20) if random.random() < 0.35 else random.randint(1, 4000)
         query = random.choice(("", "", "?ref=mail", "?lang=de&ref=home"))
         body = b'{"sku":%d,"quantity":%d}' % (identity, random.randint(1, 3)) if method == "POST" else b""
-        requests.append(Request(method, target.format(identity) + query, random.choice(_AGENTS), body))
+        agent, user = random.choice(_AGENTS), shoppers.randint(1, USERS)
+        requests.append(Request(method, target.format(identity) + query, agent, body, user))
     return requests
 
 

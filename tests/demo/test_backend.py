@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from random import Random
 
+import pytest
+
 from shadowproxy.demo.backend import Shop, ShopConnection
 from tests.fakes import FakeLoop, FakeTransport, connect
 
@@ -63,3 +65,45 @@ def test_what_is_deployed_changes_for_open_connections_and_a_new_version_has_no_
     answer, delay = asked()
     assert b"Server: shop/3\r\n" in answer
     assert delay < 0.005
+
+
+def asked(transport: FakeTransport, loop: FakeLoop, request: bytes) -> tuple[bytes, dict[str, object]]:
+    """The first line and the body of the answer."""
+    transport.feed(request)
+    loop.advance(1.0)
+    head, _, body = transport.take().partition(b"\r\n\r\n")
+    return head.split(b"\r\n")[0], json.loads(body)
+
+
+def test_a_post_deploys_a_version_and_gives_and_takes_a_fault() -> None:
+    loop, transport = connected()
+
+    def post(path: bytes) -> tuple[bytes, dict[str, object]]:
+        return asked(transport, loop, b"POST " + path + b" HTTP/1.1\r\nHost: s\r\nContent-Length: 0\r\n\r\n")
+
+    assert post(b"/deploy/3") == (b"HTTP/1.1 200 OK", {"version": 3, "fault": "none"})
+    assert post(b"/fault/slow")[1] == {"version": 3, "fault": "slow"}
+    assert post(b"/fault/none")[1] == {"version": 3, "fault": "none"}
+    status, body = post(b"/deploy/9")
+    assert status == b"HTTP/1.1 404 Not Found"
+    assert body == {"error": "9: write one of /deploy/1, 2, 3"}
+    assert post(b"/fault/typo")[0] == b"HTTP/1.1 404 Not Found"
+    assert post(b"/orders")[0] == b"HTTP/1.1 201 Created"
+
+
+@pytest.mark.parametrize(
+    ("field", "is_on"),
+    [
+        (b"express-delivery", True),
+        (b"a, express-delivery=?1;x, b", True),
+        (b"express-delivery=?0", False),
+        (b"no-express-delivery", False),
+        (b'a="express-delivery"', False),
+    ],
+)
+def test_the_feature_is_on_for_requests_that_carry_its_flag(field: bytes, is_on: bool) -> None:
+    loop, transport = connected()
+    asked(transport, loop, b"POST /deploy/3 HTTP/1.1\r\nHost: s\r\n\r\n")
+    price = b"GET /prices/4 HTTP/1.1\r\nHost: s\r\n"
+    assert ("express_cents" in asked(transport, loop, price + b"Feature-Flags: " + field + b"\r\n\r\n")[1]) is is_on
+    assert "express_cents" not in asked(transport, loop, price + b"\r\n")[1]

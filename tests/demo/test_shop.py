@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shadowproxy.demo.shop import LATE_FAULTS, ROUTES, SLOWNESS, Reply, answer
+from shadowproxy.demo.shop import FEATURE_FAULT, LATE_FAULTS, ROUTES, SLOWNESS, Reply, answer
 
 NOISE = ("generated_at", "trace_id")
 
@@ -82,3 +82,20 @@ def test_a_late_fault_shows_as_it_says() -> None:
     assert min(reply.delay for reply in faulty("slow")) > 0.25
     assert all(isinstance(reply.body["stock"], str) for reply in faulty("diff"))
     assert set(LATE_FAULTS) == {"errors", "slow", "diff"}
+
+
+def test_the_feature_is_in_prices_from_version_2_on_and_its_fault_in_them_alone() -> None:
+    def prices(version: int, fault: str = "", *, has_feature: bool) -> list[Reply]:
+        random = Random(5)
+        return [
+            answer(version, "GET", f"/prices/{i}", 1.0, random, fault, has_feature=has_feature) for i in range(1, 200)
+        ]
+
+    assert all("express_cents" in reply.body for reply in prices(3, has_feature=True))
+    assert not any("express_cents" in reply.body for reply in prices(3, has_feature=False))
+    assert not any("express_cents" in reply.body for reply in prices(1, has_feature=True))
+    failed = [reply for reply in prices(3, FEATURE_FAULT, has_feature=True) if reply.status == 500]
+    assert 20 < len(failed) < 80
+    assert {reply.status for reply in prices(3, FEATURE_FAULT, has_feature=False)} == {200}
+    other = answer(3, "GET", "/items/4", 1.0, Random(5), FEATURE_FAULT, has_feature=True)
+    assert other.status == 200

@@ -41,3 +41,9 @@ def test_some_ids_are_popular_and_every_failing_kind_is_asked_for() -> None:
 def test_a_request_is_written_as_a_client_writes_it() -> None:
     assert Request("POST", "/orders", "a", b"{}").encode("shop").endswith(b"Content-Length: 2\r\n\r\n{}")
     assert b"Content-Length" not in Request("GET", "/", "a").encode("shop")
+
+
+def test_users_are_many_and_told_apart() -> None:
+    assert b"\r\nX-User-Id: 17\r\n" in Request("GET", "/", "a", user=17).encode("shop")
+    assert b"X-User-Id" not in Request("GET", "/", "a").encode("shop")
+    assert len({request.user for request in plan(3000)}) > 2700

@@ -14,6 +14,8 @@ from shadowproxy.admin.openapi import REFUSALS, document
 _HEAD: Final = """\
 # The API of the admin listener
 
+<!-- stage: rollout -->
+
 <!-- Made by `python -m shadowproxy.admin.reference`; a test says whether it is current. -->
 
 What the commands and the dashboard use: nothing is possible in one that is not in the other. The running proxy serves

@@ -1,0 +1,20 @@
+# What the first page shows: a candidate with faults that users have met as copies, a rollout, flags. ID is a cause's.
+mkdir -p data && cp config/flags.json . && cat > shadowproxy.yaml <<'YAML'
+data_dir: data
+flags: {file: flags.json}
+upstreams:
+  primary: {urls: ["http://127.0.0.1:9001"]}
+  candidate: {urls: ["http://127.0.0.1:9002"]}
+  secondary: {urls: ["http://127.0.0.1:9003"]}
+rollout:
+  name: checkout-v2
+  stages:
+    - {name: mirror, shadow: {sample: 100%}, bake: {for: 1h}}
+    - {name: first users, canary: {weight: 10%}, bake: {for: 1h}}
+YAML
+sed 's/10%/5%/' shadowproxy.yaml > other.yaml
+shadowproxy demo-shop --secondary 127.0.0.1:9003 --rate 400 >>background.log 2>&1 &
+shadowproxy run shadowproxy.yaml >>background.log 2>&1 &
+until_ready shadowproxy health --ready
+first_cause() { ID=$(shadowproxy diffs causes -o json | python -c 'import json, sys; print(json.load(sys.stdin)["items"][0]["id"])'); }
+for _ in $(seq 50); do first_cause 2>/dev/null && break; sleep 0.1; done

@@ -17,7 +17,7 @@ import msgspec
 from shadowproxy import __version__
 from shadowproxy.admin.access import ASKING, OPEN, OPERATOR, READING, SESSION, VIEWER, is_page
 from shadowproxy.admin.ofrep_values import Unevaluated
-from shadowproxy.admin.parameters import PARAMETERS
+from shadowproxy.admin.parameters import FIELDS, PARAMETERS
 from shadowproxy.admin.problems import Problem
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def document(endpoints: Sequence[Endpoint]) -> bytes:
         paths.setdefault(_PATTERN.sub(r"{\1}", endpoint.path), {})[endpoint.method.lower()] = _operation(
             endpoint, found
         )
-    _add_fields(components, types)
+    _add_fields(components, [*types, Unevaluated, Problem])
     whole = {
         "openapi": "3.1.0",
         "info": {
@@ -162,10 +162,10 @@ def _add_fields(components: dict[str, Any], types: Iterable[Any]) -> None:
     """What the types say of their fields goes into the schemas, which have the docstrings of the types alone."""
     for struct in {each.__name__: each for each in _structs(types)}.values():
         properties = components.get(struct.__name__, {}).get("properties", {})
-        for name, text in _said_of_fields(struct).items():
-            if name in properties:
-                # Beside a reference a description is permitted (OpenAPI 3.1, section 4.8.23).
-                properties[name] = {**properties[name], "description": text}
+        said = FIELDS | _said_of_fields(struct)
+        for name in properties.keys() & said.keys():
+            # Beside a reference a description is permitted (OpenAPI 3.1, section 4.8.23).
+            properties[name] = {**properties[name], "description": said[name]}
 
 
 def _structs(types: Iterable[Any]) -> Iterator[type[msgspec.Struct]]:

@@ -1,4 +1,4 @@
-"""What the parameters of the API mean: one of a name means the same wherever it is."""
+"""What the parameters of the API mean, and fields of its answers: one of a name means the same wherever it is."""
 
 from __future__ import annotations
 
@@ -50,3 +50,20 @@ PARAMETERS: Final[dict[str, dict[str, Any]]] = {
     "format": _about("How the report is written.", type="string", enum=list(FORMATS), default=FORMATS[0]),
     "file": _about("Its name."),
 }
+
+FIELDS: Final = {
+    "service": "The service, by its name.",
+    "route": "The route, by its name.",
+    "arm": "`candidate` or `secondary`.",
+    "flag": "The flag, by its key.",
+    "variant": "The name of the variant.",
+    "field": "The field, as rules have it: `$.price`, `header:etag`, `status`.",
+    "at": "When that was, Unix time.",
+    "who": "A token's name, the subject of a client certificate, `local` or `shadowproxy`.",
+    "reason": "Why, in somebody's words.",
+    "items": "Those of this page.",
+    "total": "How many there are on all pages.",
+    "limit": "How many a page has at most.",
+    "offset": "How many are left out before this page.",
+}
+"""What a field means where its type does not say it."""

@@ -9,9 +9,13 @@ class Problem(Struct, frozen=True):
     """The body of every error. A type of `about:blank` has the title of its status (RFC 9457 section 4.2.1)."""
 
     title: str
+    """The name of the status."""
     status: int
+    """The status of the answer."""
     detail: str
+    """What is wrong, and what would be right."""
     type: str = "about:blank"
+    """A URI; `about:blank`: the status says it all."""
     entry: str | UnsetType = UNSET
     """An entry of a file that could not be written, as text to be added by hand (an extension member, section 3.2)."""
 

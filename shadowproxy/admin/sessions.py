@@ -23,14 +23,18 @@ class SignIn(Struct, frozen=True, forbid_unknown_fields=True):
     """One of `admin.tokens`."""
 
     token: str
+    """The token itself."""
 
 
 class Session(Struct, frozen=True):
-    """Who asks. `needed`: a token is; then `name` and `role` are empty as long as nobody has signed in."""
+    """Who asks."""
 
     needed: bool
+    """Whether a token is needed."""
     name: str = ""
+    """The token's name; empty as long as nobody has signed in."""
     role: str = ""
+    """`viewer` or `operator`; empty as long as nobody has signed in."""
 
 
 async def who(request: web.Request) -> web.Response:

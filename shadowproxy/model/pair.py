@@ -139,13 +139,21 @@ class Difference(Struct, frozen=True):
     """
 
     field: str
+    """As it is written in rules: `$.item.price`, `header:name`, `status`."""
     kind: str
+    """How it differs."""
     primary: str | None
+    """The primary's value as short JSON, redacted, at most 200 characters; None: absent."""
     shadow: str | None
+    """The other arm's value in the same form; None: absent."""
     by_rule: bool = False
+    """A rule of the user ignores this one."""
     noise: bool = False
+    """The primary's own version shows it as well."""
     accepted: bool = False
+    """An entry of the accepted differences covers it."""
     shape: str = ""
+    """What the other arm's value looks like (`compare.shapes`)."""
 
 
 class Example(Struct, frozen=True):
@@ -155,27 +163,47 @@ class Example(Struct, frozen=True):
     """
 
     id: str
+    """Its id."""
     service: str
     route: str
     arm: str
+    """The arm that differs: `candidate` or `secondary`."""
     request_id: str
+    """The request's `X-Request-Id`."""
     at: float
+    """When the request came, Unix time."""
     method: str
+    """The request's method."""
     target: str
+    """The request's path and query."""
     request_fields: list[tuple[str, str]]
+    """The request's header fields, in order."""
     request_body: str
+    """The request's body."""
     primary_status: int
+    """The primary's status."""
     primary_fields: list[tuple[str, str]]
+    """The header fields of the primary's answer."""
     primary_body: str
+    """The body of the primary's answer."""
     primary_seconds: float
+    """How long the primary took."""
     shadow_status: int | None
+    """The other arm's status; None: it gave none."""
     shadow_fields: list[tuple[str, str]]
+    """The header fields of the other arm's answer."""
     shadow_body: str
+    """The body of the other arm's answer."""
     shadow_seconds: float | None
+    """How long the other arm took; None: it gave no whole answer."""
     failure: str | None
+    """How the other arm failed (`candidate_*`); None: it gave a whole answer."""
     differences: list[Difference]
+    """In what the answers differ."""
     explanation: list[str]
+    """The differences in sentences."""
     curl: str
+    """The request as a command."""
     cause: str = ""
     """The id of what the mismatch has in common with others (`CauseCount.id`)."""
 

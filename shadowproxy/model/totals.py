@@ -233,13 +233,18 @@ class CauseTotal(Struct, frozen=True):
 
 
 class StoreFigures(Struct, frozen=True):
-    """What the store says of itself. `dropped` by reason."""
+    """What the store says of itself."""
 
     examples: int = 0
+    """Examples that are kept."""
     bytes: int = 0
+    """What they take on disk."""
     available: bool = False
+    """Whether it can be read and written."""
     dropped: dict[str, int] = {}
+    """Examples that were not kept, by reason."""
     evicted: int = 0
+    """Examples that made room for others."""
     why: str = ""
     """Why it is not available."""
 
@@ -248,29 +253,36 @@ class Interval(Struct, frozen=True):
     """An estimate with its lower and upper bound; None: not enough to bound it."""
 
     estimate: float
+    """The estimate."""
     lower: float | None
+    """Its lower bound."""
     upper: float | None
+    """Its upper bound."""
 
 
 class Isolation(Struct, frozen=True):
-    """What mirroring adds to the primary's latency in one service, from slots in which nothing was mirrored.
-
-    `state` is `starting`, `slow` (fewer than `least_rate` requests/s), `unmirrored` (no copies are sent) or
-    `measuring`; slots are held out while any service measures. `rate` is that of the last seconds. `slots` were
-    compared since `since` (Unix time, None: none yet); `discarded` were held out in vain, by reason. `added` has the
-    95 % interval by percentile, seconds; `more` says about how many more slots the others need.
-    """
+    """What mirroring adds to the primary's latency, from slots in which nothing was mirrored."""
 
     state: str
+    """`starting`, `slow` (too few requests), `unmirrored` (no copies are sent) or `measuring`."""
     hold_out: float
+    """The share of the slots that is held out."""
     slot_seconds: float
+    """How long a slot is."""
     rate: float | None
+    """Requests/s in the last seconds; None: not known."""
     least_rate: float
+    """Requests/s that it takes to measure."""
     slots: int
+    """Slots that were compared."""
     discarded: dict[str, int]
+    """Slots that were held out in vain, by reason."""
     since: float | None
+    """Since when slots are compared, Unix time; None: none is yet."""
     added: dict[str, Interval]
+    """Seconds that mirroring adds, by percentile, with a 95 % interval."""
     more: dict[str, int]
+    """About how many more slots it takes, by percentile."""
 
 
 class FlagFigures(Struct, frozen=True):
@@ -282,20 +294,24 @@ class FlagFigures(Struct, frozen=True):
 
 
 class RolloutFigures(Struct, frozen=True):
-    """Where the rollout of a service is. `stage` counts from 1, 0: none yet; `weight` is a share.
-
-    `evidence` is the logarithm (base 10) of the evidence of harm over its threshold, by check. `baked` is the share of
-    what the present part's bake asks for, by `time` and `requests`, where it asks; `seconds` since it was entered.
-    """
+    """Where the rollout of a service is."""
 
     name: str
+    """Of the rollout, in the configuration."""
     phase: str
+    """`pending`, `running`, `promoted`, `rolled_back` or `aborted`."""
     stage: int = 0
+    """The present stage, counted from 1; 0: none yet."""
     weight: float = 0.0
+    """The share of the users that the candidate serves."""
     holds: tuple[str, ...] = ()
+    """Reasons why it does not advance."""
     evidence: dict[str, float] = {}
+    """log10 of the evidence of harm over its threshold, by check."""
     seconds: float = 0.0
+    """Seconds since the present part was entered."""
     baked: dict[str, float] = {}
+    """The share of what the bake asks for that is there, by `time` and `requests`, where it asks."""
     settled: bool = True
     """False: promoted, and the configuration's primary is not what was promoted yet."""
     overridden: bool = False

@@ -19,34 +19,45 @@ PRODUCT: Final = "shadowproxy"
 
 
 class CheckResult(Struct, frozen=True):
-    """What one check says now. `verdict` is pass, fail or inconclusive; `words` say why, for people.
-
-    `log_e` is the natural logarithm of its evidence of harm (of the larger of attempt and epoch, each relative to its
-    own threshold), `needed` that of the threshold. `more_requests` and `more_seconds`: about what is still missing.
-    """
+    """What one check says now."""
 
     name: str
+    """Its name in the plan."""
     kind: str
+    """What it looks at: `error_rate`, `latency_p99`, `promql`, …"""
     mode: str
+    """`enforce`, or `observe`: it fails nothing."""
     verdict: str
+    """`pass`, `fail` or `inconclusive`."""
     words: str = ""
+    """Why, for people."""
     log_e: float = 0.0
+    """Natural logarithm of its evidence of harm: the larger of attempt and epoch, each by its own threshold."""
     needed: float = 0.0
+    """Natural logarithm of the threshold."""
     primary: float | None = None
+    """What it measured at the primary; None: nothing."""
     candidate: float | None = None
+    """What it measured at the candidate; None: nothing."""
     more_requests: int | None = None
+    """About how many more requests it takes; None: no telling."""
     more_seconds: float | None = None
+    """About how many more seconds it takes; None: no telling."""
     not_worse: bool = False
     """The stronger answer: shown not to be worse than tolerated."""
 
 
 class Hold(Struct, frozen=True):
-    """Why a rollout does not advance. `by` is a person, or `shadowproxy`."""
+    """Why a rollout does not advance."""
 
     reason: HoldReason
+    """What holds it."""
     since: float
+    """Unix time."""
     by: str = PRODUCT
+    """A person, or `shadowproxy`."""
     detail: str = ""
+    """The same in words."""
 
 
 class Command(Struct, frozen=True):
@@ -87,12 +98,19 @@ class Attempt(Struct, frozen=True):
     """An attempt that is over, as it stays visible."""
 
     number: int
+    """Counted from 1."""
     plan: str
+    """The hash of the plan that it ran by."""
     phase: str
+    """How it ended."""
     started_at: float
+    """Unix time."""
     ended_at: float
+    """Unix time."""
     identity: dict[str, str]
+    """The version of each arm, where it was known."""
     why: str
+    """Why it ended, in a sentence."""
 
 
 class Tick(Struct, frozen=True, array_like=True):

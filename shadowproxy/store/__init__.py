@@ -29,24 +29,36 @@ class DiffQuery(Struct, frozen=True):
 
 
 class DiffSummary(Struct, frozen=True):
-    """One line of a list of examples. `differences` counts all of them; `field` and `kind` are the first one's."""
+    """One line of a list of examples."""
 
     id: str
+    """Its id."""
     at: float
+    """When the request came, Unix time."""
     service: str
     route: str
     arm: str
     method: str
+    """The request's method."""
     target: str
+    """The request's path and query."""
     primary_status: int
+    """The primary's status."""
     shadow_status: int | None
+    """The other arm's status; None: it gave none."""
     failure: str | None
+    """How the other arm failed (`candidate_*`); None: it gave a whole answer."""
     field: str | None
+    """The field that differs first."""
     kind: str | None
+    """How that one differs."""
     differences: int
+    """How many fields differ."""
 
 
 class DiffPage(Struct, frozen=True):
+    """Examples, newest first."""
+
     items: list[DiffSummary]
     total: int
     limit: int

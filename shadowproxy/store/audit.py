@@ -29,28 +29,36 @@ AND (:search = '' OR instr(lower(reason), :search) OR instr(lower(error), :searc
 
 
 class AuditEntry(Struct, frozen=True):
-    """`who` is a token's name, the subject of a client certificate, `local` or `shadowproxy`. `at` is Unix time.
-
-    `error` says why a change did not come about; else it is empty. Of a decision of a rollout: its attempt, the hashes
-    of its plan and of the policy it was made under, number and hash of the item of the rollout's log that it was made
-    by (`log`, `facts`). `hash` covers `previous`, the hash of the entry before, and the rest.
-    """
+    """One change or decision."""
 
     number: int
+    """Its place in the chain."""
     at: float
     who: str
+    """A token's name, the subject of a client certificate, `local` or `shadowproxy`."""
     action: str
+    """What was done, such as `diffs.accept`."""
     service: str
+    """The service; empty: it is about none alone."""
     what: dict[str, Any]
+    """What belongs to it, by action."""
     reason: str
     error: str = ""
+    """Why it did not come about; else empty."""
     attempt: int | None = None
+    """Of a decision of a rollout: its attempt."""
     plan: str = ""
+    """Of a decision of a rollout: the hash of its plan."""
     policy: str = ""
+    """Of a decision of a rollout: the hash of the policy it was made under."""
     log: int | None = None
+    """Of a decision of a rollout: the number of the item of its log that it was made by."""
     facts: str = ""
+    """The hash of that item."""
     previous: str = ""
+    """The hash of the entry before."""
     hash: str = ""
+    """Of `previous` and the rest of this entry."""
 
 
 class Holding(NamedTuple):

@@ -173,6 +173,18 @@ async def test_everything_that_can_be_said_has_a_description(client: Client) -> 
         assert all(answer.get("description") or "$ref" in answer for answer in operation["responses"].values()), place
 
 
+async def test_every_field_has_a_description(client: Client) -> None:
+    schemas = (await (await client.get("/openapi.json")).json())["components"]["schemas"]
+    silent = [
+        f"{name}.{field}"
+        for name, schema in schemas.items()
+        for field, inner in schema.get("properties", {}).items()
+        if not inner.get("description")
+    ]
+    assert silent == []
+    assert [name for name, schema in schemas.items() if not schema.get("description")] == []
+
+
 async def test_what_types_say_of_their_fields_is_in_the_description(client: Client) -> None:
     schemas = (await (await client.get("/openapi.json")).json())["components"]["schemas"]
     assert schemas["RolloutStatus"]["properties"]["missing"]["description"].startswith("What the present part still")

@@ -22,7 +22,7 @@ TESTERS := 3
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 
 # command:package, Debian's names. What the tests start besides Python.
-NEEDED := nginx:nginx-light node:nodejs npm:npm curl:curl prometheus:prometheus chromium:chromium
+NEEDED := nginx:nginx-light node:nodejs npm:npm curl:curl pgrep:procps prometheus:prometheus chromium:chromium
 
 .PHONY: help demo test lint format bench docs screenshots vendor lock dist dist-check pythons sbom image-check system clean
 

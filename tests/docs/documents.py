@@ -10,7 +10,12 @@ from typing import Final
 ROOT: Final = Path(__file__).parents[2]
 DOCUMENTS: Final = sorted(
     path
-    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "deploy").rglob("*.md")]
+    for path in [
+        *ROOT.glob("*.md"),
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "deploy").rglob("*.md"),
+        ROOT / "benchmarks" / "README.md",
+    ]
     if path.name != "CHANGELOG.md"
 )
 COMMANDS: Final = {"sh", "bash", "console", "shell"}

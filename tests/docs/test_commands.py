@@ -1,7 +1,7 @@
 """Every command in the documents is run, in its order, as its reader would: on a machine of its own.
 
 A document is one reader: a shell in an empty directory with `config/` and `docs/examples/` in it, the ports of the
-documents to itself (a network namespace), and shadowproxy on its path. What comments right before a block say:
+documents to itself (`tests/docs/reader.py`), and shadowproxy on its path. What comments right before a block say:
 
 - `<!-- runs: never: REASON -->`: it is not run;
 - `<!-- runs: background until COMMAND -->`: each line goes on while the document does; the next block begins when
@@ -24,16 +24,12 @@ from pathlib import Path
 import pytest
 
 from tests.docs.documents import COMMANDS, DOCUMENTS, ROOT, Block, blocks, stage
+from tests.docs.reader import is_alone, read
 
 STAGES = Path(__file__).parent / "stages"
 READ = {path: [block for block in blocks(path) if block.language in COMMANDS] for path in DOCUMENTS}
 NEVER = "never"
-SECONDS = 100
-ALONE = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
-if os.geteuid():
-    ALONE.insert(1, "--map-root-user")
 PRELUDE = """\
-ip link set lo up
 set -o pipefail
 until_ready() { for _ in $(seq 300); do "$@" >/dev/null 2>&1 && return; sleep 0.05; done; return 1; }
 """
@@ -63,10 +59,10 @@ def _is_whole(text: str) -> bool:
     return subprocess.run(["bash", "-n"], input=text, text=True, capture_output=True, check=False).returncode == 0
 
 
-def script(read: list[Block]) -> str:
+def script(of_it: list[Block]) -> str:
     """What one reader types, with a mark after each command that says where it stands and how it ended."""
     lines = []
-    for block in read:
+    for block in of_it:
         kind, _, until = block.said.get("runs", "").partition(" until ")
         typed = [re.sub(r"\bID\b", "$ID", command) for command in commands(block.text)]
         allowed = "|".join(re.findall(r"\d+", block.said.get("exits", "0")))
@@ -97,37 +93,28 @@ def desk(tmp_path: Path) -> Path:
 
 
 @pytest.mark.e2e
+@pytest.mark.timeout(400)  # where readers take turns, the wait is a part of it
 @pytest.mark.parametrize(
     "document",
-    [path for path, read in READ.items() if any(map(is_run, read))],
+    [path for path, of_it in READ.items() if any(map(is_run, of_it))],
     ids=lambda path: str(path.relative_to(ROOT)),
 )
 def test_every_command_does_what_it_is_said_to(document: Path, desk: Path) -> None:
     setup = f". {STAGES / stage(document)}.sh\n" if stage(document) else ""
-    (desk / "typed.sh").write_text(PRELUDE + setup + script([each for each in READ[document] if is_run(each)]))
+    typed = PRELUDE + setup + script([each for each in READ[document] if is_run(each)])
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("SHADOWPROXY", "COLUMNS"))}
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}:/usr/sbin:/sbin"
-    done = subprocess.run(
-        [*ALONE, "bash", "typed.sh"],
-        cwd=desk,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
-    background = (desk / "background.log").read_text() if (desk / "background.log").exists() else ""
-    said = f"{done.stdout}\n{done.stderr}\nIn the background:\n{background}"
-    assert "@@ " not in done.stdout, said[-8000:]
+    said, code = read(typed, desk, environment, is_alone())
+    assert "@@ " not in said, said[-8000:]
     assert "Traceback" not in said, said[-8000:]
-    assert done.returncode == 0, said[-8000:]
+    assert code == 0, said[-8000:]
 
 
 def test_what_is_not_run_says_why() -> None:
     unsaid = [
         block.place
-        for read in READ.values()
-        for block in read
+        for of_it in READ.values()
+        for block in of_it
         if not is_run(block) and len(block.said["runs"].removeprefix(NEVER).strip(" :")) < 8
     ]
     assert unsaid == []
@@ -137,6 +124,20 @@ def test_every_block_says_what_it_is() -> None:
     """A block without a language hides from these tests."""
     silent = [block.place for path in DOCUMENTS for block in blocks(path) if not block.language]
     assert silent == []
+
+
+def test_every_block_begins_its_line() -> None:
+    """One that is indented, as in a list, hides too."""
+    fences = re.compile(r"^(?:[ >]+```|\s*~~~).*$", re.MULTILINE)
+    assert [(path.name, found) for path in DOCUMENTS for found in fences.findall(path.read_text())] == []
+
+
+def test_what_is_said_of_a_block_is_understood() -> None:
+    """A slip in a comment would be a comment like any other."""
+    said = re.compile(r"<!--(?! Made by )\s*(.*?)\s*-->")
+    known = re.compile(r"(runs: (never: .+|background( until .+)?)|exits: \d+( or \d+)*|stage: \w+|yaml: .+)")
+    found = [(path.name, each) for path in DOCUMENTS for each in said.findall(path.read_text())]
+    assert [each for each in found if not known.fullmatch(each[1])] == []
 
 
 def test_every_stage_is_used() -> None:

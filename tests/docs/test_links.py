@@ -62,6 +62,11 @@ def test_every_document_is_reached_from_the_first_page() -> None:
     assert [str(page.relative_to(ROOT)) for page in PAGES if page not in reached] == []
 
 
+def test_every_picture_is_shown() -> None:
+    shown = {(page.parent / link.partition("#")[0]).resolve() for page in PAGES for link in links(page)}
+    assert sorted(set((ROOT / "docs" / "images").iterdir()) - shown) == []
+
+
 def test_names_of_headings_are_those_that_github_makes(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("# A `page`, with *words*\n## Same\n## Same\n```sh\n# none\n```\n## See [this](b.md)\n")

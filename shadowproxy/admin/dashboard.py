@@ -6,11 +6,12 @@ import hashlib
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from aiohttp import hdrs, web
 
 from shadowproxy.admin import queries
+from shadowproxy.admin.operation import Operation
 from shadowproxy.admin.problems import ProblemError
 
 PREFIX: Final = "/ui/"
@@ -81,3 +82,22 @@ def _found(directory: Traversable, prefix: str) -> list[tuple[str, _File]]:
             body = each.read_bytes()
             found.append((name, _File(body, _TYPES[suffix], f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"')))
     return found
+
+
+_FILE: Final[dict[str, Any]] = {
+    "headers": (str(hdrs.IF_NONE_MATCH),),
+    "answered": {str(hdrs.ETAG): "What the file is now.", "Content-Security-Policy": "The package's own files alone."},
+    "group": "pages",
+}
+OPERATIONS: Final = (
+    Operation("/", page, "The dashboard", content="text/html", **_FILE),
+    Operation(
+        PREFIX + "{file:.+}",
+        file,
+        "A file of the dashboard",
+        content="text/javascript",
+        contents=tuple(sorted(set(_TYPES.values()) - {"text/javascript"})),
+        refused={404: "There is no such file."},
+        **_FILE,
+    ),
+)

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import msgspec
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from shadowproxy.admin import bodies, queries
 from shadowproxy.admin.answers import ACCESS, STATE, caller, json_response
@@ -27,6 +27,7 @@ from shadowproxy.admin.flag_values import (
     LastChange,
     Share,
 )
+from shadowproxy.admin.operation import Operation
 from shadowproxy.admin.problems import ProblemError
 from shadowproxy.control.flags.commands import FlagCommand, UnknownFlagError, UnwritableError, plain
 from shadowproxy.control.flags.desk import Desk
@@ -80,7 +81,7 @@ async def one(request: web.Request) -> web.Response:
     queries.only(request)
     state = request.app[STATE]
     desk = await _desk(state)
-    key = request.match_info["id"]
+    key = request.match_info["key"]
     definition = desk.set.definitions.flags.get(key)
     if definition is None:
         raise ProblemError(404, f"there is no flag {key!r}")
@@ -204,3 +205,57 @@ def _version(version: Version) -> FlagVersion:
         list(version.flags)[:_SHOWN],
         len(version.flags),
     )
+
+
+_NONE: Final = {404: "The configuration has no flags.", 503: "What is known of flags is not read yet."}
+_EXAMPLES: Final[dict[str, dict[str, Any]]] = {
+    "set": {"flag": "new-checkout", "variant": "on", "reason": "seen on copies"},
+    "ramp": {"flag": "new-checkout", "variant": "on", "share": "10%", "reason": "go"},
+    "kill": {"flag": "new-checkout", "reason": "errors at checkout"},
+    "enable": {"flag": "new-checkout"},
+    "disable": {"flag": "new-checkout", "reason": "not now"},
+    "revert": {"to": 1, "reason": "as it was"},
+}
+_SWITCHING_OFF: Final = frozenset({"kill", "disable"})
+OPERATIONS: Final = (
+    Operation(
+        "/api/v1/flags", listed, "Feature flags, in the order of the file", FlagList, refused=_NONE, group="flags"
+    ),
+    Operation(
+        "/api/v1/flags/history",
+        history,
+        "Versions of the flags, newest first",
+        FlagHistory,
+        parameters=("flag", "limit", "offset"),
+        refused=_NONE,
+        group="flags",
+        example="?flag=new-checkout",
+    ),
+    Operation(
+        "/api/v1/flags/{key}",
+        one,
+        "One flag with its definition",
+        FlagDetail,
+        refused=_NONE | {404: "There is no flag of this key, or the configuration has no flags."},
+        group="flags",
+    ),
+    *(
+        Operation(
+            f"/api/v1/flags/{action}",
+            commanding(action),
+            SUMMARIES[action],
+            FlagAnswer,
+            method=hdrs.METH_POST,
+            body=body,
+            description="No freeze stops it." if action in _SWITCHING_OFF else "",
+            refused={
+                404: "There is no flag of this key, or the configuration has no flags.",
+                409: "It does not apply to the flag, another version is in force, or a freeze holds it.",
+                503: "What is known of flags is not read yet, or the audit cannot be written.",
+            },
+            group="flags",
+            example=_EXAMPLES[action],
+        )
+        for action, body in BODIES.items()
+    ),
+)

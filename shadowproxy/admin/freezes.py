@@ -7,13 +7,14 @@ import time
 from itertools import islice
 from typing import Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from shadowproxy.admin import bodies, queries
 from shadowproxy.admin.answers import ACCESS, STATE, caller, json_response
+from shadowproxy.admin.operation import NO_SERVICE, Operation
 from shadowproxy.admin.problems import ProblemError
 from shadowproxy.admin.rollout_status import freeze_status, window_status
-from shadowproxy.admin.rollout_values import FreezeEnd, FreezeStart, FreezeTurn
+from shadowproxy.admin.rollout_values import FreezeEnd, FreezeStart, FreezeStatus, FreezeTurn
 from shadowproxy.control.state import State
 from shadowproxy.model.rollout import FreezeWindow
 from shadowproxy.rollout.facts import ManualFreeze
@@ -111,3 +112,50 @@ def _only(state: State, now: float) -> str:
     if not standing:
         raise ProblemError(409, "no freeze was started by hand; those of the configuration are ended there")
     return standing[0]
+
+
+_UNREAD: Final = "What is known of freezes is not read yet"
+OPERATIONS: Final = (
+    Operation(
+        "/api/v1/freeze",
+        listed,
+        "Freezes, by hand first",
+        list[FreezeStatus],
+        parameters=("service",),
+        group="freezes",
+    ),
+    Operation(
+        "/api/v1/freeze/calendar",
+        calendar,
+        "When freezes are active, from now on",
+        list[FreezeTurn],
+        parameters=("service", "days"),
+        description=f"In the order in which they begin, of one freeze at most {MAX_TURNS}.",
+        group="freezes",
+        example="?days=7",
+    ),
+    Operation(
+        "/api/v1/freeze/start",
+        start,
+        "Start a freeze by hand",
+        FreezeStatus,
+        method=hdrs.METH_POST,
+        body=FreezeStart,
+        description="It holds at once. No freeze stops going back.",
+        refused={404: NO_SERVICE, 409: f"{_UNREAD}, or there are too many already."},
+        group="freezes",
+        example={"reason": "the big sale", "until": "2h"},
+    ),
+    Operation(
+        "/api/v1/freeze/end",
+        end,
+        "End a freeze that was started by hand",
+        FreezeStatus,
+        method=hdrs.METH_POST,
+        body=FreezeEnd,
+        description="What it says is how the freeze was. Those of the configuration are ended there.",
+        refused={409: f"{_UNREAD}, or there is no such freeze."},
+        group="freezes",
+        example={"reason": "the sale is over"},
+    ),
+)

@@ -21,7 +21,17 @@ from msgspec import UNSET
 
 from shadowproxy.admin import queries
 from shadowproxy.admin.answers import ACCESS, STATE, caller
-from shadowproxy.admin.ofrep_values import Endpoint, Evaluated, EvaluatedAll, EventStream, Unevaluated
+from shadowproxy.admin.ofrep_values import (
+    Endpoint,
+    Evaluated,
+    EvaluatedAll,
+    EventStream,
+    Question,
+    Refetch,
+    Unevaluated,
+)
+from shadowproxy.admin.operation import EVENTS as STREAM
+from shadowproxy.admin.operation import Operation, Told
 from shadowproxy.admin.problems import ProblemError
 from shadowproxy.control.flags.desk import Desk
 from shadowproxy.control.state import State
@@ -64,7 +74,7 @@ LIMITER: Final = web.AppKey("limiter", Limiter)
 async def single(request: web.Request) -> web.Response:
     """One flag."""
     state = request.app[STATE]
-    key = request.match_info["id"]
+    key = request.match_info["key"]
     queries.only(request)
     desk, context = await _asked(request, state, key)
     if isinstance(context, web.Response):
@@ -248,5 +258,55 @@ async def _write(response: web.StreamResponse, data: bytes) -> None:
 
 
 def _event(desk: Desk) -> bytes:
-    data = {"type": "refetchEvaluation", "etag": f'"{desk.event}"', "lastModified": int(desk.changed_at)}
+    data = Refetch("refetchEvaluation", f'"{desk.event}"', int(desk.changed_at))
     return b"id: %b\nevent: message\ndata: %b\n\n" % (desk.event.encode(), msgspec.json.encode(data))
+
+
+_NONE: Final = "The configuration has no flags."
+_QUESTION: Final[dict[str, Any]] = {
+    "method": hdrs.METH_POST,
+    "body": Question,
+    "headers": ("X-API-Key",),
+    "group": "OFREP",
+    "example": {"context": {"targetingKey": "ann"}},
+}
+_REFUSED: Final = {
+    413: "The question is larger than `flags.ofrep.max_body`.",
+    429: "More questions in a second than `flags.ofrep.rate` permits; `Retry-After` says when to ask again.",
+}
+_OWN: Final = {413: (Unevaluated,), 415: (Unevaluated,), 429: (Unevaluated,)}
+OPERATIONS: Final = (
+    Operation(
+        "/ofrep/v1/evaluate/flags",
+        bulk,
+        "Evaluate all flags",
+        EvaluatedAll,
+        parameters=("flagConfigEtag", "flagConfigLastModified"),
+        description="A flag that cannot be evaluated is among the others, with an `errorCode`.",
+        refused=_REFUSED | {404: _NONE},
+        own=_OWN | {400: (Unevaluated,)},
+        answered={str(hdrs.ETAG): "Of these values, for this context."},
+        **_QUESTION | {"headers": ("X-API-Key", str(hdrs.IF_NONE_MATCH))},
+    ),
+    Operation(
+        "/ofrep/v1/evaluate/flags/{key}",
+        single,
+        "Evaluate one flag",
+        Evaluated,
+        refused=_REFUSED | {404: f"There is no flag of this key. {_NONE}"},
+        own=_OWN | {400: (Unevaluated, Evaluated), 404: (Unevaluated,)},
+        **_QUESTION,
+    ),
+    Operation(
+        EVENTS,
+        events,
+        "Hear when flags change",
+        parameters=(TICKET,),
+        content=STREAM,
+        description="A stream of server-sent events without an end. Every 20 s without one there is a comment.",
+        refused={404: _NONE, 503: "Too many follow already."},
+        headers=("X-API-Key", "Last-Event-ID"),
+        events=(Told("message", "What is in force, or what a rollout lays over it, has changed.", Refetch),),
+        group="OFREP",
+    ),
+)

@@ -10,8 +10,8 @@ from msgspec import UNSET, Struct, UnsetType
 class Question(Struct, frozen=True):
     """Whom flags are evaluated for."""
 
-    context: dict[str, Any] = {}
-    """What rules may look at, `targetingKey` among it: whom shares are drawn by. Null is the same as none."""
+    context: dict[str, Any] | None = None
+    """What rules may look at, `targetingKey` among it: whom shares are drawn by."""
 
 
 class Evaluated(Struct, frozen=True, omit_defaults=True):
@@ -58,6 +58,17 @@ class EvaluatedAll(Struct, frozen=True):
     """Where changes are told."""
     metadata: dict[str, str | int | float | bool]
     """What the file says of all flags, and their `version`."""
+
+
+class Refetch(Struct, frozen=True):
+    """Flags have changed: ask again."""
+
+    type: str
+    """`refetchEvaluation`."""
+    etag: str
+    """Of what is in force now."""
+    lastModified: int  # noqa: N815 - the name that the protocol has
+    """When it changed, Unix time."""
 
 
 class Unevaluated(Struct, frozen=True, omit_defaults=True):

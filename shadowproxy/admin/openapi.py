@@ -1,64 +1,77 @@
-"""The OpenAPI description, from the table of endpoints and the types of their answers.
+"""The OpenAPI description, from the tables of operations and the types of their answers.
 
 What the types say in docstrings, of themselves and of their fields, is what the description says.
 """
 
 from __future__ import annotations
 
-import ast
-import inspect
 import re
-import textwrap
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
 import msgspec
+from aiohttp import hdrs
 
 from shadowproxy import __version__
-from shadowproxy.admin.access import ASKING, OPEN, OPERATOR, READING, SESSION, VIEWER, is_page
-from shadowproxy.admin.ofrep_values import Unevaluated
-from shadowproxy.admin.parameters import FIELDS, PARAMETERS
+from shadowproxy.admin.access import ASKING, EVALUATOR, OPEN, OPERATOR, READING, VIEWER, is_page
+from shadowproxy.admin.answers import MAX_BODY
+from shadowproxy.admin.operation import EVENTS, JSON, TEXT, Operation
+from shadowproxy.admin.parameters import HEADERS, PARAMETERS
 from shadowproxy.admin.problems import Problem
+from shadowproxy.admin.saying import describe
+from shadowproxy.admin.sealing import COOKIE
 
-if TYPE_CHECKING:
-    from shadowproxy.admin.api import Endpoint
-
-_PATTERN: Final = re.compile(r"\{(\w+)[^}]*\}")
-"""A part of a path that is not fixed, with the pattern that it has to match."""
-_GROUPS: Final = (
-    ("health and metrics", ("/healthz", "/readyz", "/metrics")),
-    ("rollout", ("/api/v1/rollout", "/api/v1/watch", "/api/v1/series")),
-    ("freezes", ("/api/v1/freeze",)),
-    ("flags", ("/api/v1/flags", ASKING)),
-    ("differences", ("/api/v1/diffs", "/api/v1/causes", "/api/v1/report")),
-    ("status and audit", ("/api/v1/status", "/api/v1/services", "/api/v1/routes", "/api/v1/audit", "/api/v1/events")),
-    ("signing in, the page, this description", (SESSION, "/openapi.json", "/")),
-)
+GROUPS: Final = {
+    "status": "What runs, how it does, and what happens as it happens.",
+    "report": "What differs between the versions, and what follows from it.",
+    "differences": "Stored examples and what they have in common; accepting them.",
+    "rollout": "Where a rollout is and why, and every command to it.",
+    "freezes": "Times in which rollouts do not go on.",
+    "flags": "Feature flags: what is in force, who changed it, changing it.",
+    "audit": "Who changed what, and who decided what.",
+    "session": "Signing in with a browser.",
+    "OFREP": "Flags for SDKs: the OpenFeature Remote Evaluation Protocol 0.3.",
+    "metrics": "For Prometheus.",
+    "probes": "For whoever starts and stops the proxy; also at `probe.listen`, where the supervisor answers.",
+    "pages": "The dashboard, and the description of this API.",
+}
+ANYBODY: Final = "anybody"
+PROBLEM: Final = "application/problem+json"
 REFUSALS: Final = {
     400: "A parameter or the body is not what is taken here; the detail says what would be right.",
     401: "A token is needed, or this one is not known.",
     403: "The role does not permit it, or `Host` or `Origin` is foreign.",
     404: "There is nothing by this name.",
     409: "It does not apply to what is so now; the detail says why.",
-    413: "The body is too large.",
-    415: "The body is not JSON by its `Content-Type`.",
-    429: "More questions in a second than `flags.ofrep.rate` permits; `Retry-After` says when.",
-    503: "What is kept on disk cannot be reached, or too many follow already.",
+    413: f"The body has more than {MAX_BODY:,} bytes.",
+    415: f"The body is not `{JSON}` by its `Content-Type`.",
+    429: "Too many questions in a second; `Retry-After` says when to ask again.",
+    503: "What is needed cannot be reached or is not read yet, or too many follow already.",
+}
+OTHERWISE: Final = (
+    "What any path may say: 404 for a path that is none, 405 for another method (`Allow` has those it takes), 413 for"
+    f" a body of more than {MAX_BODY:,} bytes, 500 for a fault of the proxy, which its log explains."
+)
+_PATTERN: Final = re.compile(r"\{(\w+)[^}]*\}")
+"""A part of a path that is not fixed, with the pattern that it has to match."""
+_ADDRESS: Final = "http://127.0.0.1:9900"
+_REFERENCE: Final = "#/components/schemas/{name}"
+_SECURITY: Final = {
+    "token": {"type": "http", "scheme": "bearer", "description": "One of `admin.tokens`."},
+    "cookie": {"type": "apiKey", "in": "cookie", "name": COOKIE, "description": "What a browser got for a token."},
+    "certificate": {"type": "mutualTLS", "description": "A client certificate, where `admin.tls` asks for one."},
+    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "A token, for OFREP alone."},
 }
 
 
-def document(endpoints: Sequence[Endpoint]) -> bytes:
-    types = [kind for endpoint in endpoints for kind in (endpoint.answer, endpoint.body) if kind is not None]
-    schemas, components = msgspec.json.schema_components(
-        [*types, Unevaluated, Problem], ref_template="#/components/schemas/{name}"
-    )
-    found = dict(zip(map(id, types), schemas, strict=False))
+def document(operations: Sequence[Operation]) -> bytes:
+    types = list(_types(operations))
+    schemas, components = msgspec.json.schema_components(types, ref_template=_REFERENCE)
+    describe(components, types)
+    found = dict(zip(map(id, types), schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
-    for endpoint in endpoints:
-        paths.setdefault(_PATTERN.sub(r"{\1}", endpoint.path), {})[endpoint.method.lower()] = _operation(
-            endpoint, found
-        )
-    _add_fields(components, [*types, Unevaluated, Problem])
+    for each in operations:
+        paths.setdefault(_PATTERN.sub(r"{\1}", each.path), {})[each.method.lower()] = _operation(each, found)
     whole = {
         "openapi": "3.1.0",
         "info": {
@@ -66,139 +79,149 @@ def document(endpoints: Sequence[Endpoint]) -> bytes:
             "version": __version__,
             "description": "Durations are seconds, shares 0..1, names that end in `at` Unix times.",
         },
-        "tags": [{"name": name} for name, _ in _GROUPS],
+        "servers": [{"url": _ADDRESS, "description": "`admin.listen`, by default"}],
+        "tags": [{"name": name, "description": text} for name, text in GROUPS.items()],
         "paths": paths,
         "components": {
             "schemas": components,
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
-            "responses": {
-                "problem": {
-                    "description": "Problem details (RFC 9457)",
-                    "content": {"application/problem+json": {"schema": schemas[-1]}},
-                }
-            },
+            "securitySchemes": _SECURITY,
+            "responses": {"problem": {"description": OTHERWISE, "content": {PROBLEM: {"schema": found[id(Problem)]}}}},
         },
-        "security": [{}, {"token": []}],
     }
     return msgspec.json.encode(whole)
 
 
-def _operation(endpoint: Endpoint, schemas: dict[int, dict[str, Any]]) -> dict[str, Any]:
-    schema = schemas.get(id(endpoint.answer), {})
-    answers: dict[str, Any] = {
-        "200": {"description": "OK", "content": {endpoint.content: {"schema": schema} if schema else {}}}
-    }
-    if endpoint.path == BULK:
-        answers["304"] = {"description": "Nothing is different from what `If-None-Match` names."}
-    for status in refusals(endpoint):
-        body = _FAILED if endpoint.path.startswith(ASKING) and status in _OFREP_SAYS else _PROBLEM
-        answers[str(status)] = {**body, "description": REFUSALS[status]}
-    operation: dict[str, Any] = {
-        "summary": endpoint.summary,
-        "tags": [group(endpoint.path)],
-        "x-role": role(endpoint),
-        "responses": {**answers, "default": {"$ref": "#/components/responses/problem"}},
-    }
-    parameters: list[dict[str, Any]] = [
-        {"name": name, "in": "query", **PARAMETERS[name], **({"required": True} if name == "id" else {})}
-        for name in endpoint.parameters
-    ]
-    parameters += [
-        {"name": name, "in": "path", "required": True, **PARAMETERS[name]} for name in _PATTERN.findall(endpoint.path)
-    ]
-    if endpoint.body is not None:
-        content = {"application/json": {"schema": schemas[id(endpoint.body)]}}
-        needed = any(field.required for field in msgspec.structs.fields(endpoint.body))
-        operation["requestBody"] = {"required": needed, "content": content}
-    if parameters:
-        operation["parameters"] = parameters
-    if role(endpoint) == ANYBODY:
-        operation["security"] = []
-    return operation
+def _types(operations: Sequence[Operation]) -> Iterator[Any]:
+    yield Problem
+    for each in operations:
+        yield from (kind for kind in (each.answer, each.body) if kind is not None)
+        yield from (kind for kinds in each.own.values() for kind in kinds if kind is not str)
+        yield from (told.data for told in each.events)
 
 
-ANYBODY: Final = "anybody"
-BULK: Final = "/ofrep/v1/evaluate/flags"
-_OFREP_SAYS: Final = {400, 404, 413, 415, 429}
-_PROBLEM: Final = {"content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}
-_FAILED: Final = {
-    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Unevaluated"}}, **_PROBLEM["content"]}
+def _operation(operation: Operation, schemas: dict[int, dict[str, Any]]) -> dict[str, Any]:
+    said: dict[str, Any] = {
+        "operationId": _name(operation),
+        "summary": operation.summary,
+        "tags": [operation.group],
+        "x-role": role(operation),
+        "security": _security(operation),
+    }
+    if operation.description:
+        said["description"] = operation.description
+    if parameters := list(_parameters(operation)):
+        said["parameters"] = parameters
+    if operation.body is not None:
+        content: dict[str, Any] = {"schema": schemas[id(operation.body)]}
+        if operation.example:
+            content["example"] = operation.example
+        said["requestBody"] = {"required": operation.is_body_needed, "content": {JSON: content}}
+    said["responses"] = dict(_responses(operation, schemas))
+    if operation.events:
+        said["x-events"] = {
+            told.name: {"description": told.when, "schema": schemas[id(told.data)]} for told in operation.events
+        }
+    said["x-codeSamples"] = [{"lang": "Shell", "source": sample(operation)}]
+    return said
+
+
+def _name(operation: Operation) -> str:
+    words = re.findall(r"\w+", _PATTERN.sub(r"\1", operation.path.removeprefix("/api/v1")))
+    return "_".join([operation.method.lower(), *words])
+
+
+def _parameters(operation: Operation) -> Iterator[dict[str, Any]]:
+    for name in _PATTERN.findall(operation.path):
+        yield {"name": name, "in": "path", "required": True, **PARAMETERS[name]}
+    for name in operation.parameters:
+        required = {"required": True} if name == "id" else {}
+        yield {"name": name.partition(":")[0], "in": "query", **PARAMETERS[name], **required}
+    for name in operation.headers:
+        yield {"name": name, "in": "header", **HEADERS[name]}
+
+
+def _responses(operation: Operation, schemas: dict[int, dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    kinds = (operation.content, *operation.contents)
+    content = {kind: {"schema": {"type": "object" if kind == JSON else "string"}} for kind in kinds}
+    if operation.answer is not None:
+        content[operation.content] = {"schema": schemas[id(operation.answer)]}
+    headers = {name: {"description": text, "schema": {"type": "string"}} for name, text in operation.answered.items()}
+    yield "200", {"description": "OK", "content": content, **({"headers": headers} if headers else {})}
+    if hdrs.IF_NONE_MATCH in operation.headers:
+        tag = {name: text for name, text in headers.items() if name == hdrs.ETAG}
+        yield "304", {"description": "Nothing is different from what `If-None-Match` names.", "headers": tag}
+    for status, why in refusals(operation).items():
+        yield str(status), _refusal(operation, status, why, schemas)
+    yield "default", {"$ref": "#/components/responses/problem"}
+
+
+def _refusal(operation: Operation, status: int, why: str, schemas: dict[int, dict[str, Any]]) -> dict[str, Any]:
+    own = operation.own.get(status, ())
+    content: dict[str, Any] = {}
+    if str in own:
+        content[TEXT] = {"schema": {"type": "string"}}
+    elif own:
+        found = [schemas[id(kind)] for kind in own]
+        content[JSON] = {"schema": found[0] if len(found) == 1 else {"anyOf": found}}
+    if not own or status in _BEFORE:
+        content[PROBLEM] = {"schema": schemas[id(Problem)]}
+    headers = {
+        name: {"description": text, "schema": {"type": "string"}}
+        for name, text in _REFUSED_WITH.items()
+        if name in {401: (hdrs.WWW_AUTHENTICATE,), 429: (hdrs.RETRY_AFTER,)}.get(status, ())
+    }
+    return {"description": why, "content": content, **({"headers": headers} if headers else {})}
+
+
+_BEFORE: Final = {400, 404}
+"""Statuses that are also said before an operation with types of its own is asked."""
+_REFUSED_WITH: Final = {
+    str(hdrs.WWW_AUTHENTICATE): "`Bearer`.",
+    str(hdrs.RETRY_AFTER): "Seconds until one more question is answered.",
 }
 
 
-def group(path: str) -> str:
-    return next(name for name, beginnings in _GROUPS if path.startswith(beginnings))
-
-
-def role(endpoint: Endpoint) -> str:
+def role(operation: Operation) -> str:
     """Who may, where tokens are configured; as `access` has it."""
-    if endpoint.path in OPEN or is_page(endpoint.method, endpoint.path):
-        return ANYBODY
-    if endpoint.path.startswith(ASKING):
-        return "evaluator, viewer, operator"
-    return VIEWER if endpoint.method in READING else OPERATOR
+    return ", ".join(_roles(operation)) or ANYBODY
 
 
-def refusals(endpoint: Endpoint) -> list[int]:
-    """The statuses with which it may say no."""
-    found = {403} if endpoint.path not in OPEN else set()
-    if role(endpoint) != ANYBODY:
-        found |= {401}
-    if endpoint.path.startswith(("/api/", ASKING)):
-        found |= {400}
-    if endpoint.path == "/readyz" or endpoint.content == "text/event-stream" or endpoint.path.startswith("/api/"):
-        found |= {503}
-    if "{" in endpoint.path or "service" in endpoint.parameters or "id" in endpoint.parameters:
-        found |= {404}
-    if endpoint.body is not None:
-        found |= {413, 415} if not endpoint.path.startswith(ASKING) else {413}
-        found |= {404, 409} if endpoint.path.startswith("/api/") and endpoint.path != SESSION else set()
-    if endpoint.path.startswith(ASKING):
-        found |= {404, 429, 415} if endpoint.method == "POST" else {404, 503}
-    return sorted(found | ({401} if endpoint.method == "POST" and endpoint.path == SESSION else set()))
+def _roles(operation: Operation) -> list[str]:
+    if operation.path in OPEN or is_page(operation.method, operation.path):
+        return []
+    if operation.path.startswith(ASKING):
+        return [EVALUATOR, VIEWER, OPERATOR]
+    return [VIEWER, OPERATOR] if operation.method in READING else [OPERATOR]
 
 
-def _add_fields(components: dict[str, Any], types: Iterable[Any]) -> None:
-    """What the types say of their fields goes into the schemas, which have the docstrings of the types alone."""
-    for struct in {each.__name__: each for each in _structs(types)}.values():
-        properties = components.get(struct.__name__, {}).get("properties", {})
-        said = FIELDS | _said_of_fields(struct)
-        for name in properties.keys() & said.keys():
-            # Beside a reference a description is permitted (OpenAPI 3.1, section 4.8.23).
-            properties[name] = {**properties[name], "description": said[name]}
+def _security(operation: Operation) -> list[dict[str, list[str]]]:
+    """Any of them is enough (OpenAPI 3.1, section 4.8.30); none, where no tokens are configured."""
+    roles = _roles(operation)
+    schemes = {"token", "cookie", "certificate"} | ({"key"} if operation.path.startswith(ASKING) else set())
+    return [{name: roles} for name in _SECURITY if name in schemes] + [{}] if roles else []
 
 
-def _structs(types: Iterable[Any]) -> Iterator[type[msgspec.Struct]]:
-    pending, seen = list(msgspec.inspect.multi_type_info(types)), set()
-    while pending:
-        info = pending.pop()
-        if isinstance(info, msgspec.inspect.StructType):
-            if info.cls in seen:
-                continue
-            seen.add(info.cls)
-            yield info.cls
-            pending += [field.type for field in info.fields]
-            continue
-        for name in ("item_type", "item_types", "key_type", "value_type", "types"):
-            inner = getattr(info, name, None)
-            pending += inner if isinstance(inner, tuple | list) else [inner] if inner is not None else []
+def refusals(operation: Operation) -> dict[int, str]:
+    """The statuses with which it may say no, and why."""
+    found = set()
+    if operation.path not in OPEN:
+        found |= {400, 403}
+        found |= {401} if _roles(operation) else set()
+    if operation.body is not None:
+        found |= {413, 415}
+    said = {status: REFUSALS[status] for status in found}
+    if any(name.startswith("service") for name in operation.parameters):
+        said[404] = "There is no service of this name."
+    return dict(sorted({**said, **operation.refused}.items()))
 
 
-def _said_of_fields(struct: type[msgspec.Struct]) -> dict[str, str]:
-    """The strings under the fields, those of the classes above first."""
-    found: dict[str, str] = {}
-    for cls in reversed(struct.__mro__):
-        if not issubclass(cls, msgspec.Struct) or cls is msgspec.Struct:
-            continue
-        (definition,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
-        assert isinstance(definition, ast.ClassDef)  # noqa: S101 - what a class's source is
-        for field, after in zip(definition.body, definition.body[1:], strict=False):
-            if (
-                isinstance(field, ast.AnnAssign)
-                and isinstance(field.target, ast.Name)
-                and isinstance(after, ast.Expr)
-                and isinstance(after.value, ast.Constant)
-                and isinstance(after.value.value, str)
-            ):
-                found[field.target.id] = inspect.cleandoc(after.value.value)
-    return found
+def sample(operation: Operation) -> str:
+    """It as a command."""
+    path = _PATTERN.sub(lambda found: PARAMETERS[found[1]]["example"], operation.path)
+    if operation.body is not None and operation.example:
+        return f"curl -s {_ADDRESS}{path} --json '{msgspec.json.encode(operation.example).decode()}'"
+    method = "" if operation.method == hdrs.METH_GET else f"-X {operation.method} "
+    if operation.content == EVENTS:
+        return f"curl -sN --max-time 2 {_ADDRESS}{path}"
+    url = f"{_ADDRESS}{path}{operation.example}" if operation.body is None else f"{_ADDRESS}{path}"
+    return f'curl -s {method}"{url}"' if "?" in url else f"curl -s {method}{url}"

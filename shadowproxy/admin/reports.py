@@ -7,10 +7,12 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from msgspec.structs import replace
 
 from shadowproxy.admin import queries
+from shadowproxy.admin.answers import STATE
+from shadowproxy.admin.operation import JSON, Operation
 from shadowproxy.control.examples import with_examples
 from shadowproxy.control.state import State
 from shadowproxy.report import (
@@ -34,8 +36,9 @@ RENDERERS: Final[dict[str, tuple[str, Callable[[Report], str | bytes]]]] = {
 }
 
 
-async def respond(request: web.Request, state: State) -> web.Response:
+async def respond(request: web.Request) -> web.Response:
     """The report that a request asks for."""
+    state = request.app[STATE]
     wanted = queries.report(request, state)
     report = await made(state, wanted.service, wanted.since)
     if wanted.record:
@@ -66,3 +69,19 @@ async def made(state: State, service: str | None, since: float | None = None) ->
         return replace(report, notes=[*report.notes, f"what changed is not known: {error}"])
     before = {each.name: state.history.before(each.name, now - (since or 0.0)) for each in report.services}
     return compare(report, {name: memory for name, memory in before.items() if memory})
+
+
+OPERATIONS: Final = (
+    Operation(
+        "/api/v1/report",
+        respond,
+        "What differs, what follows, and what changed",
+        Report,
+        parameters=("service", "format", "examples", "since", "record"),
+        contents=tuple(content for content, _ in RENDERERS.values() if content != JSON),
+        description="What cannot be read is missing from the report, and its `notes` say so.",
+        answered={str(hdrs.CONTENT_DISPOSITION): "Of HTML: the name of a file to keep it under."},
+        group="report",
+        example="?format=markdown",
+    ),
+)

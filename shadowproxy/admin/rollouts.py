@@ -7,12 +7,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from shadowproxy.admin import bodies, queries
 from shadowproxy.admin.answers import ACCESS, STATE, caller, json_response
+from shadowproxy.admin.operation import NO_SERVICE, Operation
 from shadowproxy.admin.problems import ProblemError
 from shadowproxy.admin.rollout_status import rollout_status
 from shadowproxy.admin.rollout_values import (
@@ -23,6 +24,7 @@ from shadowproxy.admin.rollout_values import (
     PromoteChange,
     RetryChange,
     RolloutChange,
+    RolloutStatus,
 )
 from shadowproxy.control.state import State
 from shadowproxy.model.rollout import BACK
@@ -157,3 +159,82 @@ def _command(action: str, wanted: RolloutChange, who: str, now: float) -> Comman
 def _entry(entry: AuditEntry) -> HistoryEntry:
     why = f"{entry.reason}; not done: {entry.error}" if entry.error else entry.reason
     return HistoryEntry(entry.number, entry.at, entry.who, entry.action, why, entry.what)
+
+
+_WHAT: Final[dict[str, tuple[str, str, dict[str, Any]]]] = {
+    "start": ("Start a rollout", "Nobody moves before.", {}),
+    "approve": (
+        "Approve the present part",
+        "Of a stage that waits for it; the next one begins.",
+        {"reason": "seen"},
+    ),
+    "pause": ("Pause a rollout", "Its weight stays, nothing advances; checks go on and may send users back.", {}),
+    "resume": ("Resume a rollout", "Holds that a person may let go are let go; the present part goes on.", {}),
+    "promote": (
+        "Go on to the next part, or to the end",
+        "What the bake still lacks is passed over.",
+        {"full": True, "reason": "measured elsewhere"},
+    ),
+    "abort": ("End a rollout", "All users are sent back at once; one that has not started will not start.", {}),
+    "rollback": (
+        "Roll back",
+        "All users are sent back at once, also of a rollout that is promoted.",
+        {"reason": "errors at checkout"},
+    ),
+    "retry": ("Begin a new attempt", "After one that was rolled back or aborted.", {"stage": "first users"}),
+}
+"""Of every command what it does, what the name does not say, and a body."""
+_NONE: Final = {404: "There is no service of this name, or it has no rollout.", 503: "What is known is not read yet."}
+_GOING_BACK: Final = {404: NO_SERVICE, 409: "It does not apply to where the rollout is; the detail says what would."}
+_GOING_ON: Final = {
+    **_GOING_BACK,
+    409: "It does not apply to where the rollout is, a freeze holds it, or the audit cannot be written.",
+    503: "What is known is not read yet.",
+}
+OPERATIONS: Final = (
+    Operation(
+        "/api/v1/rollout",
+        status,
+        "Where a rollout is, and why",
+        RolloutStatus,
+        parameters=("service:one",),
+        refused=_NONE,
+        group="rollout",
+    ),
+    Operation(
+        "/api/v1/rollout/history",
+        history,
+        "What was decided, newest first, and whether the audit is whole",
+        HistoryPage,
+        parameters=("service:one", "limit", "offset", "attempt"),
+        refused=_NONE | {503: "What is known is not read yet, or what is kept on disk cannot be reached."},
+        group="rollout",
+        example="?limit=5",
+    ),
+    Operation(
+        "/api/v1/rollout/explain",
+        explanation,
+        "Why a rollout is where it is, in sentences",
+        Explanation,
+        parameters=("service:one",),
+        refused=_NONE,
+        group="rollout",
+    ),
+    *(
+        Operation(
+            f"/api/v1/rollout/{action}",
+            commanding(action),
+            _WHAT[action][0],
+            RolloutStatus,
+            parameters=("service:one",),
+            method=hdrs.METH_POST,
+            body=body,
+            is_body_needed=False,
+            description=_WHAT[action][1],
+            refused=_GOING_BACK if action in BACK else _GOING_ON,
+            group="rollout",
+            example=_WHAT[action][2],
+        )
+        for action, body in BODIES.items()
+    ),
+)

@@ -6,12 +6,13 @@ import asyncio
 import time
 from typing import Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from msgspec import Struct
 
 from shadowproxy.admin import bodies, queries
-from shadowproxy.admin.access import EVALUATOR, find
+from shadowproxy.admin.access import EVALUATOR, SESSION, find
 from shadowproxy.admin.answers import ACCESS, STATE, caller, json_response
+from shadowproxy.admin.operation import Operation
 from shadowproxy.admin.problems import ProblemError
 from shadowproxy.admin.sealing import COOKIE, SECONDS, seal
 
@@ -79,3 +80,41 @@ async def sign_out(request: web.Request) -> web.Response:
     response = json_response(Session(bool(request.app[STATE].launch.admin.tokens)))
     response.del_cookie(COOKIE, path="/", httponly=True, samesite="Strict", secure=request.secure)
     return response
+
+
+OPERATIONS: Final = (
+    Operation(
+        SESSION,
+        who,
+        "Who is signed in",
+        Session,
+        description="Nobody is refused for not being signed in: then `name` and `role` are empty.",
+        group="session",
+    ),
+    Operation(
+        SESSION,
+        sign_in,
+        "Sign in with a token",
+        Session,
+        method=hdrs.METH_POST,
+        body=SignIn,
+        description=f"A cookie, `{COOKIE}`, stands for the token for {SECONDS // 3600} hours; no script can read it.",
+        refused={
+            401: "This token is not known, or there are no tokens here.",
+            403: f"The token's role is `{EVALUATOR}`, or `Host` or `Origin` is foreign.",
+        },
+        answered={str(hdrs.SET_COOKIE): f"`{COOKIE}`: HttpOnly, SameSite=Strict, with TLS also Secure."},
+        group="session",
+        example={"token": "TOKEN"},
+    ),
+    Operation(
+        SESSION,
+        sign_out,
+        "Sign out",
+        Session,
+        method=hdrs.METH_DELETE,
+        description="The cookie is taken back. Somebody who is not signed in gets the same answer.",
+        answered={str(hdrs.SET_COOKIE): f"`{COOKIE}`, which is over."},
+        group="session",
+    ),
+)

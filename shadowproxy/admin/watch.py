@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
+from typing import Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from shadowproxy.admin import bodies
 from shadowproxy.admin.access import OPERATOR
 from shadowproxy.admin.answers import ACCESS, STATE, caller, json_response
+from shadowproxy.admin.operation import Operation
 from shadowproxy.admin.problems import ProblemError
 from shadowproxy.admin.rollout_status import watch_status
-from shadowproxy.admin.rollout_values import WatchChange
+from shadowproxy.admin.rollout_values import WatchChange, WatchStatus
 from shadowproxy.admin.rollouts import named, viewed
 from shadowproxy.control.state import State
 from shadowproxy.rollout.values import Refusal, WatchCommand
@@ -41,3 +43,24 @@ def _check_person(state: State, name: str) -> None:
     has_certificates = admin.cert is not None and bool(admin.cert.client_ca)
     if people and not has_certificates and name not in people:
         raise ProblemError(400, f"to: there is no operator {name!r}; there are {', '.join(people)}")
+
+
+OPERATIONS: Final = (
+    Operation(
+        "/api/v1/watch",
+        change,
+        "Hold the watch of a rollout, renew it, release it, hand it over",
+        WatchStatus,
+        parameters=("service:one",),
+        method=hdrs.METH_POST,
+        body=WatchChange,
+        description="Where `supervise: required`, a rollout advances only while somebody holds its watch.",
+        refused={
+            404: "There is no service of this name, or it has no rollout.",
+            409: "Somebody else holds it, or nobody does.",
+            503: "What is known of rollouts is not read yet.",
+        },
+        group="rollout",
+        example={"action": "hold"},
+    ),
+)

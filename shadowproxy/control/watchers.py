@@ -14,10 +14,20 @@ _BACKLOG: Final = 256
 
 
 class Event(Struct, frozen=True):
-    """`name` is `status` or `example`; `body` can be encoded as JSON."""
+    """`name` is `status`, `example`, `rollout` or `flags`; `body` can be encoded as JSON."""
 
     name: str
     body: object
+
+
+class FlagsChanged(Struct, frozen=True):
+    """The body of `flags`: a version of the flags is in force now."""
+
+    version: int
+    """Its number."""
+    flags: list[str]
+    """Those that changed, at most 20."""
+    reason: str
 
 
 class WatchersError(Exception):

@@ -82,10 +82,14 @@ class Entry(Struct, frozen=True):
     """One decision, for the audit: what was done, by whom, why in a sentence, and what it was decided from."""
 
     action: Action
+    """What was done."""
     at: float
     by: str
+    """A person, or `shadowproxy`."""
     why: str
+    """Why, in a sentence."""
     what: dict[str, Any] = {}
+    """What belongs to it, by action."""
 
 
 class Refusal(Struct, frozen=True):

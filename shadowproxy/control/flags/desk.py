@@ -31,7 +31,7 @@ from shadowproxy.control.flags.commands import (
 from shadowproxy.control.flags.laying import Layer
 from shadowproxy.control.flags.tally import FlagTally
 from shadowproxy.control.rollout.journal import Note
-from shadowproxy.control.watchers import Watchers
+from shadowproxy.control.watchers import FlagsChanged, Watchers
 from shadowproxy.flags import changing
 from shadowproxy.flags.changing import Change, Effective, Kept, RefusedError
 from shadowproxy.flags.definitions import Definition, Definitions, FlagsError
@@ -356,7 +356,7 @@ class Desk:
         else:
             self._put(after, found, version)
             await self._control.rollouts.journal.write(note)
-        self._control.watchers.tell("flags", {"version": after.version, "flags": keys[:_SHOWN], "reason": cause.reason})
+        self._control.watchers.tell("flags", FlagsChanged(after.version, keys[:_SHOWN], cause.reason))
         return after.version
 
     def _check_freeze(self, enabling: list[str], made: Effective, command: FlagCommand) -> None:

@@ -42,19 +42,28 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class Event(Struct, frozen=True):
-    """What a receiver gets: where the rollout is now, and what just happened. `key` is that of the attempt."""
+    """What a receiver gets: where the rollout is now, and what just happened."""
 
     id: str
+    """Of the event: it is the same each time it is sent."""
     key: str
+    """Of the attempt."""
     at: float
     service: str
     rollout: str
+    """The rollout's name."""
     attempt: int
+    """The attempt, counted from 1."""
     phase: str
+    """`pending`, `running`, `promoted`, `rolled_back` or `aborted`."""
     stage: str
+    """The present stage by name."""
     weight: float
+    """The share of the users that the candidate serves now."""
     why: str
+    """The last decision in a sentence."""
     entries: tuple[Entry, ...]
+    """What was decided, in order."""
 
 
 class Delivery(Struct, frozen=True):

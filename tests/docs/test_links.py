@@ -9,12 +9,15 @@ from pathlib import Path
 from tests.docs.documents import DOCUMENTS, ROOT
 
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)(?:\s+\"[^\"]*\")?\)")
+DEFINED = re.compile(r"^\[([\w-]+)\]: (\S+)$", re.MULTILINE)
 CODE = re.compile(r"^```.*?^```|`[^`\n]*`", re.MULTILINE | re.DOTALL)
 PAGES = [*DOCUMENTS, ROOT / "CHANGELOG.md"]
 
 
 def links(path: Path) -> Iterator[str]:
-    yield from LINK.findall(CODE.sub("", path.read_text(encoding="utf-8")))
+    text = CODE.sub("", path.read_text(encoding="utf-8"))
+    yield from LINK.findall(text)
+    yield from (target for _, target in DEFINED.findall(text))
 
 
 def anchors(path: Path) -> set[str]:
@@ -40,6 +43,16 @@ def test_links_within_lead_to_a_file_and_to_a_heading_in_it() -> None:
             if not path.exists() or (anchor and path.suffix == ".md" and anchor not in anchors(path)):
                 broken.append(f"{page.relative_to(ROOT)}: {link}")
     assert broken == []
+
+
+def test_links_by_name_have_one() -> None:
+    for page in PAGES:
+        text = CODE.sub("", page.read_text(encoding="utf-8"))
+        used = set(re.findall(r"\]\[([\w-]+)\]", text))
+        assert (str(page.relative_to(ROOT)), used) == (
+            str(page.relative_to(ROOT)),
+            {name for name, _ in DEFINED.findall(text)},
+        )
 
 
 def test_links_to_elsewhere_are_whole_and_safe() -> None:

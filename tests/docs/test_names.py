@@ -15,7 +15,8 @@ from typing import Any
 
 import typer
 
-from shadowproxy.admin.api import ENDPOINTS
+from shadowproxy.admin.api import OPERATIONS
+from shadowproxy.admin.openapi import document as description
 from shadowproxy.cli.main import app
 from shadowproxy.flags.reading import read
 from shadowproxy.metrics.series import HISTOGRAM, SERIES
@@ -44,12 +45,17 @@ def spans(document: Path) -> Iterator[str]:
         yield span.replace("\\|", "|")
 
 
-def calls(document: Path) -> Iterator[str]:
-    """The commands of shadowproxy in a document, without its name. In a sentence the name may be left out."""
+def calls_in_sentences(document: Path) -> Iterator[str]:
+    """The commands of shadowproxy in sentences and tables, without its name, which may be left out there."""
     groups = [name for name, command in PROGRAM.commands.items() if hasattr(command, "commands")]
     for span in spans(document):
         if found := re.fullmatch(rf"(?:shadowproxy (.+)|((?:{'|'.join(groups)}) [a-z].*))", span):
             yield found[1] or found[2]
+
+
+def calls(document: Path) -> Iterator[str]:
+    """Those, and the ones in blocks."""
+    yield from calls_in_sentences(document)
     for block in blocks(document):
         for line in block.text.replace("\\\n", " ").splitlines():
             if not OTHERS.search(line):
@@ -95,7 +101,10 @@ def test_series_that_are_named_are_exported() -> None:
 
 
 def test_paths_of_the_api_that_are_named_are_served() -> None:
-    served = [re.compile(re.sub(r"\\\{.*?\\\}", "[^/]+", re.escape(endpoint.path))) for endpoint in ENDPOINTS]
+    served = [
+        re.compile(re.sub(r"\\\{.*?\\\}", "[^/]+", re.escape(each)))
+        for each in json.loads(description(OPERATIONS))["paths"]
+    ]
     path = re.compile(r"/(?:api|ofrep)/v1/[\w{}/-]*[\w}]")
     # In a table ACTION stands for each of several.
     named = {

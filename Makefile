@@ -24,7 +24,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 # command:package, Debian's names. What the tests start besides Python.
 NEEDED := nginx:nginx-light node:nodejs npm:npm curl:curl pgrep:procps prometheus:prometheus chromium:chromium
 
-.PHONY: help demo test lint format bench docs screenshots vendor lock dist dist-check pythons sbom image-check system clean
+.PHONY: help demo test lint format bench docs screenshots dashboard-load vendor lock dist dist-check pythons sbom image-check system clean
 
 help:
 	@echo 'make demo     the proxy in front of two demo backends, live traffic, the report, a rollout'
@@ -35,6 +35,7 @@ help:
 	@echo 'make bench    the benchmark against the peers (long)'
 	@echo 'make docs     regenerate the reference pages that are made from the code'
 	@echo 'make screenshots  pictures of the dashboard for the documents'
+	@echo 'make dashboard-load  how soon the dashboard paints with 5,000 causes, and its longest task'
 	@echo 'make vendor   make the dashboard'\''s one file of libraries anew'
 	@echo 'make dist     wheel and source archive in dist/'
 	@echo 'make dist-check  the wheel runs the demo in an empty environment, with each Python that is here'
@@ -73,6 +74,9 @@ docs: $(READY)
 
 screenshots: $(READY) system
 	$(BIN)/python tools/screenshots.py
+
+dashboard-load: $(READY) system
+	$(BIN)/python -m tools.dashboard_load
 
 vendor: system
 	npm ci --prefix tools/vendor --no-audit --no-fund --silent

@@ -1,5 +1,5 @@
 // Lines over time, each with its table: what cannot be seen can be read.
-import { html, uPlot, useEffect, useRef } from './vendor/bundle.js';
+import { html, uPlot, useEffect, useRef, useState } from './vendor/bundle.js';
 import { moment } from './format.js';
 
 // Each line has a dash of its own besides its colour.
@@ -12,6 +12,7 @@ export function Chart({ title, rows, lines, show, height = 160 }) {
   const place = useRef(null);
   const plot = useRef(null);
   const latest = useRef(rows);
+  const [isRead, setRead] = useState(false); // nobody's table is not made: sixty rows for each chart, every few seconds
   latest.current = rows;
   useEffect(() => {
     const at = place.current;
@@ -37,10 +38,10 @@ export function Chart({ title, rows, lines, show, height = 160 }) {
   return html`<figure class="chart">
     <figcaption>${title}<span class="legend">${lines.map((line) => html`<span class=${`key ${line}`}>${line}</span>`)}</span></figcaption>
     <div ref=${place} aria-hidden="true"></div>
-    <details><summary>as a table</summary><div class="scroll" tabindex="0" role="region" aria-label=${`${title}, table`}>
+    <details onToggle=${(event) => setRead(event.currentTarget.open)}><summary>as a table</summary>${isRead && html`<div class="scroll" tabindex="0" role="region" aria-label=${`${title}, table`}>
       <table><thead><tr><th scope="col">time</th>${lines.map((line) => html`<th scope="col" class="number">${line}</th>`)}</tr></thead>
       <tbody>${[...rows].reverse().slice(0, 60).map((row) => html`<tr key=${row.at}><th scope="row">${moment(row.at)}</th>${lines.map((line) => html`<td class="number">${row[line] === null || row[line] === undefined ? '–' : show(row[line])}</td>`)}</tr>`)}</tbody></table>
-    </div></details>
+    </div>`}</details>
   </figure>`;
 }
 

@@ -116,9 +116,9 @@ def _add(database: sqlite3.Connection, last: Item, service: str, attempt: int, d
         )
     else:
         database.execute(
-            "UPDATE chunks SET items = items + 1, bytes = bytes + ?1"
-            " WHERE service = ?2 AND first = (SELECT max(first) FROM chunks WHERE service = ?2)",
-            (len(body), service),
+            "UPDATE chunks SET items = items + 1, bytes = bytes + :bytes"
+            " WHERE service = :service AND first = (SELECT max(first) FROM chunks WHERE service = :service)",
+            {"bytes": len(body), "service": service},
         )
     return Item(number, attempt, digest, hash_)
 
@@ -161,7 +161,8 @@ def _drop(database: sqlite3.Connection, service: str, through: int, at: float) -
 def _sweep(database: sqlite3.Connection, service: str) -> None:
     """Delete some items that belong to no chunk."""
     database.execute(
-        "DELETE FROM log WHERE service = ?1 AND number < min("
-        "(SELECT min(first) FROM chunks WHERE service = ?1), (SELECT min(number) FROM log WHERE service = ?1) + ?2)",
-        (service, _SWEEP),
+        "DELETE FROM log WHERE service = :service AND number < min("
+        "(SELECT min(first) FROM chunks WHERE service = :service),"
+        " (SELECT min(number) FROM log WHERE service = :service) + :sweep)",
+        {"service": service, "sweep": _SWEEP},
     )

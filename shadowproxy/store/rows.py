@@ -30,7 +30,7 @@ WHERE (:service IS NULL OR e.service = :service)
 """
 _COUNT: Final = f"SELECT count(*) {_MATCHING}"
 _PAGE: Final = f"SELECT summary {_MATCHING} ORDER BY at DESC, number DESC LIMIT :limit OFFSET :offset"
-_OF_CAUSE: Final = "FROM examples AS e WHERE e.cause = ?1 OR e.id = ?2 ORDER BY e.size, e.number LIMIT 1"
+_OF_CAUSE: Final = "FROM examples AS e WHERE e.cause = ? OR e.id = ? ORDER BY e.size, e.number LIMIT 1"
 _VALUES: Final = "SELECT primary_value, shadow_value FROM differences WHERE number = ? AND field = ? AND kind = ?"
 _FORGET: Final = (
     "DELETE FROM fields WHERE saved < ?",
@@ -212,8 +212,8 @@ def find(database: sqlite3.Connection, query: DiffQuery) -> DiffPage:
 def example(database: sqlite3.Connection, prefix: str) -> Example | None:
     """The example of this id, else the only one whose id begins so."""
     found = database.execute(
-        "SELECT whole FROM examples WHERE id = ?1 OR substr(id, 1, length(?1)) = ?1 ORDER BY id != ?1 LIMIT 2",
-        (prefix,),
+        "SELECT whole FROM examples WHERE id = :id OR substr(id, 1, length(:id)) = :id ORDER BY id != :id LIMIT 2",
+        {"id": prefix},
     ).fetchall()
     examples = [_decode_example(whole) for (whole,) in found]
     if len(examples) == 1 or (examples and examples[0].id == prefix):

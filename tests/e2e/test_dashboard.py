@@ -227,6 +227,7 @@ def test_of_two_operators_each_sees_what_the_other_does_and_one_wins(scene: Make
             each.open("rollout")
             each.sees("20%", ".top")
             each.do("Promote", confirm=False)
+        at.operator.until(lambda now: now["bake"]["seconds"] >= 1)  # every worker runs it: it may be gone out of
         ann.page.get_by_role("dialog").locator("button[type=submit]").click()
         for each in (ann, bob):
             each.sees("new-checkout 10%", ".top")

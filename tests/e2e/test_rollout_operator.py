@@ -231,7 +231,7 @@ def test_the_running_api_answers_as_it_is_described(desk: Make) -> None:
                 continue
             status, body = get(at.proxy.admin + path)
             assert status == 200, (path, body)
-            (said,) = methods["get"]["responses"]["200"]["content"].values()
+            said = methods["get"]["responses"]["200"]["content"].get("application/json", {})
             if "schema" in said:
                 schema = {**said["schema"], "components": document["components"]}
                 jsonschema.Draft202012Validator(schema).validate(json.loads(body))

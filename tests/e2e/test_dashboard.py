@@ -300,6 +300,7 @@ def test_a_keyboard_is_enough_to_go_back(scene: Make, browser: Browser) -> None:
         expect(dialog).to_have_count(0)
         assert visit.page.evaluate("document.activeElement.textContent") == "Abort"
         visit.page.keyboard.press("Enter")
+        expect(dialog).to_be_visible()
         visit.page.get_by_label("Reason").focus()
         visit.page.keyboard.type("three in the morning")
         visit.page.keyboard.press("Enter")

@@ -26,6 +26,7 @@ COMMANDS = {
     "flags",
     "freeze",
     "watch",
+    "audit",
 }
 
 

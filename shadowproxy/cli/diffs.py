@@ -24,7 +24,7 @@ from shadowproxy.cli.client import (
 )
 
 if TYPE_CHECKING:
-    from shadowproxy.admin.values import CausePage
+    from shadowproxy.admin.values import CausePage, Rule
     from shadowproxy.store import DiffPage, DiffSummary
 
 app = typer.Typer(help="What differs: look at it, accept it, ignore it.", rich_markup_mode=None)
@@ -62,6 +62,7 @@ def causes(
     token: Token = None,
     service: Service = None,
     route: Annotated[str | None, typer.Option(help="Only of this route.")] = None,
+    search: Annotated[str | None, typer.Option(help="Only with these words in field, route or sentence.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=500, help="How many, by impact.")] = 50,
     offset: Annotated[int, typer.Option(min=0, help="How many larger ones to leave out.")] = 0,
     output: OutputOption = Output.text,
@@ -69,12 +70,39 @@ def causes(
     """List what mismatches have in common, those with the most pairs first."""
     from shadowproxy.admin.values import CausePage
 
-    filters = {"service": service, "route": route, "limit": limit, "offset": offset}
+    filters = {"service": service, "route": route, "search": search, "limit": limit, "offset": offset}
     page, body = ask(CausePage, admin, token, "/api/v1/causes", **filters)
     if output is Output.json:
         print_json(body)
     else:
         print(*render_causes(page, time.time()), sep="\n")
+
+
+@app.command()
+def rules(
+    id_: Annotated[str, typer.Argument(metavar="ID", help="An example or a cause; its beginning is enough.")],
+    admin: Admin = DEFAULT_ADMIN,
+    token: Token = None,
+    output: OutputOption = Output.text,
+) -> None:
+    """Print the lines of configuration that would settle what differs: ignored, or without an order."""
+    from shadowproxy.admin.values import Rule
+
+    found, body = ask(list[Rule], admin, token, "/api/v1/diffs/rules", id=id_)
+    if output is Output.json:
+        print_json(body)
+    elif found:
+        print(*(_rule(each) for each in found), sep="\n")
+    else:
+        print("no rule of `compare` settles this: `diffs accept` says that it is meant")
+
+
+def _rule(rule: Rule) -> str:
+    """As a configuration has it; what is said of it is a comment."""
+    from shadowproxy.report.plain import plain
+
+    note = f"; {plain(rule.note)}" if rule.note else ""
+    return f"# {rule.name} {', '.join(map(plain, rule.fields))}{note}\n{rule.lines.rstrip()}"
 
 
 @app.command()

@@ -52,6 +52,25 @@ def list_(
 
 
 @app.command()
+def calendar(
+    days: Annotated[int, typer.Option(min=1, max=366, help="How many, from now on.")] = 28,
+    admin: Admin = DEFAULT_ADMIN,
+    token: Token = None,
+    service: Service = None,
+    output: OutputOption = Output.text,
+) -> None:
+    """List when freezes are active, from now on."""
+    from shadowproxy.admin.rollout_values import FreezeTurn
+    from shadowproxy.cli.rollout_text import turns
+
+    found, body = ask(list[FreezeTurn], admin, token, "/api/v1/freeze/calendar", service=service, days=days)
+    if output is Output.json:
+        print_json(body)
+    else:
+        print(*turns(found, days), sep="\n")
+
+
+@app.command()
 def start(
     *,
     reason: Reason,

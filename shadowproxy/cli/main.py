@@ -10,7 +10,21 @@ from typing import Annotated, Final
 import typer
 
 from shadowproxy import __version__
-from shadowproxy.cli import check, demo, diffs, flags, freeze, health, replay, report, rollout, run, status, watch
+from shadowproxy.cli import (
+    audit,
+    check,
+    demo,
+    diffs,
+    flags,
+    freeze,
+    health,
+    replay,
+    report,
+    rollout,
+    run,
+    status,
+    watch,
+)
 
 USAGE: Final = 2
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
@@ -38,6 +52,7 @@ app.add_typer(rollout.app, name="rollout")
 app.add_typer(freeze.app, name="freeze")
 app.add_typer(flags.app, name="flags")
 app.command()(watch.watch)
+app.command()(audit.audit)
 
 
 def _version(wanted: bool) -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from shadowproxy.admin.rollout_values import (
         BakeStatus,
         FreezeStatus,
+        FreezeTurn,
         HistoryPage,
         RolloutStatus,
         StepStatus,
@@ -184,6 +185,15 @@ def freezes(found: list[FreezeStatus], now: float) -> Iterator[str]:
         said = plain(": ".join(filter(None, (each.by, each.reason))))
         if said:
             yield f"  {said}"
+
+
+def turns(found: list[FreezeTurn], days: int) -> Iterator[str]:
+    """When freezes are active, a line each."""
+    if not found:
+        yield f"no freeze in the next {days} days"
+    for each in found:
+        until = "until it is ended" if each.ends_at is None else f"until {moment(each.ends_at)}"
+        yield f"{moment(each.begins_at)}  {until:<28}  {each.kind}  {plain(each.name)}"
 
 
 def _named(said: str, shown: list[CheckResult]) -> str:

@@ -13,6 +13,7 @@ from shadowproxy import __version__
 from shadowproxy.admin.values import (
     CauseAnswer,
     CausePage,
+    Rule,
 )
 from shadowproxy.cli.main import main
 from shadowproxy.report import build
@@ -203,3 +204,12 @@ def test_our_own_faults_are_not_hidden(answers: dict[str, Any], monkeypatch: pyt
     monkeypatch.setattr(sys, "argv", ["shadowproxy", "report"])
     with pytest.raises(KeyError):
         main()
+
+
+def test_rules_that_settle_a_difference_can_be_pasted(run: Run, answers: dict[str, Any]) -> None:
+    lines = "routes:\n  - name: item\n    compare: {ignore: [$.price]}\n"
+    answers["/api/v1/diffs/rules"] = [Rule("ignore", ["$.price"], lines, "for every route")]
+    assert run("diffs", "rules", "c-price")[1] == f"# ignore $.price; for every route\n{lines}"
+    assert answers["asked"][0][3] == {"id": "c-price"}
+    answers["/api/v1/diffs/rules"] = []
+    assert "diffs accept" in run("diffs", "rules", "c-price")[1]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from shadowproxy.admin.rollout_values import FreezeStatus
+from shadowproxy.admin.rollout_values import FreezeStatus, FreezeTurn
 from shadowproxy.cli.client import ClientError
 from tests.cli.conftest import Run
 from tests.cli.rollouts import AT
@@ -63,3 +63,18 @@ def test_a_freeze_needs_a_reason(run: Run, command: str) -> None:
     code, _, err = run("freeze", command)
     assert code == 2
     assert "--reason" in err
+
+
+def test_the_calendar_is_a_line_for_each_turn(run: Run, answers: dict[str, Any]) -> None:
+    turns = [
+        FreezeTurn("weekend", "deny", 1_764_115_200.0, 1_764_118_800.0),
+        FreezeTurn("fair", "deny", 1_764_115_200.0, None),
+    ]
+    answers["/api/v1/freeze/calendar"] = turns
+    first, second = run("freeze", "calendar", "--days", "7")[1].splitlines()
+    assert first.startswith("2025-11-26T00:00:00Z  until 2025-11-26T01:00:00Z  ")
+    assert first.endswith("deny  weekend")
+    assert "until it is ended" in second
+    assert answers["asked"][0][3] == {"days": 7}
+    answers["/api/v1/freeze/calendar"] = []
+    assert run("freeze", "calendar")[1] == "no freeze in the next 28 days\n"

@@ -71,7 +71,8 @@ def demo(
 
 def demo_shop(
     primary: Annotated[str, typer.Option(help="Where version 1 listens.")] = "127.0.0.1:9001",
-    candidate: Annotated[str, typer.Option(help="Where version 2 listens.")] = "127.0.0.1:9002",
+    candidate: Annotated[str, typer.Option(help="Where the candidate listens.")] = "127.0.0.1:9002",
+    deployed: Annotated[int, typer.Option("--deploy", min=1, max=3, help="Which version the candidate is.")] = 2,
     secondary: Annotated[str, typer.Option(help="Where version 1 listens once more, if anywhere.")] = "",
     users: Annotated[str, typer.Option(help="Where users shop: the proxy that you start.")] = "127.0.0.1:8080",
     rate: Annotated[int, typer.Option(min=1, max=1000, help="Requests a second, of all users together.")] = 100,
@@ -90,6 +91,7 @@ def demo_shop(
         users=_place(users, "--users"),
         again=_place(secondary, "--secondary") if secondary else None,
         rate=rate,
+        deployed=deployed,
     )
     try:
         run(places, lambda line: print(line, flush=True))

@@ -45,7 +45,7 @@ _PHASES: Final = {
     ABORTED: ("aborted", "yellow"),
 }
 _VERDICTS: Final = {PASS: ("✓", "green"), FAIL: ("✗", "red"), INCONCLUSIVE: ("?", "yellow")}
-_SAYS: Final = {PASS: "passes", FAIL: "fails", INCONCLUSIVE: "lacks data"}
+_SAYS: Final = {PASS: "has not shown that it is not worse", FAIL: "fails", INCONCLUSIVE: "lacks data"}
 _STEPS: Final = {OVER: "✓", NOW: "▸", COMING: " ", STOPPED: "✗"}
 _BAR: Final = 20
 _NAME: Final = 22

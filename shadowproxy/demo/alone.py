@@ -36,6 +36,8 @@ class Places:
     again: Bind | None = None
     rate: int = 100
     """Requests a second, of all users together."""
+    deployed: int = 2
+    """Which version the candidate is at first."""
 
 
 def run(places: Places, tell: Callable[[str], None]) -> None:
@@ -51,7 +53,7 @@ async def _serve(places: Places, tell: Callable[[str], None]) -> None:
         loop.add_signal_handler(number, ended.set)
     servers = []
     try:
-        for version, place in ((1, places.primary), (2, places.candidate), (1, places.again)):
+        for version, place in ((1, places.primary), (places.deployed, places.candidate), (1, places.again)):
             if place:
                 servers.append(await _listen(version, place))
                 tell(f"version {version} of the shop: http://{place}")

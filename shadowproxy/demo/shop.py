@@ -39,7 +39,7 @@ LATE_FAULTS: Final = {
 FEATURE: Final = "express-delivery"
 """The flag, as `Feature-Flags` names it."""
 FEATURE_FAULT: Final = "feature"
-"""A late fault of that feature alone: one price in four is a 500 for those who have it."""
+"""A late fault of that feature alone: prices are a 500 for those who have it."""
 
 _LATE_ERRORS: Final = 0.25
 _LATE_SLOWNESS: Final = 0.25
@@ -101,7 +101,7 @@ def answer(
         return Reply(200, _catalog(), delay)
     document = _DOCUMENTS[name](version, identity)
     if name == "price" and has_feature and version >= 2:
-        if fault == FEATURE_FAULT and random.random() < _LATE_ERRORS:
+        if fault == FEATURE_FAULT:
             return Reply(500, {"error": "no carrier answers", **noise}, delay)
         document["express_cents"] = 490 + _draw("express", identity, 300)
     if fault == "diff" and name == "item":

@@ -113,8 +113,8 @@ def _of_rates(check: Check, facts: Facts, full: Strata, weight: float, sticky: b
         yield from (_of_route(route, what, limits) for route in full.routes)
         if has_pairs(check) and facts.pairs:
             yield _of_pairs(facts.pairs, limits)
-        if limits.absolute and not sticky:
-            n, x = _own(facts, what)
+        if limits.absolute:
+            n, x = _met(facts, what) if sticky else _own(facts, what)
             yield Gain(FLOOR, (), unpaired.gains(UNDER, x, n, limits.absolute))
     if check.max is not None:
         n, x = _own(facts, what)
@@ -130,6 +130,18 @@ def _own(facts: Facts, what: str) -> Both:
     if what == RATES[ERROR_RATE]:
         n += facts.chosen[0] + sum(pairs.number for pairs in facts.pairs)
         x += facts.chosen[1] + sum(pairs.failed[1] for pairs in facts.pairs)
+    return n, x
+
+
+def _met(facts: Facts, what: str) -> Both:
+    """As `_own` where users are sticky: each counts once, and as failed whichever of its requests failed. That is more
+    than its first request says, so that what is shown of users holds for requests that are independent. Of mirrored
+    requests each counts, as for PAIRED.
+    """
+    n, x = (facts.keys.seen[1], getattr(facts.keys, what)[1]) if facts.keys else (0, 0)
+    if what == RATES[ERROR_RATE]:
+        n += sum(pairs.number for pairs in facts.pairs)
+        x += sum(pairs.failed[1] for pairs in facts.pairs)
     return n, x
 
 

@@ -41,6 +41,10 @@ def test_what_a_check_says_is_said_once_and_named_elsewhere() -> None:
     assert "  hold       inconclusive for 5 s: latency_p99 lacks data" in lines
     assert sum("230 ms in 12" in line for line in lines) == 1
     assert not any(line.startswith(("  missing", "  why")) for line in lines)
+    passing = replace(HALFWAY.checks[0], words="candidate 0%: passes; not shown not to be worse")
+    waits = [Hold("inconclusive", AT - 5, "shadowproxy", f"{passing.name}: {passing.words}")]
+    lines = list(render(rollout(holds=waits, checks=[passing]), PLAIN))
+    assert "  hold       inconclusive for 5 s: error_rate has not shown that it is not worse" in lines
     failing = replace(HALFWAY.checks[0], verdict="fail", words="twice as many: fails")
     back = rollout(
         phase="rolled_back", checks=[failing], why="rolled back: error_rate: twice as many: fails", bake=None
@@ -79,6 +83,10 @@ def test_an_attempt_that_another_one_followed_does_not_run() -> None:
 
 
 def test_what_failed_is_told_once_when_it_fails() -> None:
+    passing = replace(HALFWAY.checks[0], words="candidate 0%: passes; not shown not to be worse")
+    waits = [Hold("inconclusive", AT - 5, "shadowproxy", f"{passing.name}: {passing.words}")]
+    lines = list(render(rollout(holds=waits, checks=[passing]), PLAIN))
+    assert "  hold       inconclusive for 5 s: error_rate has not shown that it is not worse" in lines
     failing = replace(HALFWAY.checks[0], verdict="fail", words="twice as many: fails")
     held = Hold("failed", AT, "shadowproxy", "error_rate: twice as many: fails")
     later = rollout(weight=0.0, why="all are back: error_rate: twice as many: fails", checks=[failing], holds=[held])

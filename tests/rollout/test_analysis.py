@@ -263,6 +263,36 @@ def test_without_any_errors_it_is_shown_by_the_absolute_tolerance() -> None:
     assert only(after(ERRORS, (10, tick((9000, 1000)))), ERRORS).not_worse
 
 
+def test_without_any_errors_it_is_shown_of_sticky_users_too_by_users_and_not_by_their_requests() -> None:
+    this = plan(Check("error_rate", "error_rate"), sticky=True)
+    few = Facts(0.0, 1.0, routes=(RouteCounts("item", (9000, 1000)),), keys=KeyCounts((90, 10)))
+    many = Facts(0.0, 1.0, routes=(RouteCounts("item", (9000, 1000)),), keys=KeyCounts((9000, 1000)))
+    assert not only(after(this, (10, few)), this).not_worse
+    assert only(after(this, (10, many)), this).not_worse
+    assert only(after(this, (20, mirrored(1000)), step=MIRROR), this, MIRROR).not_worse
+
+
+def test_users_of_whom_more_than_tolerated_fail_are_hardly_ever_shown_to_be_no_worse() -> None:
+    this = plan(Check("error_rate", "error_rate", max_absolute=0.05), sticky=True)
+    wrong, draw = 0, Random(3)
+    for _ in range(200):
+        ledger, well = analysis.begin(this, "a"), [0, 0]
+        for _ in range(15):
+            # Users who did well so far may still fail with a later request.
+            fails = [sum(draw.random() < 0.02 for _ in range(n)) for n in well]
+            first = [sum(draw.random() < 0.06 for _ in range(20)) for _ in well]
+            well = [n - late + 20 - new for n, late, new in zip(well, fails, first, strict=True)]
+            keys = KeyCounts((20, 20), (fails[0] + first[0], fails[1] + first[1]))
+            step = replace(CANARY, weight=0.5)
+            ledger = after(
+                this, (1, Facts(0.0, 1.0, routes=(RouteCounts("a", (99, 99)),), keys=keys)), ledger=ledger, step=step
+            )
+            if only(ledger, this, step).not_worse:
+                wrong += 1
+                break
+    assert wrong <= 0.05 * 200
+
+
 def test_a_mirrored_candidate_without_errors_and_one_within_its_limit_are_shown_to_be_no_worse() -> None:
     within = plan(Check("error_rate", "error_rate", max=0.05))
     for this, facts in ((ERRORS, mirrored(1000)), (within, mirrored(1000, 10))):

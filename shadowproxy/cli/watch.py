@@ -74,9 +74,9 @@ class Vigil:
                 raise
             if self._action == "hold":
                 raise LostError(error.detail) from None
-            print(f"shadowproxy: the watch had lapsed: {error.detail}; it is taken again", file=sys.stderr)
             self._action = "hold"
-            self._beat()
+            self._beat()  # by now it may be another's
+            print(f"shadowproxy: the watch had lapsed: {error.detail}; it was taken again", file=sys.stderr)
             return
         self._action = "renew"
         self._due = self._monotonic() + held.ttl / _RENEWALS

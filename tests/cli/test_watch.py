@@ -86,6 +86,21 @@ def test_a_lapsed_watch_is_taken_again_and_said(
     assert "shadowproxy: the watch had lapsed: the watch is not held any more" in capsys.readouterr().err
 
 
+def test_a_watch_that_was_handed_over_is_not_said_to_be_taken_again(
+    answers: dict[str, Any], orders: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = 100.0
+    answers["/api/v1/rollout"] = HALFWAY
+    orders[PATH] = HELD
+    vigil = Vigil("there:1", None, None, lambda: now)
+    vigil()
+    now, orders[PATH] = 200.0, OTHERS
+    with pytest.raises(LostError, match="ben holds the watch"):
+        vigil()
+    assert actions(orders) == ["hold", "renew", "hold"]
+    assert capsys.readouterr().err == ""
+
+
 def test_somebody_elses_watch_is_not_taken(run: Run, answers: dict[str, Any], orders: dict[str, Any]) -> None:
     orders[PATH] = OTHERS
     assert run("watch") == (1, "", "shadowproxy: ben holds the watch\n")

@@ -159,7 +159,7 @@ def render_causes(page: CausePage, now: float) -> Iterator[str]:
         yield "no causes" if not page.total else f"no causes from {page.offset} on; there are {page.total:,}"
         return
     for cause in page.items:
-        where = f"{cause.service}/{cause.route}"
+        where = f"{cause.service} · {cause.route}"
         yield f"{cause.id}  {phrases.impact(cause)} · {clip(where, 30)} · {phrases.statuses(cause)}"
         yield from (f"  {line}" for line in wrapped(cause.words, WIDTH - 2))
         example = f" · example {cause.example.id}" if cause.example else ""

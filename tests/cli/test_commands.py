@@ -133,12 +133,12 @@ def test_causes_are_listed(run: Run, answers: dict[str, Any]) -> None:
     assert code == 0
     assert max(map(len, out.splitlines())) <= 100
     for part in (
-        "c0001  99 pairs (70 before this start), 10.0% · shop/item · 200 → 200",
+        "c0001  99 pairs (70 before this start), 10.0% · shop · item · 200 → 200",
         "  $.price changed from a number to a string.",
         " · example ",
         "    # words words",
         '      ignore: ["$.a"]',
-        "c0002  98 pairs, 10.0% · shop/item · no response",
+        "c0002  98 pairs, 10.0% · shop · item · no response",
         "  when is not known",
         "1 to 2 of 9; the next with --offset 2",
     ):

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from shadowproxy.admin.words import Percentage
+
 
 class Share(Struct, frozen=True):
     """A variant for a share of the users."""
@@ -169,7 +171,7 @@ class FlagRampChange(FlagChange, frozen=True, forbid_unknown_fields=True, kw_onl
 
     variant: str
     """The variant."""
-    share: str
+    share: Percentage
     """Of all users, such as `10%`."""
 
 

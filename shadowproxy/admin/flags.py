@@ -236,6 +236,7 @@ OPERATIONS: Final = (
         one,
         "One flag with its definition",
         FlagDetail,
+        description="A flag whose key is `history` is in the list alone.",
         refused=_NONE | {404: "There is no flag of this key, or the configuration has no flags."},
         group="flags",
     ),

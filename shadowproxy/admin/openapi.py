@@ -50,7 +50,8 @@ REFUSALS: Final = {
 }
 OTHERWISE: Final = (
     "What any path may say: 404 for a path that is none, 405 for another method (`Allow` has those it takes), 413 for"
-    f" a body of more than {MAX_BODY:,} bytes, 500 for a fault of the proxy, which its log explains."
+    f" a body of more than {MAX_BODY:,} bytes, 500 for a fault of the proxy, which its log explains. What is no HTTP,"
+    " or expects what nobody knows (`Expect`), is refused in plain text, with 400 and 417."
 )
 _PATTERN: Final = re.compile(r"\{(\w+)[^}]*\}")
 """A part of a path that is not fixed, with the pattern that it has to match."""
@@ -85,7 +86,12 @@ def document(operations: Sequence[Operation]) -> bytes:
         "components": {
             "schemas": components,
             "securitySchemes": _SECURITY,
-            "responses": {"problem": {"description": OTHERWISE, "content": {PROBLEM: {"schema": found[id(Problem)]}}}},
+            "responses": {
+                "problem": {
+                    "description": OTHERWISE,
+                    "content": {PROBLEM: {"schema": found[id(Problem)]}, TEXT: {"schema": {"type": "string"}}},
+                }
+            },
         },
     }
     return msgspec.json.encode(whole)

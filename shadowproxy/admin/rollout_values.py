@@ -6,6 +6,7 @@ from typing import Any, Final, Literal
 
 from msgspec import Struct
 
+from shadowproxy.admin.words import Said, Until
 from shadowproxy.rollout.values import Attempt, CheckResult, Hold
 
 Where = Literal["over", "now", "coming", "stopped"]
@@ -148,7 +149,7 @@ class RolloutStatus(Struct, frozen=True):
 class Override(Struct, frozen=True, forbid_unknown_fields=True):
     """Freezes do not hold the rollout for a while."""
 
-    until: str
+    until: Until
     """A duration from now, such as `2h`, or a time (RFC 3339)."""
 
 
@@ -267,9 +268,9 @@ class FreezeTurn(Struct, frozen=True):
 class FreezeStart(Struct, frozen=True, forbid_unknown_fields=True):
     """A freeze by hand."""
 
-    reason: str
+    reason: Said
     """Why; whoever is stopped by it reads that."""
-    until: str | None = None
+    until: Until | None = None
     """A duration from now, such as `2h`, or a time (RFC 3339); without it: until somebody ends it."""
     services: tuple[str, ...] = ()
     """Which services it stops; empty: all."""
@@ -282,7 +283,7 @@ class FreezeStart(Struct, frozen=True, forbid_unknown_fields=True):
 class FreezeEnd(Struct, frozen=True, forbid_unknown_fields=True):
     """The end of a freeze by hand."""
 
-    reason: str
+    reason: Said
     """Why; the audit keeps it."""
     id: str = ""
     """Of the freeze; may be left out where only one was started by hand."""

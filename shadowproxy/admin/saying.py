@@ -15,6 +15,8 @@ from shadowproxy.admin.parameters import FIELDS
 
 def describe(components: dict[str, Any], types: Iterable[Any]) -> None:
     """What the types say of their fields goes into the schemas, which have the docstrings of the types alone."""
+    for schema in components.values():
+        schema["description"] = inspect.cleandoc(schema.get("description", ""))
     for struct in {each.__name__: each for each in _structs(types)}.values():
         properties = components.get(struct.__name__, {}).get("properties", {})
         said = FIELDS | _said_of_fields(struct)
@@ -34,7 +36,7 @@ def _structs(types: Iterable[Any]) -> Iterator[type[msgspec.Struct]]:
             yield info.cls
             pending += [field.type for field in info.fields]
             continue
-        for name in ("item_type", "item_types", "key_type", "value_type", "types"):
+        for name in ("type", "item_type", "item_types", "key_type", "value_type", "types"):
             inner = getattr(info, name, None)
             pending += inner if isinstance(inner, tuple | list) else [inner] if inner is not None else []
 

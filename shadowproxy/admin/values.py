@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from shadowproxy.admin.words import Said, Until
 from shadowproxy.model.pair import Example
 from shadowproxy.model.totals import Isolation, RolloutFigures, StoreFigures
 from shadowproxy.report import Cause
@@ -134,15 +135,11 @@ class CauseAnswer(Struct, frozen=True):
 
 
 class AcceptChange(Struct, frozen=True, forbid_unknown_fields=True):
-    """Accept how the candidate differs: in an example, in a cause, or in a field named by route, field and kind.
+    """Accept how the candidate differs: in an example, in a cause, or in a field named by route, field and kind."""
 
-    Beside an example or a cause `field` and `kind` choose among its differences. `shape` true takes the look of the
-    value in the example. `expires` is a date, a time (RFC 3339), or a duration from now such as `30d`.
-    """
-
-    owner: str
+    owner: Said
     """Who answers for it: a person or a team."""
-    reason: str
+    reason: Said
     """Why it is meant; whoever looks at the file later reads that."""
     service: str | None = None
     """The service; only needed with `route` where there are several."""
@@ -158,7 +155,7 @@ class AcceptChange(Struct, frozen=True, forbid_unknown_fields=True):
     """The kind of difference; beside an example or a cause only this one of its kinds."""
     shape: str | bool | None = None
     """What the candidate's value has to look like; true: as in the example."""
-    expires: str | None = None
+    expires: Until | None = None
     """A date, a time (RFC 3339), or a duration from now such as `30d`; without it: never."""
 
 
@@ -199,7 +196,7 @@ class AcceptAnswer(Struct, frozen=True):
 class ResetChange(Struct, frozen=True, forbid_unknown_fields=True):
     """Begin the evidence of a service anew: of fields, latency and errors. Counts stay, and what is known of noise."""
 
-    reason: str
+    reason: Said
     """Why; the audit keeps it."""
     service: str | None = None
     """The service; may be left out where there is only one."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from typing import Any
+from urllib.parse import quote
 
 import jsonschema
 from aiohttp.test_utils import TestClient
+from yarl import URL
 
 from shadowproxy.admin.api import OPERATIONS
 from shadowproxy.admin.openapi import document
@@ -59,8 +61,8 @@ class Description:
     async def ask(self, client: Client, place: Place, names: dict[str, str] | None = None, **options: Any) -> int:
         """Sends it and checks what comes. Of a stream the beginning."""
         method, path = place
-        url = path.format(**NAMES | (names or {}))
-        async with client.request(method, url, **options) as response:
+        url = path.format(**{name: quote(each, safe="") for name, each in {**NAMES, **(names or {})}.items()})
+        async with client.request(method, URL(url, encoded=True), **options) as response:
             is_stream = response.content_type == "text/event-stream"
             body = await (response.content.readany() if is_stream else response.read())
             self.check(place, response.status, response.content_type, body)

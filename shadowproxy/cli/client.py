@@ -9,6 +9,7 @@ import http.client
 import json
 import os
 import re
+import shutil
 import socket
 import sys
 from collections.abc import Callable, Mapping
@@ -206,6 +207,13 @@ def json_line(value: object) -> str:
     import msgspec
 
     return msgspec.json.encode(value).decode()
+
+
+def columns(least: int, most: int, usual: int) -> int:
+    """How wide lines may be: as the terminal is, within bounds; where there is none, as usual."""
+    if not sys.stdout.isatty() and "COLUMNS" not in os.environ:
+        return usual
+    return max(least, min(most, shutil.get_terminal_size().columns))
 
 
 def wants_color() -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Final
 from urllib.parse import quote
 
 import typer
@@ -19,6 +19,7 @@ from shadowproxy.cli.client import (
     Service,
     Token,
     ask,
+    columns,
     print_json,
     wants_color,
 )
@@ -26,6 +27,10 @@ from shadowproxy.cli.client import (
 if TYPE_CHECKING:
     from shadowproxy.admin.values import CausePage, Rule
     from shadowproxy.store import DiffPage, DiffSummary
+
+LEAST: Final = 40
+MOST: Final = 200
+"""Columns of what is shown side by side."""
 
 app = typer.Typer(help="What differs: look at it, accept it, ignore it.", rich_markup_mode=None)
 app.command()(accept.accept)
@@ -119,19 +124,21 @@ def show(
     from shadowproxy.admin.values import CauseAnswer
     from shadowproxy.model.pair import Example
     from shadowproxy.report.example import render_cause, render_example
+    from shadowproxy.report.terminal import WIDTH
 
+    look: dict[str, Any] = {"color": wants_color(), "width": columns(LEAST, MOST, WIDTH)}
     if example.startswith(CAUSE):
         answer, body = ask(CauseAnswer, admin, token, f"/api/v1/causes/{quote(example, safe='')}")
         if output is Output.json:
             print_json(body)
         else:
-            print(render_cause(answer.cause, answer.example, time.time(), color=wants_color()), end="")
+            print(render_cause(answer.cause, answer.example, time.time(), **look), end="")
         return
     found, body = ask(Example, admin, token, f"/api/v1/diffs/{quote(example, safe='')}")
     if output is Output.json:
         print_json(body)
     else:
-        print(render_example(found, color=wants_color()), end="")
+        print(render_example(found, **look), end="")
 
 
 def render(page: DiffPage) -> Iterator[str]:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +15,7 @@ from shadowproxy.cli.client import (
     Service,
     Token,
     ask,
+    columns,
     print_json,
     wants_color,
 )
@@ -56,8 +54,7 @@ def status(
     if output is Output.json:
         print_json(_whole(body, rollouts, freezes, reports))
     else:
-        is_fitted = sys.stdout.isatty() or "COLUMNS" in os.environ
-        width = max(NARROW, min(WIDTH, shutil.get_terminal_size().columns)) if is_fitted else WIDTH
+        width = columns(NARROW, WIDTH, WIDTH)
         print(*render(found, rollouts, freezes, reports, Paint(wants_color()), width), sep="\n")
     raise typer.Exit(0 if found.ready else 1)
 

@@ -15,32 +15,33 @@ from shadowproxy.report.plain import clip, plain, seconds, wrap_command
 from shadowproxy.report.terminal import WIDTH, Paint, wrapped
 from shadowproxy.report.values import Cause
 
-_COLUMN: Final = (WIDTH - 7) // 2
+NARROW: Final = 60
+"""Columns below which lines stand below each other, not side by side."""
 _AROUND: Final = 9
 _LONGEST: Final = 100_000
 """Characters of a line that are looked at."""
 
 
-def render_example(example: Example, color: bool = False) -> str:
-    """At most `WIDTH` columns but for long words of the command; ends with a line feed."""
+def render_example(example: Example, color: bool = False, width: int = WIDTH) -> str:
+    """At most `width` columns but for long words and targets; ends with a line feed."""
     paint = Paint(color)
-    return "\n".join(_lines(example, paint)) + "\n"
+    return "\n".join(_lines(example, paint, width)) + "\n"
 
 
-def render_cause(cause: Cause, example: Example | None, now: float, color: bool = False) -> str:
+def render_cause(cause: Cause, example: Example | None, now: float, color: bool = False, width: int = WIDTH) -> str:
     """What a cause's mismatches have in common, and its smallest example."""
     paint = Paint(color)
     lines = [f"{paint('bold', cause.id)} · {plain(cause.service)} · {plain(cause.route)} · {phrases.statuses(cause)}"]
     lines += [f"{phrases.impact(cause)} · {phrases.seen(cause, now)}", ""]
-    lines += wrapped(cause.words, WIDTH)
-    lines += [paint("cyan", line) for line in wrapped(phrases.keys(cause, len(cause.keys)), WIDTH)]
+    lines += wrapped(cause.words, width)
+    lines += [paint("cyan", line) for line in wrapped(phrases.keys(cause, len(cause.keys)), width)]
     if cause.suggestion:
-        lines += ["", "suggestion:", *phrases.suggestion(cause, WIDTH)]
-    lines += ["", *(_lines(example, paint) if example else ["no example of it is kept"])]
+        lines += ["", "suggestion:", *phrases.suggestion(cause, width)]
+    lines += ["", *(_lines(example, paint, width) if example else ["no example of it is kept"])]
     return "\n".join(lines) + "\n"
 
 
-def _lines(example: Example, paint: Paint) -> Iterator[str]:
+def _lines(example: Example, paint: Paint, width: int) -> Iterator[str]:
     yield f"{paint('bold', example.id)} · {plain(example.service)} · {plain(example.route)} · {example.arm}"
     yield f"{plain(example.method)} {plain(example.target)}"
     yield f"request id {plain(example.request_id)}"
@@ -55,27 +56,40 @@ def _lines(example: Example, paint: Paint) -> Iterator[str]:
     rows = list(side_by_side(example.primary_body, example.shadow_body))
     if rows:
         yield ""
-        yield paint("dim", f"    {'primary':<{_COLUMN}} {example.arm}")
-        for row in rows:
-            yield _side_by_side(row, paint)
+        yield from (
+            _beside(rows, example.arm, paint, (width - 7) // 2) if width >= NARROW else _below(rows, paint, width)
+        )
     yield ""
-    yield from wrap_command(example.curl, WIDTH)
+    yield from wrap_command(example.curl, width)
 
 
-def _side_by_side(row: Row, paint: Paint) -> str:
-    """One line of both bodies. In a changed one what differs is coloured, the rest of it is not."""
-    mark, left, right = row
-    if mark == "|":
-        return _changed(plain(left[:_LONGEST]), plain(right[:_LONGEST]), paint)
-    line = f"  {mark} {clip(left, _COLUMN):<{_COLUMN}} {clip(right, _COLUMN)}".rstrip()
-    return line if mark == " " else paint("red", line)
+def _below(rows: list[Row], paint: Paint, width: int) -> Iterator[str]:
+    """As `diff -u` has it: what the primary alone has with `-`, what the other has with `+`."""
+    for mark, left, right in rows:
+        if mark == " ":
+            yield f"  {clip(left, width - 2)}".rstrip()
+        if mark in "|<":
+            yield paint("red", f"- {clip(left, width - 2)}")
+        if mark in "|>":
+            yield paint("green", f"+ {clip(right, width - 2)}")
 
 
-def _changed(left: str, right: str, paint: Paint) -> str:
+def _beside(rows: list[Row], arm: str, paint: Paint, column: int) -> Iterator[str]:
+    """Both bodies. In a changed line what differs is coloured, the rest of it is not."""
+    yield paint("dim", f"    {'primary':<{column}} {arm}")
+    for mark, left, right in rows:
+        if mark == "|":
+            yield _changed(plain(left[:_LONGEST]), plain(right[:_LONGEST]), paint, column)
+        else:
+            line = f"  {mark} {clip(left, column):<{column}} {clip(right, column)}".rstrip()
+            yield line if mark == " " else paint("red", line)
+
+
+def _changed(left: str, right: str, paint: Paint, column: int) -> str:
     """Of lines that do not fit, what differs and a little around it."""
-    fits = max(len(left), len(right)) <= _COLUMN
-    one, other = marked(left, right, *((_COLUMN, _COLUMN) if fits else (_AROUND, _COLUMN - 2 * _AROUND - 2)))
-    pad = " " * (_COLUMN - len(one.before + one.changed + one.after))
+    fits = max(len(left), len(right)) <= column
+    one, other = marked(left, right, *((column, column) if fits else (_AROUND, column - 2 * _AROUND - 2)))
+    pad = " " * (column - len(one.before + one.changed + one.after))
     return f"  | {_painted(one, paint)}{pad} {_painted(other, paint)}".rstrip()
 
 

@@ -101,6 +101,7 @@ def test_with_a_secondary_noise_passes_and_a_regression_is_named(
     proxy = proxies(service(serve("v1"), serve("v2", ONCE_IN_FOUR), serve("v1")))
     pairs = ask(proxy, 200)
     eventually(lambda: states(proxy).get(("$.price", "body_value")) == "regressed")
+    eventually(lambda: report(proxy)["knowledge"]["versions"])  # they are looked at once a second
     found = report(proxy)
     assert states(proxy) == {
         ("$.price", "body_value"): "regressed",

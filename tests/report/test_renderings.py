@@ -245,3 +245,23 @@ def test_plain_and_clip() -> None:
     assert clip("abcdef", 4) == "abc…"
     assert clip_left("abcdef", 4) == "…def"
     assert clip_left("abcd", 4) == "abcd"
+
+
+HOSTILE = '{"name": "\x1b]52;c;ZXZpbA==\x07\u202e\x1b[2Jowned\x9b31m", "price": 1}'
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 140])
+def test_an_example_fits_any_terminal_and_moves_no_cursor(width: int) -> None:
+    text = render_example(example(primary_body='{"name": "cup", "price": 1}', shadow_body=HOSTILE), width=width)
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]", text)
+    bodies = [line for line in text.splitlines() if line.startswith(("  |", "- ", "+ ", "  <", "  >"))]
+    assert bodies
+    assert max(map(len, bodies)) <= width
+
+
+def test_on_a_narrow_terminal_lines_stand_below_each_other() -> None:
+    lines = render_example(example(), width=50).splitlines()
+    assert '-  "price": 1.5,' in [line.replace("  ", " ").replace("- ", "- ") for line in lines] or any(
+        line.startswith("- ") and "1.5" in line for line in lines
+    )
+    assert any(line.startswith("+ ") and '"1.5"' in line for line in lines)

@@ -261,7 +261,4 @@ def test_an_example_fits_any_terminal_and_moves_no_cursor(width: int) -> None:
 
 def test_on_a_narrow_terminal_lines_stand_below_each_other() -> None:
     lines = render_example(example(), width=50).splitlines()
-    assert '-  "price": 1.5,' in [line.replace("  ", " ").replace("- ", "- ") for line in lines] or any(
-        line.startswith("- ") and "1.5" in line for line in lines
-    )
-    assert any(line.startswith("+ ") and '"1.5"' in line for line in lines)
+    assert [line[:2] for line in lines if "1.5" in line and line.startswith(("- ", "+ "))] == ["- ", "+ "]

@@ -14,6 +14,7 @@ import select
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,28 +26,30 @@ SECONDS: Final = 100
 PORTS: Final = (8080, 9001, 9002, 9003, 9900, 9901)
 _NAMESPACES: Final = ["--map-root-user"] * bool(os.geteuid()) + ["--net", "--pid", "--fork", "--kill-child"]
 _ALONE: Final = ["unshare", *_NAMESPACES, "--mount-proc", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
+_PRELUDE: Final = """\
+set -o pipefail
+until_ready() { for _ in $(seq 300); do "$@" >/dev/null 2>&1 && return; sleep 0.05; done; return 1; }
+"""
 _BESIDE_OTHERS: Final = 'pgrep() { command pgrep -s 0 "$@"; }\n'
 
 
 @functools.cache
 def is_alone() -> bool:
-    path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
     with contextlib.suppress(OSError):
-        done = subprocess.run([*_ALONE, "true"], env=os.environ | {"PATH": path}, capture_output=True, check=False)
-        return done.returncode == 0
+        return subprocess.run([*_ALONE, "true"], env=_environment(), capture_output=True, check=False).returncode == 0
     return False
 
 
-def read(typed: str, desk: Path, environment: dict[str, str], alone: bool) -> tuple[str, int]:
+def read(typed: str, desk: Path, alone: bool) -> tuple[str, int]:
     """What is said when `typed` is run in `desk`, by what runs in the background too, and how it ends."""
-    (desk / "typed.sh").write_text(typed if alone else _BESIDE_OTHERS + typed)
+    (desk / "typed.sh").write_text(_PRELUDE + ("" if alone else _BESIDE_OTHERS) + typed)
     said, background = desk / "said.log", desk / "background.log"
     with said.open("wb") as file, contextlib.nullcontext() if alone else _in_turn():
         ended, lasting = os.pipe()
         reader = subprocess.Popen(
             [*(_ALONE if alone else []), "bash", "typed.sh"],
             cwd=desk,
-            env=environment,
+            env=_environment(),
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
@@ -63,6 +66,12 @@ def read(typed: str, desk: Path, environment: dict[str, str], alone: bool) -> tu
             reader.wait()
     more = f"\nIn the background:\n{background.read_text()}" if background.exists() else ""
     return f"{said.read_text()}{more}" + (f"\nIt was not over after {SECONDS} s." if code == -1 else ""), code
+
+
+def _environment() -> dict[str, str]:
+    """That of somebody who has a name, and has installed shadowproxy."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SHADOWPROXY", "COLUMNS"))}
+    return kept | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}:/usr/sbin:/sbin", "USER": "ann"}
 
 
 @contextlib.contextmanager

@@ -14,11 +14,9 @@ made to be the id of something; in a document it stands for one.
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -29,10 +27,6 @@ from tests.docs.reader import is_alone, read
 STAGES = Path(__file__).parent / "stages"
 READ = {path: [block for block in blocks(path) if block.language in COMMANDS] for path in DOCUMENTS}
 NEVER = "never"
-PRELUDE = """\
-set -o pipefail
-until_ready() { for _ in $(seq 300); do "$@" >/dev/null 2>&1 && return; sleep 0.05; done; return 1; }
-"""
 
 
 def is_run(block: Block) -> bool:
@@ -101,10 +95,8 @@ def desk(tmp_path: Path) -> Path:
 )
 def test_every_command_does_what_it_is_said_to(document: Path, desk: Path) -> None:
     setup = f". {STAGES / stage(document)}.sh\n" if stage(document) else ""
-    typed = PRELUDE + setup + script([each for each in READ[document] if is_run(each)])
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("SHADOWPROXY", "COLUMNS"))}
-    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}:/usr/sbin:/sbin"
-    said, code = read(typed, desk, environment, is_alone())
+    typed = setup + script([each for each in READ[document] if is_run(each)])
+    said, code = read(typed, desk, is_alone())
     assert "@@ " not in said, said[-8000:]
     assert "Traceback" not in said, said[-8000:]
     assert code == 0, said[-8000:]

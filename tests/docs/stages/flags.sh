@@ -8,3 +8,4 @@ YAML
 shadowproxy demo-shop --rate 10 >>background.log 2>&1 &
 shadowproxy run shadowproxy.yaml >>background.log 2>&1 &
 until_ready shadowproxy health --ready
+until_ready shadowproxy flags list

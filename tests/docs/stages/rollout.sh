@@ -17,3 +17,4 @@ shadowproxy demo-shop --rate 50 >>background.log 2>&1 &
 until_ready curl -sf -X POST http://127.0.0.1:9002/deploy/3
 shadowproxy run shadowproxy.yaml >>background.log 2>&1 &
 until_ready shadowproxy health --ready
+until_ready shadowproxy rollout history

@@ -232,19 +232,21 @@ class Controller:
         def publish(split: Split | None) -> None:
             self.send(Publish({policy.name: split}))
 
-        return Driver(self._control, state, gathering, self._journal, self._outbox, self._loose, publish)
+        def around(now: float) -> Around:
+            watch = self._watches.held(policy.name, now, driver.state.plan.watch_ttl)
+            return Around(watch.holder if watch else "", self.freezes(now), self._journal.is_well)
+
+        driver = Driver(self._control, state, gathering, self._journal, self._outbox, self._loose, publish, around)
+        return driver
 
     # One tick.
 
     async def _drive(self, name: str, driver: Driver, now: Now) -> None:
         try:
-            ttl = driver.state.plan.watch_ttl
-            lapsed = self._watches.lapse(name, now.wall, ttl)
+            lapsed = self._watches.lapse(name, now.wall, driver.state.plan.watch_ttl)
             if lapsed is not None:
                 await self._keep(f"{WATCH}/{name}", None, lapsed, name)
-            watch = self._watches.held(name, now.wall, ttl)
-            around = Around(watch.holder if watch else "", self.freezes(now.wall), self._journal.is_well)
-            await driver.tick(now, around)
+            await driver.tick(now)
         except Exception as error:
             # Its lease is not renewed: if this goes on, its users go back to the primary.
             fault = f"{type(error).__name__}: {error}"

@@ -38,7 +38,9 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 
 
 class Driver:
-    """Of one service. `loose` are documents that the next record takes along, whosever they are."""
+    """Of one service. `loose` are documents that the next record takes along, whosever they are; `around` says what is so
+    beside the service at a time, so that a command meets the freezes of this moment and not those of the last tick.
+    """
 
     def __init__(
         self,
@@ -49,6 +51,7 @@ class Driver:
         outbox: Outbox,
         loose: dict[str, bytes | None],
         publish: Callable[[Split | None], None],
+        around: Callable[[float], Around],
     ) -> None:
         self._control = control
         self._gathering = gathering
@@ -56,6 +59,7 @@ class Driver:
         self._outbox = outbox
         self._loose = loose
         self._ask_for = publish
+        self._around = around
         self._lock = asyncio.Lock()
         self._reread = True
         self._sending_back = 0
@@ -78,11 +82,11 @@ class Driver:
     def stop(self) -> None:
         self._gathering.stop()
 
-    async def tick(self, now: Now, around: Around) -> None:
+    async def tick(self, now: Now) -> None:
         async with self._lock:
             if self._reread:
                 await self._reload(now)
-            facts, kept = self._gathering.facts(self.state, around, now)
+            facts, kept = self._gathering.facts(self.state, self._around(now.wall), now)
             if not await self._decide(facts, kept):
                 await self._decide(replace(facts, store=False), kept)
             self._publish()
@@ -133,13 +137,14 @@ class Driver:
     def _moment(self, command: Command) -> Facts:
         """The newest facts without their counts: those have been used."""
         known = self.facts or Facts(command.at)
+        around = self._around(command.at)
         return Facts(
             command.at,
             identity=known.identity,
             healthy=known.healthy,
-            store=self._journal.is_well,
-            watch=known.watch,
-            freezes=known.freezes,
+            store=around.store,
+            watch=around.watch,
+            freezes=around.freezes,
             recalled=known.recalled,
         )
 

@@ -675,6 +675,17 @@ async def test_a_freeze_by_hand_is_kept_until_it_is_ended(rig: Rig) -> None:
     assert isinstance(await rig.controller.freeze(FreezeCommand("end", "ada", "", rig.wall, "f-1")), Refusal)
 
 
+async def test_a_command_meets_the_freezes_of_its_own_moment_and_not_of_the_last_tick(rig: Rig) -> None:
+    await started(rig)
+    await rig.controller.freeze(FreezeCommand("start", "ada", "the fair", rig.wall, "f-1"))
+    refused = await rig.do("promote")
+    assert isinstance(refused, Refusal)
+    assert "the fair" in refused.why
+    await rig.controller.freeze(FreezeCommand("end", "ada", "", rig.wall, "f-1"))
+    assert not isinstance(await rig.do("promote"), Refusal)
+    assert replay(rig.log()).is_exact
+
+
 async def test_a_freeze_by_hand_outlives_an_audit_that_is_no_database_any_more(rig: Rig) -> None:
     await started(rig, 1)
     freeze = await rig.controller.freeze(FreezeCommand("start", "ada", "the fair", rig.wall, "f-1"))

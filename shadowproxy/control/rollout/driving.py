@@ -38,8 +38,8 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 
 
 class Driver:
-    """Of one service. `loose` are documents that the next record takes along, whosever they are; `around` says what is so
-    beside the service at a time, so that a command meets the freezes of this moment and not those of the last tick.
+    """Of one service. `loose` are documents that the next record takes along, whosever they are; `around` says what is
+    so beside the service at a time, so that a command meets the freezes of this moment and not those of the last tick.
     """
 
     def __init__(

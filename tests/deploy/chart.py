@@ -75,6 +75,7 @@ CASES: Final = {
     },
     "sidecar with tokens": SIDECAR
     | {"admin": EVERYTHING["admin"], "serviceMonitor": {"enabled": True}, "restartOnConfigChange": True},
+    "sidecar that decides": SIDECAR | {"config": ROLLOUT},
     "library": {"mode": "library", "config": UPSTREAMS},
 }
 

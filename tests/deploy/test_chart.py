@@ -140,7 +140,7 @@ def test_the_operators_rules_are_those_of_prometheus() -> None:
 
 
 @pytest.mark.parametrize(
-    ("drain", "margin"), [({}, 5), ({"delaySeconds": 0}, 2), ({"delaySeconds": 45, "timeoutSeconds": 600}, 30)]
+    ("drain", "margin"), [({}, 5), ({"delaySeconds": 7}, 2), ({"delaySeconds": 45, "timeoutSeconds": 600}, 30)]
 )
 def test_the_gateway_has_the_time_that_its_drain_takes(drain: dict[str, int], margin: int, tmp_path: Path) -> None:
     rendered = render(GATEWAY | {"drain": drain, "terminationMarginSeconds": margin})
@@ -150,9 +150,10 @@ def test_the_gateway_has_the_time_that_its_drain_takes(drain: dict[str, int], ma
 
 
 def test_nobody_is_sent_any_more_when_the_gateway_stops_accepting(tmp_path: Path) -> None:
-    probe = case("gateway").container["readinessProbe"]
-    noticed = timedelta(seconds=probe["periodSeconds"] * probe["failureThreshold"] + probe["timeoutSeconds"])
-    assert noticed <= timedelta(seconds=loaded(case("gateway"), tmp_path).launch.drain_delay)
+    for rendered in (case("gateway"), render(GATEWAY | {"drain": {"delaySeconds": 7}})):
+        probe = rendered.container["readinessProbe"]
+        noticed = timedelta(seconds=probe["periodSeconds"] * probe["failureThreshold"] + probe["timeoutSeconds"])
+        assert noticed <= timedelta(seconds=loaded(rendered, tmp_path).launch.drain_delay)
 
 
 @pytest.mark.parametrize(
@@ -195,6 +196,20 @@ def test_two_pods_never_have_one_state() -> None:
     mirrors = case("mirrors").one("Deployment")["spec"]
     assert (mirrors["replicas"], mirrors["strategy"]["type"]) == (3, "RollingUpdate")
     assert "emptyDir" in mirrors["template"]["spec"]["volumes"][1]
+
+
+def test_a_sidecar_that_decides_about_a_rollout_keeps_its_state_and_is_alone() -> None:
+    decides = render(SIDECAR | {"config": ROLLOUT})
+    claim = decides.one("PersistentVolumeClaim")["metadata"]["name"]
+    data = {each["name"]: each for each in decides.pod["spec"]["volumes"]}["shadowproxy-data"]
+    assert data["persistentVolumeClaim"]["claimName"] == claim
+    assert decides.one("Deployment")["spec"]["strategy"] == {"type": "Recreate"}
+    assert render(SIDECAR | {"config": ROLLOUT, "persistence": {"enabled": False}}).one("Deployment")["spec"][
+        "strategy"
+    ] == {"type": "Recreate"}
+    mirrors = case("sidecar")
+    assert mirrors.one("Deployment")["spec"]["strategy"]["type"] == "RollingUpdate"
+    assert "PersistentVolumeClaim" not in mirrors.kinds()
 
 
 def test_one_pod_is_not_evicted_and_of_several_one_may_be() -> None:
@@ -243,9 +258,10 @@ def test_a_changed_configuration_restarts_pods_only_where_that_is_wanted() -> No
         ({"config": UPSTREAMS, "replicas": 2}, "replicas: pods cannot share one state"),
         ({"config": {"services": {"a": ROLLOUT}}, "replicas": 2}, "replicas: a rollout's state"),
         (GATEWAY | {"config": ROLLOUT | {"listen": "0.0.0.0:80"}}, "config.listen is set by the chart: leave it out"),
-        (GATEWAY | {"drain": {"delaySeconds": -1}}, "drain.delaySeconds: Must be greater than or equal to 0"),
+        (GATEWAY | {"drain": {"delaySeconds": -1}}, "drain.delaySeconds: Must be greater than or equal to 7"),
         (GATEWAY | {"persistence": {"size": "much"}}, "persistence.size: Does not match pattern"),
         (GATEWAY | {"admin": {"tokens": [{"name": "a", "role": "root"}]}}, "admin.tokens.0.role"),
+        (GATEWAY | {"podLabels": {"app.kubernetes.io/name": "mine"}}, "podLabels"),
         ({"mode": "sidecar"}, "sidecar.app.image: mode sidecar needs the app's image"),
         (
             SIDECAR | {"config": ROLLOUT, "sidecar": {"app": {"image": "a", "replicas": 2}}},
@@ -286,5 +302,5 @@ spec:
   containers:
     - {name: app, image: "app:1"}
   volumes:
-    {{- include "shadowproxy.sidecarVolumes" .Subcharts.shadowproxy | nindent 4 }}
+    {{- include "shadowproxy.volumes" .Subcharts.shadowproxy | nindent 4 }}
 """

@@ -41,6 +41,30 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if $found -}}true{{- end -}}
 {{- end -}}
 
+{{/* Whether what is kept is on a claim: always for the gateway, and for pods that decide about a rollout. */}}
+{{- define "shadowproxy.claims" -}}
+{{- if and .Values.persistence.enabled (or (eq .Values.mode "gateway") (include "shadowproxy.rollouts" .)) -}}true{{- end -}}
+{{- end -}}
+
+{{- define "shadowproxy.dataVolume" -}}
+{{- if include "shadowproxy.claims" . -}}
+persistentVolumeClaim: {claimName: {{ default (include "shadowproxy.fullname" .) .Values.persistence.existingClaim | quote }}}
+{{- else -}}
+emptyDir: {}
+{{- end -}}
+{{- end -}}
+
+{{/* Two pods must never have one state, nor decide about one rollout: the old one ends before the new one starts. Without
+either they replace each other with no gap. */}}
+{{- define "shadowproxy.strategy" -}}
+{{- if or (include "shadowproxy.claims" .) (include "shadowproxy.rollouts" .) -}}
+type: Recreate
+{{- else -}}
+type: RollingUpdate
+rollingUpdate: {maxUnavailable: 0, maxSurge: 1}
+{{- end -}}
+{{- end -}}
+
 {{/* Values that contradict each other: one sentence that says what would be right. */}}
 {{- define "shadowproxy.validate" -}}
 {{- range $key := list "listen" "data_dir" "probe" "metrics" "drain" "admin" -}}
@@ -166,12 +190,12 @@ volumeMounts:
   {{- include "shadowproxy.container" . | nindent 2 }}
 {{- end -}}
 
-{{/* For the pods of another chart, under volumes. */}}
-{{- define "shadowproxy.sidecarVolumes" -}}
+{{/* Under volumes, of the pods of another chart as well. */}}
+{{- define "shadowproxy.volumes" -}}
 - name: shadowproxy-config
   configMap: {name: {{ include "shadowproxy.fullname" . }}}
 - name: shadowproxy-data
-  emptyDir: {}
+  {{- include "shadowproxy.dataVolume" . | nindent 2 }}
 - name: shadowproxy-tmp
   emptyDir: {medium: Memory, sizeLimit: 16Mi}
 {{- end -}}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Callable, Iterable
-from time import sleep
+from time import monotonic, sleep
 from typing import Final, Generic, TextIO, TypeVar
 
 from shadowproxy.cli.client import ClientError
@@ -79,17 +79,24 @@ class Lines(Generic[T]):
         self._stream.flush()
 
 
+def wait(seconds: float) -> None:
+    """Where nobody tells that something happened."""
+    sleep(seconds)
+
+
 def follow(
     ask: Callable[[], T],
     view: Screen[T] | Lines[T],
     is_over: Callable[[T], bool],
+    pause: Callable[[float], None] = wait,
 ) -> T | None:
     """Show every answer until one is the last, or until somebody has seen enough; returns the newest one.
 
-    Once there has been an answer, a proxy that gives none is asked on: it may be restarting. Raises ClientError before.
+    Once there has been an answer, a proxy that gives none is asked on: it may be restarting. `pause` waits for so many
+    seconds, or less if something happened meanwhile. Raises ClientError before.
     """
     found: T | None = None
-    is_silent = False
+    is_silent, heard = False, monotonic()
     try:
         while True:
             try:
@@ -97,15 +104,15 @@ def follow(
             except ClientError as error:
                 if found is None:
                     raise
-                if not is_silent:
-                    view.note(str(error))
+                if not is_silent or isinstance(view, Screen):
+                    view.note(f"{error}; as it was {monotonic() - heard:.0f} s ago" if is_silent else str(error))
                 is_silent = True
             else:
                 view.show(found)
-                is_silent = False
+                is_silent, heard = False, monotonic()
                 if is_over(found):
                     return found
-            sleep(EVERY)
+            pause(EVERY)
     except KeyboardInterrupt:
         return found
     finally:

@@ -207,6 +207,7 @@ def _order(action: str, admin: str, token: str | None, output: Output, asked: Ma
 def _followed(admin: str, token: str | None, service: str | None, output: Output) -> int:
     """Show it until it is over; the exit code. As JSON: a line for every answer."""
     from shadowproxy.admin.rollout_values import RolloutStatus
+    from shadowproxy.cli.hearing import Hearing
     from shadowproxy.cli.live import Lines, Screen, follow
     from shadowproxy.cli.rollout_text import changes, render
     from shadowproxy.report.terminal import WIDTH, Paint
@@ -230,7 +231,8 @@ def _followed(admin: str, token: str | None, service: str | None, output: Output
         return found.ended_at is not None or (isinstance(view, Lines) and exit_code(found) != 0)
 
     try:
-        found = follow(asked, view, is_over)
+        with Hearing(admin, token) as hearing:
+            found = follow(asked, view, is_over, hearing.wait)
     except ClientError as error:
         fail(str(error))
     return 0 if found is None else exit_code(found)

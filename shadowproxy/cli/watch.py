@@ -105,6 +105,7 @@ def watch(
     it, and when the rollout was rolled back or aborted. As JSON: a line for every look.
     """
     from shadowproxy.admin.rollout_values import WatchStatus
+    from shadowproxy.cli.hearing import Hearing
     from shadowproxy.cli.live import Lines, follow
     from shadowproxy.cli.rollout import exit_code
     from shadowproxy.cli.rollout_text import changes
@@ -121,7 +122,8 @@ def watch(
     vigil = Vigil(admin, token, service)
     tell = (lambda _, found: [json_line(found)]) if output is Output.json else changes
     try:
-        last = follow(vigil, Lines(tell, sys.stdout), lambda status: status.ended_at is not None)
+        with Hearing(admin, token) as hearing:
+            last = follow(vigil, Lines(tell, sys.stdout), lambda status: status.ended_at is not None, hearing.wait)
         vigil.release()
     except LostError as error:
         fail(str(error), NO)

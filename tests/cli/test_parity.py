@@ -11,7 +11,6 @@ PACKAGE = Path(__file__).parents[2] / "shadowproxy"
 PARTS = re.compile(r"\$?\{[^}]*\}+")
 ONLY_PAGES = {
     "/api/v1/session",  # a browser signs in; a command has its token
-    "/api/v1/events",  # a page hears that something changed; a command asks every second
     "/api/v1/diffs/{id}/bodies",  # a command lays the bodies of an example side by side by itself
     "/api/v1/series",  # the points of charts; Prometheus has them for programs
 }

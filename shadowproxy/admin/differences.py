@@ -10,7 +10,7 @@ from aiohttp import hdrs, web
 
 from shadowproxy.admin import answers, changes, queries
 from shadowproxy.admin.answers import STATE
-from shadowproxy.admin.operation import UNREADABLE, Operation
+from shadowproxy.admin.operation import NO_SERVICE, UNREADABLE, Operation
 from shadowproxy.admin.problems import ProblemError
 from shadowproxy.admin.values import (
     AcceptAnswer,
@@ -174,7 +174,7 @@ OPERATIONS: Final = (
         ResetAnswer,
         method=hdrs.METH_POST,
         body=ResetChange,
-        refused={404: "There is no service of this name.", 409: "The service has no candidate.", 503: _UNWRITTEN},
+        refused={404: NO_SERVICE, 409: "The service has no candidate.", 503: _UNWRITTEN},
         group="differences",
         example={"reason": "the primary was deployed"},
     ),

@@ -15,7 +15,7 @@ from aiohttp import hdrs
 from shadowproxy import __version__
 from shadowproxy.admin.access import ASKING, EVALUATOR, OPEN, OPERATOR, READING, VIEWER, is_page
 from shadowproxy.admin.answers import MAX_BODY
-from shadowproxy.admin.operation import EVENTS, JSON, TEXT, Operation
+from shadowproxy.admin.operation import EVENTS, JSON, NO_SERVICE, TEXT, Operation
 from shadowproxy.admin.parameters import HEADERS, PARAMETERS
 from shadowproxy.admin.problems import Problem
 from shadowproxy.admin.saying import describe
@@ -217,7 +217,7 @@ def refusals(operation: Operation) -> dict[int, str]:
         found |= {413, 415}
     said = {status: REFUSALS[status] for status in found}
     if any(name.startswith("service") for name in operation.parameters):
-        said[404] = "There is no service of this name."
+        said[404] = NO_SERVICE
     return dict(sorted({**said, **operation.refused}.items()))
 
 

@@ -17,6 +17,7 @@ EVENTS: Final = "text/event-stream"
 
 UNREADABLE: Final = "What is kept on disk cannot be reached."
 NO_SERVICE: Final = "There is no service of this name."
+NO_ROLLOUT: Final = "There is no service of this name, or it has no rollout."
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from aiohttp import hdrs, web
 
 from shadowproxy.admin import bodies, queries
 from shadowproxy.admin.answers import ACCESS, STATE, caller, json_response
-from shadowproxy.admin.operation import NO_SERVICE, Operation
+from shadowproxy.admin.operation import NO_ROLLOUT, NO_SERVICE, Operation
 from shadowproxy.admin.problems import ProblemError
 from shadowproxy.admin.rollout_status import rollout_status
 from shadowproxy.admin.rollout_values import (
@@ -184,7 +184,7 @@ _WHAT: Final[dict[str, tuple[str, str, dict[str, Any]]]] = {
     "retry": ("Begin a new attempt", "After one that was rolled back or aborted.", {"stage": "first users"}),
 }
 """Of every command what it does, what the name does not say, and a body."""
-_NONE: Final = {404: "There is no service of this name, or it has no rollout.", 503: "What is known is not read yet."}
+_NONE: Final = {404: NO_ROLLOUT, 503: "What is known is not read yet."}
 _GOING_BACK: Final = {404: NO_SERVICE, 409: "It does not apply to where the rollout is; the detail says what would."}
 _GOING_ON: Final = {
     **_GOING_BACK,

@@ -10,7 +10,7 @@ from aiohttp import hdrs, web
 from shadowproxy.admin import bodies
 from shadowproxy.admin.access import OPERATOR
 from shadowproxy.admin.answers import ACCESS, STATE, caller, json_response
-from shadowproxy.admin.operation import Operation
+from shadowproxy.admin.operation import NO_ROLLOUT, Operation
 from shadowproxy.admin.problems import ProblemError
 from shadowproxy.admin.rollout_status import watch_status
 from shadowproxy.admin.rollout_values import WatchChange, WatchStatus
@@ -56,7 +56,7 @@ OPERATIONS: Final = (
         body=WatchChange,
         description="Where `supervise: required`, a rollout advances only while somebody holds its watch.",
         refused={
-            404: "There is no service of this name, or it has no rollout.",
+            404: NO_ROLLOUT,
             409: "Somebody else holds it, or nobody does.",
             503: "What is known of rollouts is not read yet.",
         },

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shadowproxy.cli.client import DEFAULT_ADMIN, Admin, Output, OutputOption, Service, Token, ask, print_json
+from shadowproxy.cli.client import DEFAULT_ADMIN, Admin, Output, OutputOption, Service, Token, ask, left_out, print_json
 
 if TYPE_CHECKING:
     from shadowproxy.store.audit import AuditPage
@@ -43,8 +43,6 @@ def render(page: AuditPage) -> Iterator[str]:
         failed = f"; it failed: {plain(entry.error)}" if entry.error else ""
         said = f"{clip(entry.who, 16):<16} {what:<28} {plain(entry.reason)}{failed}"
         yield f"{entry.number:>5}  {moment(entry.at)}  {said}".rstrip()
-    last = page.offset + len(page.items)
     if not page.items:
         yield "nothing matches" if not page.total else f"nothing after that; there are {page.total:,}"
-    elif last < page.total:
-        yield f"{page.offset + 1} to {last} of {page.total:,}; older ones with --offset {last}"
+    yield from left_out(page, "; older ones")

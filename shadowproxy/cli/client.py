@@ -12,9 +12,9 @@ import re
 import shutil
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
-from typing import Annotated, Any, Final, NoReturn, TypeVar
+from typing import Annotated, Any, Final, NoReturn, Protocol, TypeVar
 from urllib.parse import urlencode
 
 import typer
@@ -78,13 +78,18 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def connection_to(address: str, port: int = 9900, timeout: float = TIMEOUT) -> http.client.HTTPConnection:
-    """A connection, not opened yet; `port` where the address names none. Raises ClientError for what is no address."""
+def connection_to(
+    address: str, port: int = 9900, timeout: float = TIMEOUT, option: str = "--admin"
+) -> http.client.HTTPConnection:
+    """A connection, not opened yet; `port` where the address names none.
+
+    Raises ClientError for what is no address, by the name of the `option` that it was given with.
+    """
     if address.startswith("unix:"):
         return _UnixConnection(address.removeprefix("unix:"), timeout)
     found = _ADDRESS.fullmatch(address)
     if found is None or int(found["port"] or 0) > 65535:
-        raise ClientError(f"--admin {address!r} is not host:port, [v6]:port, unix:PATH or http(s)://host:port")
+        raise ClientError(f"{option} {address!r} is not host:port, [v6]:port, unix:PATH or http(s)://host:port")
     host = found["host"].strip("[]")
     if found["scheme"] == "https":
         return http.client.HTTPSConnection(host, int(found["port"] or 443), timeout=timeout)
@@ -105,7 +110,7 @@ def send(admin: str, token: str | None, path: str, body: Mapping[str, object]) -
 
 
 def _exchange(admin: str, token: str | None, method: str, target: str, sent: bytes | None = None) -> bytes:
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    headers = authorization(token)
     if sent is not None:
         headers["Content-Type"] = "application/json"
     connection = connection_to(admin)
@@ -114,9 +119,8 @@ def _exchange(admin: str, token: str | None, method: str, target: str, sent: byt
         response = connection.getresponse()
         body = response.read()
     except (OSError, http.client.HTTPException, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
         hint = "start it with `shadowproxy run`, or say where it is with --admin or SHADOWPROXY_ADMIN"
-        raise ClientError(f"no admin API answers at {admin}: {why}; {hint}") from error
+        raise ClientError(f"no admin API answers at {admin}: {reason_of(error)}; {hint}") from error
     finally:
         connection.close()
     if response.status == 200:
@@ -124,6 +128,16 @@ def _exchange(admin: str, token: str | None, method: str, target: str, sent: byt
     hint = "; see --token and SHADOWPROXY_TOKEN" if response.status in {401, 403} else ""
     detail, entry = _problem(body)
     raise ClientError(f"{admin} answers {response.status}: {detail}{hint}", entry, response.status, detail)
+
+
+def authorization(token: str | None) -> dict[str, str]:
+    """The field that carries a token; none without one."""
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+def reason_of(error: Exception) -> str:
+    """Why nobody answers, in as few words as the error has."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def _problem(body: bytes) -> tuple[str, str]:
@@ -187,6 +201,24 @@ def decode(type_: type[T], admin: str, body: bytes) -> T:
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         other = f"what answers at {admin} is not the admin API of this version of shadowproxy"
         raise ClientError(f"{other}: {error}") from None
+
+
+class Page(Protocol):
+    """Some of what there is."""
+
+    @property
+    def items(self) -> Sequence[object]: ...
+    @property
+    def total(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+
+
+def left_out(page: Page, hint: str) -> Iterator[str]:
+    """Where a page ends and there is more: which it is, and after `hint` the option that goes on."""
+    last = page.offset + len(page.items)
+    if page.items and last < page.total:
+        yield f"{page.offset + 1} to {last} of {page.total:,}{hint} with --offset {last}"
 
 
 def fail(message: str, code: int = UNREACHABLE) -> NoReturn:

@@ -45,26 +45,16 @@ def demo(
     progressive; with --fault it is rolled back. Exits 0 when every seeded fault was found and no user was harmed by
     what should have been held back, else 1.
     """
-    from shadowproxy.config.problems import BadValueError
-    from shadowproxy.config.units import parse_duration
     from shadowproxy.demo.run import Options, run
 
-    try:
-        seconds = parse_duration(duration)
-    except BadValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--duration") from None
-    try:
-        baking = parse_duration(bake)
-    except BadValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--bake") from None
     options = Options(
         requests=requests,
-        seconds=seconds,
+        seconds=_seconds(duration, "--duration"),
         keep=keep,
         output=output.value,
         rollout=rollout,
         fault=fault.value if fault else "",
-        bake=baking,
+        bake=_seconds(bake, "--bake"),
     )
     raise typer.Exit(run(options, view=_view))
 
@@ -98,6 +88,17 @@ def demo_shop(
     except DemoError as error:
         print(f"shadowproxy demo-shop: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
+
+
+def _seconds(text: str, option: str) -> float:
+    """A duration such as `10s`."""
+    from shadowproxy.config.problems import BadValueError
+    from shadowproxy.config.units import parse_duration
+
+    try:
+        return parse_duration(text)
+    except BadValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None
 
 
 def _place(text: str, option: str) -> Bind:

@@ -20,6 +20,7 @@ from shadowproxy.cli.client import (
     Token,
     ask,
     columns,
+    left_out,
     print_json,
     wants_color,
 )
@@ -151,9 +152,7 @@ def render(page: DiffPage) -> Iterator[str]:
         when = time.strftime("%m-%d %H:%M:%S", time.localtime(item.at))
         name = clip(f"{item.service}/{item.route.removeprefix('/')}", 20)
         yield f"{item.id}  {when}  {name:<20} {clip(f'{item.method} {item.target}', 28):<28} {clip(_what(item), 32)}"
-    last = page.offset + len(page.items)
-    if last < page.total:
-        yield f"{page.offset + 1} to {last} of {page.total:,}; the next with --offset {last}"
+    yield from left_out(page, "; the next")
 
 
 def render_causes(page: CausePage, now: float) -> Iterator[str]:
@@ -172,9 +171,7 @@ def render_causes(page: CausePage, now: float) -> Iterator[str]:
         example = f" · example {cause.example.id}" if cause.example else ""
         yield f"  {phrases.seen(cause, now)}{example}"
         yield from (f"    {line}" for line in phrases.suggestion(cause, WIDTH - 4))
-    last = page.offset + len(page.items)
-    if last < page.total:
-        yield f"{page.offset + 1} to {last} of {page.total:,}; the next with --offset {last}"
+    yield from left_out(page, "; the next")
 
 
 def _what(item: DiffSummary) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from shadowproxy.cli.client import ClientError, connection_to, fail
+from shadowproxy.cli.client import ClientError, connection_to, fail, reason_of
 
 TIMEOUT = 1.0
 """Seconds. The probe listener answers out of the supervisor's memory: whoever takes longer is not well."""
@@ -26,10 +26,9 @@ def health(
     try:
         status, text = ask(probe, "/readyz" if ready else "/healthz")
     except ClientError as error:
-        fail(str(error).replace("--admin", "--probe", 1))
+        fail(str(error))
     except (OSError, http.client.HTTPException) as error:
-        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        fail(f"nobody answers at {probe}: {why}; probe.listen says where it is, see --probe", UNHEALTHY)
+        fail(f"nobody answers at {probe}: {reason_of(error)}; probe.listen says where it is, see --probe", UNHEALTHY)
     if status != http.client.OK:
         fail(f"{probe} answers {status}: {text}", UNHEALTHY)
     print(text)
@@ -37,7 +36,7 @@ def health(
 
 def ask(address: str, path: str) -> tuple[int, str]:
     """Status and text of one GET. Raises ClientError for what is no address, OSError and HTTPException."""
-    connection = connection_to(address, port=9901, timeout=TIMEOUT)
+    connection = connection_to(address, port=9901, timeout=TIMEOUT, option="--probe")
     try:
         connection.request("GET", path)
         response = connection.getresponse()

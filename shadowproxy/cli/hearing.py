@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from shadowproxy.cli import live
-from shadowproxy.cli.client import ClientError, connection_to
+from shadowproxy.cli.client import ClientError, authorization, connection_to
 
 PATH: Final = "/api/v1/events"
 HAPPENED: Final = frozenset({b"event: rollout", b"event: flags"})
@@ -65,7 +65,7 @@ class Hearing:
         """Read the stream to its end; whether there was one. Raises ClientError, OSError and HTTPException."""
         connection = connection_to(self._admin)
         try:
-            connection.request("GET", PATH, headers={"Authorization": f"Bearer {self._token}"} if self._token else {})
+            connection.request("GET", PATH, headers=authorization(self._token))
             response = connection.getresponse()
             if response.status != http.client.OK:
                 return False

@@ -8,6 +8,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Final
 
 from shadowproxy.admin.rollout_values import COMING, NOW, OVER, STOPPED
+from shadowproxy.cli.client import left_out
 from shadowproxy.model.rollout import (
     ABORTED,
     APPROVE,
@@ -116,10 +117,9 @@ def banner(found: list[FreezeStatus], now: float) -> Iterator[str]:
     """A line for each freeze that is in force."""
     for each in found:
         if each.active:
-            until = f"until {clock(each.ends_at, now)}" if each.ends_at is not None else "until it is ended"
             of = f" of {', '.join(each.services)}" if each.services else ""
             said = f": {each.reason}" if each.reason else ""
-            yield f"{each.name} {until}: no {', '.join(each.classes)} change{of}{said}"
+            yield f"{each.name} {_when(each, now)}: no {', '.join(each.classes)} change{of}{said}"
 
 
 def outcome(status: RolloutStatus, paint: Paint) -> Iterator[str]:
@@ -156,11 +156,9 @@ def history(page: HistoryPage) -> Iterator[str]:
     for entry in reversed(page.items):
         said = f"{entry.action:<17} {clip(entry.by, 16):<16} {plain(entry.why)}"
         yield f"{entry.number:>5}  {moment(entry.at)}  {said}"
-    older = page.offset + len(page.items)
     if not page.items:
         yield "nothing was decided yet" if not page.total else f"nothing before that; there are {page.total:,}"
-    elif older < page.total:
-        yield f"{page.offset + 1} to {older} of {page.total:,}, from the newest; older ones with --offset {older}"
+    yield from left_out(page, ", from the newest; older ones")
     if not page.problems:
         yield f"the chain holds: nothing was changed, nothing is missing ({count(page.total, 'decision')})"
 
@@ -170,21 +168,19 @@ def freezes(found: list[FreezeStatus], now: float) -> Iterator[str]:
         yield "no freezes"
     for each in found:
         state = "ACTIVE" if each.active else "inactive"
-        until = (
-            f"until {clock(each.ends_at, now)}"
-            if each.active and each.ends_at is not None
-            else "until it is ended"
-            if each.active
-            else f"from {clock(each.begins_at, now)}"
-            if each.begins_at is not None
-            else "not again"
-        )
-        yield f"{plain(each.id or each.name)}  {each.kind} · {state} · {until}"
+        yield f"{plain(each.id or each.name)}  {each.kind} · {state} · {_when(each, now)}"
         scope = f"{', '.join(each.classes)} changes of {', '.join(each.services) or 'every service'}"
         yield f"  stops {plain(scope)}; a rollout that runs: {each.in_flight}"
         said = plain(": ".join(filter(None, (each.by, each.reason))))
         if said:
             yield f"  {said}"
+
+
+def _when(freeze: FreezeStatus, now: float) -> str:
+    """Until when it is active, or from when on."""
+    if freeze.active:
+        return "until it is ended" if freeze.ends_at is None else f"until {clock(freeze.ends_at, now)}"
+    return "not again" if freeze.begins_at is None else f"from {clock(freeze.begins_at, now)}"
 
 
 def turns(found: list[FreezeTurn], days: int) -> Iterator[str]:

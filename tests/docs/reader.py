@@ -29,6 +29,10 @@ _ALONE: Final = ["unshare", *_NAMESPACES, "--mount-proc", "sh", "-c", 'ip link s
 _PRELUDE: Final = """\
 set -o pipefail
 until_ready() { for _ in $(seq 300); do "$@" >/dev/null 2>&1 && return; sleep 0.05; done; return 1; }
+first_cause() {
+    shadowproxy diffs causes -o json | python -c 'import json, sys; print(json.load(sys.stdin)["items"][0]["id"])'
+}
+until_a_cause() { until_ready first_cause && ID=$(first_cause); }
 """
 _BESIDE_OTHERS: Final = 'pgrep() { command pgrep -s 0 "$@"; }\n'
 

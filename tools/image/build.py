@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from tools.dist_check import interpreter
 from tools.image.dockerfile import Stage, copied, variables
 
 RUNTIME: Final = "ca-certificates,libssl3,libsqlite3-0,libffi8,libbz2-1.0,liblzma5,libreadline8,libuuid1,zlib1g"
@@ -30,12 +31,13 @@ class BuildError(Exception):
 
 def python_of(version: str) -> Path:
     """The prefix of an interpreter of this minor version. Raises BuildError."""
-    for name in (f"python{version}", *map(str, Path.home().glob(f".pyenv/versions/{version}.*/bin/python3"))):
-        if path := shutil.which(name):
-            answer = subprocess.run([path, "-c", "import sys; print(sys.base_prefix)"], capture_output=True, text=True)
-            if answer.returncode == 0:
-                return Path(answer.stdout.strip())
-    raise BuildError(f"no Python {version} on this machine: the image's base has one")
+    python = interpreter(version)
+    if python is None:
+        raise BuildError(f"no Python {version} on this machine: the image's base has one")
+    said = subprocess.run(
+        [python, "-c", "import sys; print(sys.base_prefix)"], capture_output=True, text=True, check=True
+    )
+    return Path(said.stdout.strip())
 
 
 def base(image: str, root: Path) -> None:

@@ -9,5 +9,4 @@ YAML
 shadowproxy demo-shop --secondary 127.0.0.1:9003 --rate 400 >>background.log 2>&1 &
 shadowproxy run shadowproxy.yaml >>background.log 2>&1 &
 until_ready shadowproxy health --ready
-first_cause() { ID=$(shadowproxy diffs causes -o json | python -c 'import json, sys; print(json.load(sys.stdin)["items"][0]["id"])'); }
-for _ in $(seq 50); do first_cause 2>/dev/null && break; sleep 0.1; done
+until_a_cause
